@@ -1,0 +1,319 @@
+"""Label decomposition: a label's position in an order, written as digits."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from skmhe._clustering import balanced_order
+
+LABEL_ORDERS = ("natural", "random", "frequency", "cluster")
+
+
+def balanced_head_sizes(n_labels, n_heads):
+    """Return `n_heads` lengths, as equal as can be, that can hold the labels.
+
+    Parameters
+    ----------
+    n_labels : int
+        Number of labels C, at least 1.
+    n_heads : int
+        Number of heads H, at least 1.
+
+    Returns
+    -------
+    tuple of int
+        Lengths near C^(1/H), whose product is at least C; they make the sum of
+        the heads' lengths smallest [1]_. Every length but the last is as
+        small as the lengths behind it allow, so that every first digit is used.
+
+    References
+    ----------
+    .. [1] Liang et al., "Multi-Head Encoding for Extreme Label Classification",
+       TPAMI 2025, section 3.2.
+
+    Examples
+    --------
+    >>> from skmhe.label_codec import balanced_head_sizes
+    >>> balanced_head_sizes(9227, 2)
+    (97, 96)
+    >>> balanced_head_sizes(1_000_000, 3)
+    (100, 100, 100)
+    """
+    _check_count("n_labels", n_labels, 1)
+    _check_count("n_heads", n_heads, 1)
+    sizes, rest = [], int(n_labels)
+    for heads_left in range(n_heads, 0, -1):
+        size = max(1, round(rest ** (1 / heads_left)))
+        # The root is a float: mend it by one where rounding went the wrong way.
+        while size**heads_left < rest:
+            size += 1
+        while size > 1 and (size - 1) ** heads_left >= rest:
+            size -= 1
+        sizes.append(size)
+        rest = -(-rest // size)
+    return tuple(sorted(sizes, reverse=True))
+
+
+def _check_count(name, value, minimum):
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < minimum:
+        raise ValueError(
+            f"{name} must be an integer of at least {minimum}, got {value!r}."
+        )
+
+
+def check_head_sizes(head_sizes, n_labels):
+    """Return `head_sizes` as a tuple of int, or raise what is wrong with it."""
+    try:
+        sizes = tuple(head_sizes)
+    except TypeError:
+        sizes = ()
+    valid = all(
+        isinstance(s, Integral) and not isinstance(s, bool) and s >= 1 for s in sizes
+    )
+    if not sizes or not valid:
+        raise ValueError(
+            "head_sizes must be a sequence of positive integers, one length a "
+            f"head, got {head_sizes!r}."
+        )
+    sizes = tuple(int(size) for size in sizes)
+    product = 1
+    for size in sizes:
+        product *= size
+    if product < n_labels:
+        raise ValueError(
+            f"head_sizes={sizes} can name {product} labels, but there are "
+            f"{n_labels}: {n_labels - product} labels would have no code. Make the "
+            f"heads longer, for example head_sizes="
+            f"{balanced_head_sizes(n_labels, len(sizes))}, or leave "
+            "head_sizes=None to derive them from n_heads."
+        )
+    return sizes
+
+
+class LabelCodec:
+    """Write labels as short local labels, one a head, and read them back.
+
+    A label's position in the label order is written in mixed radix, most
+    significant digit first: ``position = sum_h digit_h * prod_{g>h} L_g``; the
+    one-hot vector of the position is the Kronecker product of the one-hot
+    vectors of the digits [1]_, equation 4. If the product of the lengths
+    exceeds the number of labels, the codes beyond the last label name no label.
+
+    Parameters
+    ----------
+    n_labels : int
+        Number of labels C. Labels are the integers 0..C-1.
+    head_sizes : sequence of int, default=None
+        Lengths L_1..L_H of the heads; their product must be at least
+        `n_labels`. None derives balanced lengths from `n_heads`.
+    label_order : {"natural", "random", "frequency", "cluster"}, default="natural"
+        Which label gets which position.
+
+        - "natural": label i gets position i.
+        - "random": a random permutation, drawn with `random_state`.
+        - "frequency": the most frequent label first; needs `label_counts`.
+        - "cluster": labels with similar features share their first digits;
+          needs `label_features`.
+    n_heads : int, default=2
+        Number of heads H if `head_sizes` is None.
+    label_counts : array-like of shape (n_labels,), default=None
+        Number of samples of each label.
+    label_features : {array-like, sparse matrix} of shape (n_labels, n_features), \
+            default=None
+        A row of unit length (or zeros) for each label, such as the normalised
+        sum of the label's samples.
+    random_state : int, RandomState instance or None, default=None
+        Seed of "random" and "cluster".
+
+    Attributes
+    ----------
+    head_sizes : tuple of int
+        Lengths of the heads.
+    n_labels : int
+        Number of labels.
+    order : ndarray of shape (n_labels,)
+        ``order[position]`` is the label at this position.
+    positions : ndarray of shape (n_labels,)
+        ``positions[label]`` is the position of this label.
+
+    Raises
+    ------
+    ValueError
+        If the labels do not fit into `head_sizes`, an option is unknown, or
+        what the label order needs is missing.
+
+    References
+    ----------
+    .. [1] Liang et al., "Multi-Head Encoding for Extreme Label Classification",
+       TPAMI 2025, arXiv:2412.10182.
+
+    Examples
+    --------
+    >>> from skmhe import LabelCodec
+    >>> codec = LabelCodec(10, head_sizes=(4, 3))
+    >>> codec.encode([0, 5, 9])
+    array([[0, 0],
+           [1, 2],
+           [3, 0]])
+    >>> codec.decode([[3, 0], [1, 2]])
+    array([9, 5])
+    """
+
+    def __init__(
+        self,
+        n_labels,
+        head_sizes=None,
+        label_order="natural",
+        *,
+        n_heads=2,
+        label_counts=None,
+        label_features=None,
+        random_state=None,
+    ):
+        _check_count("n_labels", n_labels, 1)
+        self.n_labels = int(n_labels)
+        if head_sizes is None:
+            self.head_sizes = balanced_head_sizes(n_labels, n_heads)
+        else:
+            self.head_sizes = check_head_sizes(head_sizes, n_labels)
+        self.label_order = label_order
+        self.order = self._make_order(label_counts, label_features, random_state)
+        self.positions = np.empty_like(self.order)
+        self.positions[self.order] = np.arange(self.n_labels)
+
+    def __repr__(self):
+        return (
+            f"LabelCodec(n_labels={self.n_labels}, head_sizes={self.head_sizes}, "
+            f"label_order={self.label_order!r})"
+        )
+
+    def _make_order(self, label_counts, label_features, random_state):
+        if self.label_order == "natural":
+            return np.arange(self.n_labels)
+        if self.label_order == "random":
+            return check_random_state(random_state).permutation(self.n_labels)
+        if self.label_order == "frequency":
+            counts = self._check_rows("label_counts", label_counts)
+            return np.argsort(-np.asarray(counts, dtype=float), kind="stable")
+        if self.label_order == "cluster":
+            features = self._check_rows("label_features", label_features)
+            return balanced_order(
+                features, self.group_sizes, check_random_state(random_state)
+            )
+        raise ValueError(
+            f"label_order must be one of {', '.join(LABEL_ORDERS)}, "
+            f"got {self.label_order!r}."
+        )
+
+    def _check_rows(self, name, value):
+        """Check that there is a row for each label, and return the array."""
+        if value is None:
+            raise ValueError(
+                f"label_order={self.label_order!r} needs {name}, a row for each "
+                "label; pass it, or choose label_order='natural' or 'random'."
+            )
+        value = value if hasattr(value, "shape") else np.asarray(value)
+        if value.shape[0] != self.n_labels:
+            raise ValueError(
+                f"{name} has {value.shape[0]} rows, but n_labels={self.n_labels}: "
+                "it must have a row for each label."
+            )
+        return value
+
+    @property
+    def n_codes(self):
+        """Number of codes, the product of the lengths; at least `n_labels`."""
+        n_codes = 1
+        for size in self.head_sizes:
+            n_codes *= size
+        return n_codes
+
+    @property
+    def group_sizes(self):
+        """Numbers of labels that share their first 1, 2, .. H-1 digits."""
+        sizes, size = [], 1
+        for length in reversed(self.head_sizes[1:]):
+            size *= length
+            sizes.append(size)
+        return sizes[::-1]
+
+    def encode(self, labels):
+        """Return the code of each label.
+
+        Parameters
+        ----------
+        labels : array-like of int, of shape (n,) or any other
+            Labels in 0..n_labels-1.
+
+        Returns
+        -------
+        ndarray of int64, of the shape of `labels` + (n_heads,)
+            The local label of each head.
+
+        Raises
+        ------
+        ValueError
+            If a label is not an integer in 0..n_labels-1.
+        """
+        labels = _check_integers("labels", labels)
+        self._check_range("labels", labels, self.n_labels)
+        rest = self.positions[labels]
+        digits = np.empty((*rest.shape, len(self.head_sizes)), dtype=np.int64)
+        for h in reversed(range(len(self.head_sizes))):
+            rest, digits[..., h] = np.divmod(rest, self.head_sizes[h])
+        return digits
+
+    def decode(self, codes):
+        """Return the label that each code names.
+
+        Parameters
+        ----------
+        codes : array-like of int, of shape (n, n_heads) or (..., n_heads)
+            Local labels, the one of head h in 0..head_sizes[h]-1.
+
+        Returns
+        -------
+        ndarray of int64, of shape (n,) or (...)
+            Labels in 0..n_labels-1.
+
+        Raises
+        ------
+        ValueError
+            If a code has a wrong number of digits, a digit out of range, or
+            names no label.
+        """
+        codes = _check_integers("codes", codes)
+        if codes.ndim == 0 or codes.shape[-1] != len(self.head_sizes):
+            raise ValueError(
+                f"codes must have a last axis of length {len(self.head_sizes)}, a "
+                f"local label for each head, got shape {codes.shape}."
+            )
+        positions = np.zeros(codes.shape[:-1], dtype=np.int64)
+        for h, size in enumerate(self.head_sizes):
+            self._check_range(f"codes[..., {h}]", codes[..., h], size)
+            positions = positions * size + codes[..., h]
+        if positions.size and positions.max() >= self.n_labels:
+            n_unused = np.count_nonzero(positions >= self.n_labels)
+            raise ValueError(
+                f"{n_unused} of the codes name no label: the {self.n_labels} labels "
+                f"use only the first {self.n_labels} of the {self.n_codes} codes."
+            )
+        return self.order[positions]
+
+    @staticmethod
+    def _check_range(name, values, stop):
+        if values.size and not (values.min() >= 0 and values.max() < stop):
+            bad = values[(values < 0) | (values >= stop)].flat[0]
+            raise ValueError(f"{name} must be in 0..{stop - 1}, got {bad}.")
+
+
+def _check_integers(name, values):
+    values = np.asarray(values)
+    if values.size == 0:
+        return values.astype(np.int64)
+    if values.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name} must be integers, got an array of dtype {values.dtype}."
+        )
+    return values.astype(np.int64, copy=False)

@@ -1,0 +1,21 @@
+"""Torch modules: heads for very many labels, and a backbone for sparse input.
+
+All of them work in a plain torch loop, on any backbone.
+"""
+
+from skmhe.nn._rows import SparseRows
+from skmhe.nn.backbone import Backbone, InputLayer
+from skmhe.nn.heads import CascadeHead, FullHead, Head, ProductHead, SamplingHead
+from skmhe.nn.optim import RowAdamW
+
+__all__ = [
+    "Backbone",
+    "CascadeHead",
+    "FullHead",
+    "Head",
+    "InputLayer",
+    "ProductHead",
+    "RowAdamW",
+    "SamplingHead",
+    "SparseRows",
+]

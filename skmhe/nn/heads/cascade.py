@@ -1,0 +1,390 @@
+"""Heads in a cascade: each digit is scored given the digits before it."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+from skmhe.label_codec import check_head_sizes
+from skmhe.nn._rows import grouped_linear
+from skmhe.nn.heads._base import Head, bernoulli_losses, log_odds, sum_by_sample
+
+
+class CascadeHead(Head):
+    """A tree of local labels, searched by a beam (MHC in [1]_).
+
+    The first head scores the first digit. Each further head has a row for every
+    prefix (a node of the tree) and scores only the children of some prefixes.
+
+    *Single-label*: a softmax over the children of each prefix; P(label) is the
+    product along the label's path (chain rule), and sums to 1 over the labels.
+    The loss is its negative logarithm: in training the heads are given the true
+    prefixes (teacher forcing).
+
+    *Multi-label*: a sigmoid for each node; P(node) is the product along the path.
+    With ``hard_negatives=True``, each level's loss is the binary
+    cross-entropy of P(node), over the children of the true prefixes and of the
+    `beam_width` best ones. It is the loss of what is ranked later, so no level is
+    trained one way and scored another; the nodes left out have a small P(node),
+    and next to no loss. With ``hard_negatives=False``, a node is trained on the
+    samples whose parent is positive only: the binary cross-entropy of
+    P(node | parent), as in probabilistic label trees [2]_, which is cheaper and
+    consistent for the marginals, but ranks worse.
+
+    Parameters
+    ----------
+    in_features : int
+        Number d of features.
+    head_sizes : sequence of int
+        Lengths L_1..L_H of at least 2 heads.
+    n_labels : int, default=None
+        Number of labels C, at most the product of the lengths, which is the
+        default. The labels are the first C codes.
+    multilabel : bool, default=False
+        Whether a sample may have any number of labels.
+    beam_width : int, default=10
+        Number of prefixes whose children are scored, in `topk` and, for hard
+        negatives, in training.
+    hard_negatives : bool, default=True
+        Multi-label only; see above.
+    sparse_grad : bool, default=False
+        Give the tables behind the first head sparse gradients, of the rows that
+        were scored.
+
+    References
+    ----------
+    .. [1] Liang et al., "Multi-Head Encoding for Extreme Label Classification",
+       TPAMI 2025, arXiv:2412.10182.
+    .. [2] Jasinska-Kobus et al., "Probabilistic Label Trees for Extreme Multi-label
+       Classification", arXiv:2009.11218.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skmhe.nn import CascadeHead
+    >>> head = CascadeHead(4, head_sizes=(3, 4), n_labels=11)
+    >>> [tuple(weight.shape) for weight in head.weights]
+    [(3, 4), (11, 4)]
+    >>> probabilities = head.log_prob(torch.ones(2, 4)).exp()
+    >>> torch.allclose(probabilities.sum(1), torch.ones(2))
+    True
+    """
+
+    def __init__(
+        self,
+        in_features,
+        head_sizes,
+        n_labels=None,
+        multilabel=False,
+        beam_width=10,
+        hard_negatives=True,
+        sparse_grad=False,
+    ):
+        self.head_sizes = check_head_sizes(head_sizes, n_labels or 1)
+        n_labels = n_labels or math.prod(self.head_sizes)
+        super().__init__(in_features, n_labels, multilabel, sparse_grad)
+        if len(self.head_sizes) < 2:
+            raise ValueError(
+                f"head_sizes={self.head_sizes} has one head, but a cascade needs at "
+                "least 2: the first chooses what the next ones score. For one head "
+                "use FullHead (strategy='full')."
+            )
+        if beam_width < 1:
+            raise ValueError(f"beam_width must be at least 1, got {beam_width}.")
+        self.beam_width = beam_width
+        self.hard_negatives = hard_negatives
+        # Labels below a node of each level; the last level's nodes are the labels.
+        self.labels_per_node = [
+            math.prod(self.head_sizes[h + 1 :]) for h in range(len(self.head_sizes))
+        ]
+        self.n_nodes = [-(-n_labels // labels) for labels in self.labels_per_node]
+        self._make_tables(self.n_nodes)
+
+    # Scores
+
+    def _first_scores(self, features, weights):
+        return F.linear(features, weights[0], self.biases[0])
+
+    def _child_scores(self, features, weights, level, samples, prefixes):
+        """Return the scores of the children of (sample, prefix) pairs.
+
+        Shape (n_pairs, L_level); -inf where there is no such child.
+        """
+        return grouped_linear(
+            features,
+            samples,
+            prefixes,
+            weights[level],
+            self.biases[level],
+            self.head_sizes[level],
+            sparse_grad=self.sparse_grad and weights[level].is_leaf,
+        )
+
+    def _local_log_probs(self, scores):
+        """Return log P(node | parent) from the scores of siblings (last axis)."""
+        if self.multilabel:
+            return F.logsigmoid(scores)
+        # The children of a prefix that does not exist are all -inf, which the
+        # softmax would turn into NaN.
+        return scores.log_softmax(-1).masked_fill(scores == -torch.inf, -torch.inf)
+
+    # Loss
+
+    def _sample_losses(self, features, weights, targets):
+        if not self.multilabel:
+            return self._path_losses(features, weights, targets)
+        if self.hard_negatives:
+            return self._beam_losses(features, weights, targets)
+        return self._conditional_losses(features, weights, targets)
+
+    def _path_losses(self, features, weights, targets):
+        """Return -log P(label) of the true labels, shape (n,)."""
+        samples = torch.arange(len(features), device=features.device)
+        losses = 0.0
+        for level, labels in enumerate(self.labels_per_node):
+            nodes = targets // labels
+            prefixes = nodes // self.head_sizes[level]
+            if level == 0:
+                scores = self._first_scores(features, weights)
+            else:
+                scores = self._child_scores(features, weights, level, samples, prefixes)
+            digits = nodes % self.head_sizes[level]
+            losses = losses + F.cross_entropy(scores, digits, reduction="none")
+        return losses
+
+    def _true_nodes(self, positives, level):
+        """Return the distinct true (sample, node) pairs of a level, and weights.
+
+        A node's weight is the largest of its true labels'.
+        """
+        n_nodes = self.n_nodes[level]
+        nodes = positives.labels // self.labels_per_node[level]
+        keys, inverse = torch.unique(
+            positives.samples * n_nodes + nodes, return_inverse=True
+        )
+        weights = None
+        if positives.weights is not None:
+            weights = positives.weights.new_zeros(len(keys))
+            weights.scatter_reduce_(0, inverse, positives.weights, "amax")
+        return positives._replace(
+            samples=keys // n_nodes, labels=keys % n_nodes, weights=weights
+        )
+
+    def _conditional_losses(self, features, weights, targets):
+        """Return the cross-entropies of P(node | parent) below true parents."""
+        parents = self._true_nodes(targets, 0)
+        losses = bernoulli_losses(self._first_scores(features, weights), parents)
+        for level in range(1, len(self.head_sizes)):
+            scores = self._child_scores(
+                features, weights, level, parents.samples, parents.labels
+            )
+            nodes = self._true_nodes(targets, level)
+            rows, digits = self._locate(nodes, parents.samples, parents.labels, level)
+            # A child that does not exist has softplus(-inf) = 0 loss.
+            pair_losses = bernoulli_losses(
+                scores, nodes._replace(samples=rows, labels=digits)
+            )
+            losses = losses + sum_by_sample(pair_losses, parents.samples, len(features))
+            parents = nodes
+        return losses
+
+    def _locate(self, nodes, samples, prefixes, level):
+        """Return the row and column of each node's score among sorted pairs."""
+        n_prefixes = self.n_nodes[level - 1]
+        size = self.head_sizes[level]
+        keys = nodes.samples * n_prefixes + nodes.labels // size
+        rows = torch.searchsorted(samples * n_prefixes + prefixes, keys)
+        return rows, nodes.labels % size
+
+    def _beam_losses(self, features, weights, targets):
+        """Return the cross-entropies of P(node), of true prefixes and the beam's.
+
+        With the logarithms of P and 1 - P of the parent, those of a child whose
+        score is s are log P + logsigmoid(s), and logaddexp(logsigmoid(-s),
+        logsigmoid(s) + log(1 - P)): exact where P is nearly 0 or 1.
+        """
+        n = len(features)
+        scores = self._first_scores(features, weights)
+        nodes = self._true_nodes(targets, 0)
+        losses = bernoulli_losses(scores, nodes)
+        samples = torch.arange(n, device=features.device)[:, None].expand_as(scores)
+        samples = samples.flatten()
+        prefixes = torch.arange(scores.shape[1], device=features.device).repeat(n)
+        log_p, log_not_p = F.logsigmoid(scores), F.logsigmoid(-scores)
+        rows, digits = nodes.samples, nodes.labels
+        for level in range(1, len(self.head_sizes)):
+            kept = self._keep(log_p, samples, rows * log_p.shape[1] + digits, n)
+            samples, prefixes = samples[kept], prefixes[kept]
+            parent_log_p = log_p.flatten()[kept][:, None]
+            parent_log_not_p = log_not_p.flatten()[kept][:, None]
+            # shape: (n_pairs, L_level)
+            scores = self._child_scores(features, weights, level, samples, prefixes)
+            exists = scores != -torch.inf
+            scores = scores.masked_fill(~exists, 0.0)
+            log_yes = F.logsigmoid(scores)
+            log_p = parent_log_p + log_yes
+            log_not_p = torch.logaddexp(log_yes - scores, log_yes + parent_log_not_p)
+            nodes = self._true_nodes(targets, level)
+            rows, digits = self._locate(nodes, samples, prefixes, level)
+            pair_losses = (-log_not_p).masked_fill(~exists, 0.0).sum(1)
+            losses = losses + sum_by_sample(pair_losses, samples, n)
+            true_losses = -log_p[rows, digits]
+            if nodes.weights is not None:
+                true_losses = true_losses * nodes.weights
+            true_losses = true_losses + log_not_p[rows, digits]
+            losses = losses + sum_by_sample(true_losses, nodes.samples, n)
+            # The children are the next level's prefixes.
+            size = self.head_sizes[level]
+            log_p = log_p.masked_fill(~exists, -torch.inf)
+            samples = samples.repeat_interleave(size)
+            digits_of_level = torch.arange(size, device=features.device)
+            prefixes = (prefixes[:, None] * size + digits_of_level).flatten()
+        return losses
+
+    @torch.no_grad()
+    def _keep(self, log_p, samples, true, n_samples):
+        """Return which prefixes are expanded: the true ones and each sample's best.
+
+        Sorted indices into the flattened `log_p`.
+        """
+        log_p = log_p.flatten()
+        keep = torch.zeros_like(log_p, dtype=torch.bool)
+        if len(log_p) == n_samples * self.n_nodes[0]:  # the first level, a full table
+            width = min(self.beam_width, self.n_nodes[0])
+            best = log_p.view(n_samples, -1).topk(width, dim=1).indices
+            start = torch.arange(n_samples, device=best.device)[:, None]
+            keep[(start * self.n_nodes[0] + best).flatten()] = True
+        else:
+            # Samples have unequal numbers of prefixes: rank them within the sample.
+            order = torch.argsort(log_p, descending=True, stable=True)
+            order = order[torch.argsort(samples[order], stable=True)]
+            counts = torch.bincount(samples, minlength=n_samples)
+            starts = (counts.cumsum(0) - counts)[samples[order]]
+            ranks = torch.arange(len(order), device=order.device) - starts
+            keep[order[ranks < self.beam_width]] = True
+            keep &= log_p > -torch.inf
+        keep[true] = True
+        return keep.nonzero().squeeze(1)
+
+    # Predictions
+
+    def _log_prob(self, features, weights):
+        log_p = self._local_log_probs(self._first_scores(features, weights))
+        n = len(features)
+        for level in range(1, len(self.head_sizes)):
+            scores = F.linear(features, weights[level], self.biases[level])
+            size = self.head_sizes[level]
+            n_missing = self.n_nodes[level - 1] * size - scores.shape[1]
+            scores = F.pad(scores, (0, n_missing), value=-torch.inf)
+            local = self._local_log_probs(scores.view(n, -1, size))
+            log_p = (log_p[:, :, None] + local).flatten(1)[:, : self.n_nodes[level]]
+        return log_p
+
+    def _width(self, k):
+        """Return a beam width that certainly finds `k` labels.
+
+        All prefixes but the last one of a level have all their children.
+        """
+        return max(self.beam_width, -(-k // self.head_sizes[-1]) + 1)
+
+    def _topk(self, features, weights, k):
+        n, width = len(features), self._width(k)
+        # shape: (n, n_candidates)
+        log_p = self._local_log_probs(self._first_scores(features, weights))
+        nodes = torch.arange(log_p.shape[1], device=features.device).expand(n, -1)
+        for level in range(1, len(self.head_sizes)):
+            log_p, kept = log_p.topk(min(width, log_p.shape[1]), dim=1)
+            prefixes = nodes.gather(1, kept)
+            samples = torch.arange(n, device=features.device).repeat_interleave(
+                prefixes.shape[1]
+            )
+            scores = self._child_scores(
+                features, weights, level, samples, prefixes.flatten()
+            )
+            local = self._local_log_probs(scores).view(*prefixes.shape, -1)
+            log_p = (log_p[:, :, None] + local).flatten(1)
+            digits = torch.arange(self.head_sizes[level], device=features.device)
+            nodes = (prefixes[:, :, None] * len(digits) + digits).flatten(1)
+        scores, kept = log_p.topk(k, dim=1)
+        return nodes.gather(1, kept), scores
+
+    def _above(self, features, weights, threshold):
+        # P(node) never exceeds P(parent): no label is lost by leaving out the
+        # prefixes that are not above the threshold themselves.
+        log_p = self._local_log_probs(self._first_scores(features, weights))
+        samples, nodes = (log_p > threshold).nonzero(as_tuple=True)
+        path = log_p[samples, nodes]
+        for level in range(1, len(self.head_sizes)):
+            scores = self._child_scores(features, weights, level, samples, nodes)
+            log_p = path[:, None] + self._local_log_probs(scores)
+            pairs, digits = (log_p > threshold).nonzero(as_tuple=True)
+            samples = samples[pairs]
+            nodes = nodes[pairs] * self.head_sizes[level] + digits
+            path = log_p[pairs, digits]
+        return samples, nodes
+
+    # Starting values and costs
+
+    def _prior_scores(self, counts, n_samples):
+        if not self.multilabel:
+            return [
+                ((self._node_sums(counts, level) + 0.5) / (counts.sum() + 0.5)).log()
+                for level in range(len(self.head_sizes))
+            ]
+        # The frequency of "any of the node's labels", if labels were independent.
+        edge = 0.5 / (n_samples + 1)
+        log_none = torch.log1p(-(counts / n_samples).clamp(edge, 1 - edge))
+        rates = [
+            -torch.expm1(self._node_sums(log_none, level))
+            for level in range(len(self.head_sizes))
+        ]
+        priors = [log_odds(rates[0], n_samples)]
+        for level in range(1, len(rates)):
+            parents = rates[level - 1].repeat_interleave(self.head_sizes[level])
+            priors.append(
+                log_odds(rates[level] / parents[: len(rates[level])], n_samples)
+            )
+        return priors
+
+    def _node_sums(self, label_values, level):
+        """Sum the values of the labels below each node of a level."""
+        size = self.labels_per_node[level]
+        n_missing = self.n_nodes[level] * size - self.n_labels
+        return F.pad(label_values, (0, n_missing)).view(-1, size).sum(1)
+
+    def multiply_adds(self, k=1):
+        """Return d * (L_1 + b L_2 + .. + b L_H) with a beam of b prefixes.
+
+        Parameters
+        ----------
+        k : int, default=1
+            Number of labels wanted; a large one needs a wider beam.
+        """
+        return self.in_features * sum(self._n_scored(k))
+
+    def n_scores(self, k=1):
+        """Return the largest number of scores that `topk` holds for a sample.
+
+        Parameters
+        ----------
+        k : int, default=1
+            Number of labels wanted.
+        """
+        # A gathered table row counts as in_features scores; MIN_WORK_PER_GROUP
+        # bounds their number.
+        return 3 * max(self._n_scored(k)) + self._width(k) * self.in_features
+
+    def _n_scored(self, k):
+        """Return how many nodes of each level are scored for a sample."""
+        scored, n_candidates = [self.n_nodes[0]], self.n_nodes[0]
+        for size in self.head_sizes[1:]:
+            n_candidates = min(self._width(k), n_candidates) * size
+            scored.append(n_candidates)
+        return scored
+
+    def extra_repr(self):
+        """Return the sizes, for the module's repr."""
+        return (
+            f"{super().extra_repr()}, head_sizes={self.head_sizes}, "
+            f"beam_width={self.beam_width}, hard_negatives={self.hard_negatives}"
+        )
