@@ -109,6 +109,9 @@ class Backbone(nn.Module):
         Share of the inputs that is dropped in training.
     sparse_grad : bool, default=False
         See `InputLayer`.
+    input_scale : float, default=1.0
+        Factor that the inputs are multiplied with, so that they have about unit
+        length, as the first layer's starting values expect. Kept as a buffer.
 
     Attributes
     ----------
@@ -131,8 +134,10 @@ class Backbone(nn.Module):
         dropout=0.0,
         input_dropout=0.0,
         sparse_grad=False,
+        input_scale=1.0,
     ):
         super().__init__()
+        self.register_buffer("input_scale", torch.tensor(float(input_scale)))
         widths = [n_features, *hidden_layer_sizes]
         layers = [InputDropout(input_dropout)] if input_dropout else []
         for i in range(len(widths) - 1):
@@ -158,10 +163,14 @@ class Backbone(nn.Module):
         Returns
         -------
         Tensor of shape (n, out_features)
-            Features; the inputs themselves (`SparseRows` too) if there are no
+            Features; the scaled inputs themselves (`SparseRows` too) if there are no
             hidden layers.
         """
         _check_width("inputs", inputs, self.n_features)
+        if isinstance(inputs, SparseRows):
+            inputs = inputs._replace(values=inputs.values * self.input_scale)
+        else:
+            inputs = inputs * self.input_scale
         return self.layers(inputs)
 
 

@@ -132,7 +132,7 @@ class Head(nn.Module, ABC):
         self._check_features(features)
         return self._log_prob(*self._dense(features))
 
-    def topk(self, features, k):
+    def topk(self, features, k, exact=False):
         """Return the `k` most probable labels, best first.
 
         Parameters
@@ -141,6 +141,9 @@ class Head(nn.Module, ABC):
             Features of the samples.
         k : int
             Number of labels, 1..n_labels.
+        exact : bool, default=False
+            Make sure that no label is missed: widens the beam of the samples for
+            which it was too narrow. Heads that search no beam are always exact.
 
         Returns
         -------
@@ -152,7 +155,7 @@ class Head(nn.Module, ABC):
         self._check_features(features)
         if not 1 <= k <= self.n_labels:
             raise ValueError(f"k must be in 1..{self.n_labels}, got {k}.")
-        return self._topk(*self._dense(features), k)
+        return self._topk(*self._dense(features), k, exact)
 
     def above(self, features, threshold):
         """Return every (sample, label) pair of more than a log-probability.
@@ -204,7 +207,7 @@ class Head(nn.Module, ABC):
             Number of labels wanted.
         """
 
-    def _topk(self, features, weights, k):
+    def _topk(self, features, weights, k, exact):
         scores, labels = self._log_prob(features, weights).topk(k, dim=1)
         return labels, scores
 

@@ -287,26 +287,47 @@ class CascadeHead(Head):
         """
         return max(self.beam_width, -(-k // self.head_sizes[-1]) + 1)
 
-    def _topk(self, features, weights, k):
-        n, width = len(features), self._width(k)
+    def _topk(self, features, weights, k, exact):
+        width = self._width(k)
+        labels, scores, pruned = self._beam(features, weights, k, width)
+        while exact:
+            # P(label) never exceeds P(prefix): nothing was missed unless a prefix
+            # that was left out is more probable than the k-th label.
+            rows = (pruned > scores[:, -1]).nonzero().squeeze(1)
+            if not len(rows):
+                break
+            width *= 4
+            found = self._beam(features[rows], weights, k, width)
+            labels[rows], scores[rows], pruned[rows] = found
+        return labels, scores
+
+    def _beam(self, features, weights, k, width):
+        """Search with a beam of `width` prefixes a level.
+
+        Returns labels and log-probabilities, both of shape (n, k), and that of
+        the most probable prefix which was left out, of shape (n,).
+        """
+        n, device = len(features), features.device
+        pruned = features.new_full((n,), -torch.inf)
         # shape: (n, n_candidates)
         log_p = self._local_log_probs(self._first_scores(features, weights))
-        nodes = torch.arange(log_p.shape[1], device=features.device).expand(n, -1)
+        nodes = torch.arange(log_p.shape[1], device=device).expand(n, -1)
         for level in range(1, len(self.head_sizes)):
-            log_p, kept = log_p.topk(min(width, log_p.shape[1]), dim=1)
-            prefixes = nodes.gather(1, kept)
-            samples = torch.arange(n, device=features.device).repeat_interleave(
-                prefixes.shape[1]
-            )
+            if width < log_p.shape[1]:
+                best, kept = log_p.topk(width + 1, dim=1)
+                pruned = torch.maximum(pruned, best[:, -1])
+                log_p, kept = best[:, :-1], kept[:, :-1]
+                nodes = nodes.gather(1, kept)
+            samples = torch.arange(n, device=device).repeat_interleave(nodes.shape[1])
             scores = self._child_scores(
-                features, weights, level, samples, prefixes.flatten()
+                features, weights, level, samples, nodes.flatten()
             )
-            local = self._local_log_probs(scores).view(*prefixes.shape, -1)
+            local = self._local_log_probs(scores).view(*nodes.shape, -1)
             log_p = (log_p[:, :, None] + local).flatten(1)
-            digits = torch.arange(self.head_sizes[level], device=features.device)
-            nodes = (prefixes[:, :, None] * len(digits) + digits).flatten(1)
+            digits = torch.arange(self.head_sizes[level], device=device)
+            nodes = (nodes[:, :, None] * len(digits) + digits).flatten(1)
         scores, kept = log_p.topk(k, dim=1)
-        return nodes.gather(1, kept), scores
+        return nodes.gather(1, kept), scores, pruned
 
     def _above(self, features, weights, threshold):
         # P(node) never exceeds P(parent): no label is lost by leaving out the

@@ -1,5 +1,7 @@
 """Independent heads whose log-probabilities add up."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 
@@ -62,7 +64,7 @@ class ProductHead(Head):
         self, in_features, head_sizes, n_labels=None, rank=1, sparse_grad=False
     ):
         self.head_sizes = check_head_sizes(head_sizes, n_labels or 1)
-        n_codes = int(torch.tensor(self.head_sizes).prod())
+        n_codes = math.prod(self.head_sizes)
         super().__init__(in_features, n_labels or n_codes, False, sparse_grad)
         if rank < 1:
             raise ValueError(f"rank must be at least 1, got {rank}.")
@@ -120,7 +122,7 @@ class ProductHead(Head):
             scores = (scores[:, :, :, None] + head[:, :, None, :]).flatten(2)
         return scores.squeeze(1) if self.rank == 1 else scores.logsumexp(1)
 
-    def _topk(self, features, weights, k):
+    def _topk(self, features, weights, k, exact):
         log_mix, heads = self._digit_log_probs(features, weights)
         used = self._used_log_prob(log_mix, heads)
         if self.rank == 1:

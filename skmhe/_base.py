@@ -1,0 +1,330 @@
+"""What the two estimators share: parameters, fitting and predicting."""
+
+from numbers import Integral
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skmhe import _decoding, _training
+from skmhe._clustering import label_centroids
+from skmhe._network import (
+    Network,
+    NetworkSpec,
+    network_from_weights,
+    resolve_device,
+    to_tensor,
+    weights_to_numpy,
+)
+from skmhe._training import TrainingData, TrainingPlan
+from skmhe._validation import (
+    PARAMETER_CONSTRAINTS,
+    check_fit_samples,
+    check_k,
+    check_label_weight,
+    check_predict_samples,
+    check_target,
+    check_weight,
+)
+from skmhe.label_codec import LabelCodec
+
+# "auto" batches: so many steps an epoch at least, as few samples need many steps
+# and many samples need large batches.
+MIN_STEPS_PER_EPOCH = 32
+MIN_AUTO_BATCH, MAX_AUTO_BATCH = 16, 512
+# Probabilities stay inside (0, 1), as log loss and the logit need.
+SMALLEST_LOG = np.log(np.finfo(np.float64).tiny)
+LARGEST_LOG = -np.finfo(np.float64).epsneg
+MAX_SEED = 2**31 - 1
+
+
+class BaseMHE(BaseEstimator):
+    """Orchestration: validation, codec, network, training, decoding."""
+
+    _parameter_constraints = PARAMETER_CONSTRAINTS
+    _accepts_multilabel = False
+
+    # Fitting
+
+    def _fit(self, X, y, sample_weight):
+        X = check_fit_samples(self, X, reset=True)
+        going_on = self.warm_start and hasattr(self, "weights_")
+        target = check_target(y, X.shape[0], self._accepts_multilabel)
+        weight = check_weight(sample_weight, X)
+        if going_on:
+            self._check_same_task(target)
+        else:
+            self._start(X, target, weight)
+        self._target_form = target._replace(y=None)
+        self.n_iter_ = 0
+        self.loss_curve_ = []
+        self._optimizer_state = None
+        self._train(X, target, weight, self._plan(X.shape[0], self.max_iter))
+        return self
+
+    def _partial_fit(self, X, y, classes, sample_weight):
+        first = not hasattr(self, "weights_")
+        X = check_fit_samples(self, X, reset=first)
+        known = self._known_classes(classes)
+        target = check_target(y, X.shape[0], self._accepts_multilabel, known)
+        weight = check_weight(sample_weight, X)
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' cannot be used in partial_fit, which sees a "
+                "part of the samples only: pass a dict of weights instead."
+            )
+        if first:
+            self._start(X, target, weight)
+            self._target_form = target._replace(y=None)
+            self.n_iter_, self.loss_curve_, self._optimizer_state = 0, [], None
+        else:
+            self._check_same_task(target)
+        plan = self._plan(X.shape[0], 1)._replace(learning_rate="constant")
+        self._train(X, target, weight, plan, keep_optimizer=True)
+        return self
+
+    def _known_classes(self, classes):
+        """Return the labels of a call of partial_fit, None if y has to tell them."""
+        if not hasattr(self, "weights_"):
+            if classes is None:
+                if not self._accepts_multilabel:
+                    raise ValueError(
+                        "classes=None, but the first call of partial_fit must name "
+                        "all labels: pass classes=np.unique(y_all)."
+                    )
+                return None
+            return np.unique(classes)
+        if classes is not None and not np.array_equal(
+            np.unique(classes), self.classes_
+        ):
+            raise ValueError(
+                f"classes has {len(np.unique(classes))} labels that are not the "
+                f"{len(self.classes_)} of the first call of partial_fit or of fit: "
+                "leave it out, or call fit again."
+            )
+        return self.classes_
+
+    def _check_same_task(self, target):
+        form = self._target_form
+        same_kind = (form.kind == "labels") == (target.kind == "labels")
+        if not same_kind or not np.array_equal(target.classes, self.classes_):
+            raise ValueError(
+                f"y has {len(target.classes)} labels ({target.kind}) that are not the "
+                f"{len(self.classes_)} ({form.kind}) that this estimator was fitted "
+                "with: use the same labels, or fit with warm_start=False."
+            )
+        if self._make_spec(target, self.head_sizes_) != self._spec:
+            raise ValueError(
+                "A parameter that shapes the network was changed since it was fitted, "
+                "so its weights cannot be trained further: fit with warm_start=False."
+            )
+
+    def _start(self, X, target, weight):
+        """Set everything that training starts from but does not change."""
+        multilabel = target.kind != "labels"
+        if multilabel and self.strategy == "product":
+            raise ValueError(
+                "strategy='product' is for one label a sample (a product of softmaxes "
+                "cannot give several labels), but y has a multi-label form. Use "
+                "strategy='cascade', 'sampling' or 'full'."
+            )
+        self.classes_ = target.classes
+        self._random_state = check_random_state(self.random_state)
+        used = slice(None) if weight is None else weight > 0
+        indicator = self._indicator(target)[used]
+        counts = indicator.T @ (
+            np.ones(indicator.shape[0]) if weight is None else weight[used]
+        )
+        self.codec_ = self._make_codec(X[used], indicator, counts)
+        self.head_sizes_ = self.codec_.head_sizes
+        self._spec = self._make_spec(target, self.head_sizes_)
+        n_samples = indicator.shape[0] if weight is None else weight.sum()
+        device = resolve_device(self.device)
+        with _training.seeded(self._random_state.randint(MAX_SEED), device):
+            network = Network(self._spec)
+        network.backbone.input_scale.fill_(_input_scale(X[used]))
+        network.head.set_prior(to_tensor(counts[self.codec_.order]), n_samples)
+        self.weights_ = weights_to_numpy(network)
+
+    def _indicator(self, target):
+        if target.kind != "labels":
+            return target.y
+        n = len(target.y)
+        return sp.csr_array(
+            (np.ones(n, np.float32), target.y, np.arange(n + 1)),
+            shape=(n, len(target.classes)),
+        )
+
+    def _make_codec(self, X, indicator, counts):
+        n_heads = self.n_heads
+        if self.strategy == "cascade" and self.head_sizes is None and n_heads < 2:
+            raise ValueError(
+                f"n_heads={n_heads}, but strategy='cascade' needs at least 2 heads: "
+                "raise n_heads, or use strategy='full'."
+            )
+        by_features = self.label_order == "cluster" and self.strategy != "full"
+        return LabelCodec(
+            indicator.shape[1],
+            self.head_sizes,
+            # Without heads, there is nothing that an order could change.
+            self.label_order if self.strategy != "full" else "natural",
+            n_heads=n_heads,
+            label_counts=counts,
+            label_features=label_centroids(X, indicator) if by_features else None,
+            random_state=self._random_state,
+        )
+
+    def _make_spec(self, target, head_sizes):
+        hidden = self.hidden_layer_sizes
+        hidden = (hidden,) if isinstance(hidden, Integral) else tuple(hidden)
+        if any(not isinstance(w, Integral) or w < 1 for w in hidden):
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes} must hold positive "
+                "integers, the width of each hidden layer; () for linear heads."
+            )
+        return NetworkSpec(
+            n_features=self.n_features_in_,
+            n_labels=len(target.classes),
+            multilabel=target.kind != "labels",
+            strategy=self.strategy,
+            head_sizes=head_sizes,
+            rank=getattr(self, "rank", 1),
+            beam_width=self.beam_width,
+            hard_negatives=getattr(self, "hard_negatives", True),
+            n_sampled_groups=self.n_sampled_groups,
+            hidden_layer_sizes=tuple(int(width) for width in hidden),
+            activation=self.activation,
+            dropout=float(self.dropout),
+            input_dropout=float(self.input_dropout),
+        )
+
+    def _plan(self, n_samples, max_iter):
+        batch_size = self.batch_size
+        if batch_size == "auto":
+            batch_size = n_samples // MIN_STEPS_PER_EPOCH
+            batch_size = min(max(batch_size, MIN_AUTO_BATCH), MAX_AUTO_BATCH)
+        return TrainingPlan(
+            max_iter=max_iter,
+            batch_size=min(batch_size, n_samples),
+            learning_rate_init=self.learning_rate_init,
+            learning_rate=self.learning_rate,
+            alpha=self.alpha,
+            tol=self.tol,
+            n_iter_no_change=self.n_iter_no_change,
+            verbose=bool(self.verbose),
+        )
+
+    def _train(self, X, target, weight, plan, keep_optimizer=False):
+        """Train the weights, and record what happened."""
+        device = resolve_device(self.device)
+        label_weight = check_label_weight(self.class_weight, target, weight)
+        if label_weight is not None:
+            label_weight = to_tensor(label_weight[self.codec_.order].astype(np.float32))
+            label_weight = label_weight.to(device)
+        data = self._training_data(X, target, weight)
+        rng, validation = self._random_state, None
+        if self.early_stopping and not keep_optimizer:
+            kept, held_out = _hold_out(data.y, self.validation_fraction, rng)
+            data, validation = data.take(kept), data.take(held_out)
+        network = network_from_weights(self._spec, self.weights_, device, copy=True)
+        optimizer = _training.make_optimizer(network, plan, self._optimizer_state)
+        with _training.seeded(rng.randint(MAX_SEED), device):
+            history = _training.train(
+                network, data, plan, rng, validation, label_weight, optimizer
+            )
+        self.weights_ = weights_to_numpy(network)
+        self.loss_curve_ = self.loss_curve_ + history.loss_curve
+        self.loss_ = self.loss_curve_[-1]
+        self.n_iter_ += history.n_iter
+        self.validation_scores_ = history.validation_scores or None
+        if keep_optimizer:
+            self._optimizer_state = optimizer.state_dict()
+
+    def _training_data(self, X, target, weight):
+        y = target.y
+        if target.kind == "labels":
+            y = self.codec_.positions[y]
+        else:
+            columns = self.codec_.positions[y.indices]
+            y = sp.csr_array((y.data, columns, y.indptr), shape=y.shape)
+            y.sort_indices()
+        data = TrainingData(X, y, None)
+        if weight is None:
+            return data
+        if not np.any(weight):
+            raise ValueError(
+                "sample_weight is 0 for every sample: there is nothing to learn from."
+            )
+        # A sample of weight 0 is as good as absent, also for the batches.
+        weight = (weight / weight[weight > 0].mean()).astype(np.float32)
+        data = data._replace(sample_weight=weight)
+        return data if weight.all() else data.take(np.flatnonzero(weight))
+
+    # Predicting
+
+    def _network(self):
+        check_is_fitted(self, "weights_")
+        spec = self._spec._replace(beam_width=self.beam_width)
+        return network_from_weights(spec, self.weights_, resolve_device(self.device))
+
+    def _fitted_form(self):
+        """Return the form of the targets that were fitted."""
+        check_is_fitted(self, "weights_")
+        return self._target_form
+
+    def _log_prob(self, X):
+        """Return the log-probability of each label, in the order of `classes_`."""
+        network = self._network()
+        X = check_predict_samples(self, X)
+        return _decoding.log_prob(network, X, self.codec_.positions)
+
+    def _topk(self, X, k, exact=False):
+        """Return the indices and probabilities of the k best labels."""
+        network = self._network()
+        X = check_predict_samples(self, X)
+        k = check_k(k, len(self.classes_))
+        positions, log_p = _decoding.topk(network, X, k, exact)
+        return self.codec_.order[positions], probabilities(log_p.astype(np.float64))
+
+    def _above(self, X, log_threshold):
+        """Return the labels of more than a log-probability as a CSR indicator."""
+        network = self._network()
+        X = check_predict_samples(self, X)
+        return _decoding.above(network, X, log_threshold, self.codec_.order)
+
+
+def _input_scale(X):
+    """Return the factor that gives the rows a root mean square length of 1."""
+    data = X.data if sp.issparse(X) else X
+    total = np.square(data, dtype=np.float64).sum()
+    return np.sqrt(X.shape[0] / total) if total > 0 else 1.0
+
+
+def probabilities(log_p):
+    return np.exp(np.clip(log_p, SMALLEST_LOG, LARGEST_LOG))
+
+
+def _hold_out(y, fraction, rng):
+    """Split rows at random for early stopping: those to train on, and the others.
+
+    One label a sample: the first sample of each label, in random order, is trained
+    on, so that no label is lost.
+    """
+    n = y.shape[0]
+    order = rng.permutation(n)
+    eligible = np.ones(n, dtype=bool)
+    if isinstance(y, np.ndarray):
+        eligible[np.unique(y[order], return_index=True)[1]] = False
+    n_held_out = max(1, round(fraction * n))
+    held_out = np.flatnonzero(eligible)[:n_held_out]
+    if len(held_out) == 0 or len(held_out) == n:
+        raise ValueError(
+            f"early_stopping=True with validation_fraction={fraction} leaves no "
+            f"samples to validate or to train on, of {n}: use more samples, or "
+            "early_stopping=False."
+        )
+    kept = np.ones(n, dtype=bool)
+    kept[held_out] = False
+    return order[kept], order[held_out]

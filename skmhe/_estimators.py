@@ -1,0 +1,746 @@
+"""The estimators: scikit-learn's interface to the heads."""
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.preprocessing import MultiLabelBinarizer
+
+from skmhe._base import LARGEST_LOG, BaseMHE, probabilities
+from skmhe._validation import (
+    HARD_NEGATIVES_CONSTRAINT,
+    PARAMETER_CONSTRAINTS,
+    RANK_CONSTRAINT,
+    fit_context,
+    unchanged_on_error,
+)
+
+
+class MHEClassifier(ClassifierMixin, BaseMHE):
+    """Multi-head encoding classifier for very many classes.
+
+    Each class is written as a short code of local labels, one head of a neural
+    network learns each local label, and predictions are put together from the
+    heads [1]_.
+
+    Parameters
+    ----------
+    strategy : {"cascade", "product", "sampling", "full"}, default="cascade"
+        How labels are scored, with C classes, H heads of lengths L_h, and d
+        features behind the hidden layers; multiply-adds are those of a sample.
+
+        - "cascade": a tree. Each head scores the digits that can follow a prefix;
+          a beam of b prefixes is searched. Trains d * sum(L_h), predicts
+          d * (L_1 + b L_2 + ..), has d * C weights.
+        - "product": independent heads. d * sum(L_h) for everything: the smallest
+          model, less accurate.
+        - "sampling": scores all classes, trained on a few groups of them a step.
+          Trains d * L_H * (1 + n_sampled_groups), predicts d * C.
+        - "full": scores all classes: d * C for everything. The plain network.
+    n_heads : int, default=2
+        Number of heads, of balanced lengths, if `head_sizes` is None. "cascade"
+        needs at least 2; "sampling" uses the last head's length as the size of its
+        groups; "full" has no heads.
+    head_sizes : sequence of int, default=None
+        Lengths of the heads; their product must be at least the number of labels.
+        Overrides `n_heads`.
+    label_order : {"natural", "random", "frequency", "cluster"}, default="cluster"
+        Which labels share their first digits (see `LabelCodec`). "cluster" divides
+        the labels by the mean of their samples into balanced clusters of similar
+        labels. Not used by "full".
+    beam_width : int, default=10
+        Number of prefixes whose labels "cascade" scores in `predict_topk`.
+        May be changed after fitting.
+    n_sampled_groups : int, default=8
+        Number of groups that "sampling" draws in each step.
+    rank : int, default=1
+        Number of products that "product" mixes.
+    hidden_layer_sizes : int or sequence of int, default=(256,)
+        Widths of the hidden layers. () makes the heads linear in X; each label
+        then has a weight for each feature, and needs the memory for it.
+    activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
+        Activation of the hidden layers.
+    dropout : float, default=0.3
+        Share of the hidden layers' outputs that is dropped in training.
+    input_dropout : float, default=0.2
+        Share of the features that is dropped in training.
+    alpha : float, default=0.0
+        Decoupled weight decay (that of AdamW, not an L2 penalty).
+    batch_size : int or "auto", default="auto"
+        Number of samples of a step. "auto" is ``n_samples // 32``, but at least 16
+        and at most 512.
+    learning_rate : {"constant", "linear"}, default="linear"
+        Schedule: "linear" falls from `learning_rate_init` to 0 over `max_iter`
+        epochs. `partial_fit` always uses "constant".
+    learning_rate_init : float, default=5e-3
+        Learning rate of AdamW at the start.
+    max_iter : int, default=10
+        Number of epochs (passes over the samples).
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, {class: weight}; classes that are left out have 1.
+        "balanced" is ``n_samples / (n_classes * count)``.
+    early_stopping : bool, default=False
+        Hold out a part of the training samples, score it after each epoch, stop
+        when the score does not improve, and keep the best epoch's weights.
+    validation_fraction : float, default=0.1
+        Share of the training samples that early stopping holds out.
+    n_iter_no_change : int, default=10
+        Number of epochs without an improvement of at least `tol` (of the validation
+        score with early stopping, of the loss without) after which training stops.
+    tol : float, default=1e-4
+        See `n_iter_no_change`.
+    warm_start : bool, default=False
+        Go on from the weights of the previous call of `fit`.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the label order, the starting weights, the order of the samples and
+        the dropout. An integer gives the same result in every call. The global
+        generators of NumPy and torch are left as they were.
+    verbose : bool, default=False
+        Show a progress bar.
+    device : str, default="auto"
+        Where to compute: "cpu", "cuda", "cuda:1", ..; "auto" takes a CUDA device if
+        there is one. Fitted weights are kept as NumPy arrays, so that an estimator
+        fitted on one device predicts on any other.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The classes.
+    codec_ : LabelCodec
+        The label order, and the heads' local labels of each label.
+    head_sizes_ : tuple of int
+        Lengths of the heads.
+    weights_ : dict of str to ndarray
+        The network's weights, by name.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X is a DataFrame with string column names.
+    n_iter_ : int
+        Number of epochs.
+    loss_ : float
+        Mean training loss of the last epoch.
+    loss_curve_ : list of float
+        Mean training loss of each epoch.
+    validation_scores_ : list of float or None
+        Accuracy of the held-out samples after each epoch, with early stopping.
+
+    See Also
+    --------
+    MHEMultiLabelClassifier : For any number of labels a sample.
+
+    References
+    ----------
+    .. [1] Liang, Zhang, Yuan, Zhang, "Multi-Head Encoding for Extreme Label
+       Classification", TPAMI 2025, arXiv:2412.10182.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skmhe import MHEClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X = StandardScaler().fit_transform(X)
+    >>> clf = MHEClassifier(random_state=0).fit(X[:1000], y[:1000])
+    >>> clf.head_sizes_
+    (4, 3)
+    >>> bool(clf.score(X[1000:], y[1000:]) > 0.9)
+    True
+    >>> labels, probabilities = clf.predict_topk(X[1000:], k=3)
+    >>> labels.shape
+    (797, 3)
+    """
+
+    _parameter_constraints = PARAMETER_CONSTRAINTS | RANK_CONSTRAINT
+
+    def __init__(
+        self,
+        strategy="cascade",
+        *,
+        n_heads=2,
+        head_sizes=None,
+        label_order="cluster",
+        beam_width=10,
+        n_sampled_groups=8,
+        rank=1,
+        hidden_layer_sizes=(256,),
+        activation="relu",
+        dropout=0.3,
+        input_dropout=0.2,
+        alpha=0.0,
+        batch_size="auto",
+        learning_rate="linear",
+        learning_rate_init=5e-3,
+        max_iter=10,
+        class_weight=None,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        warm_start=False,
+        random_state=None,
+        verbose=False,
+        device="auto",
+    ):
+        self.strategy = strategy
+        self.n_heads = n_heads
+        self.head_sizes = head_sizes
+        self.label_order = label_order
+        self.beam_width = beam_width
+        self.n_sampled_groups = n_sampled_groups
+        self.rank = rank
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.max_iter = max_iter
+        self.class_weight = class_weight
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+        self.device = device
+
+    @fit_context(prefer_skip_nested_validation=True)
+    @unchanged_on_error
+    def fit(self, X, y, sample_weight=None):
+        """Fit the classifier.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples. Sparse ones are never made dense.
+        y : array-like of shape (n_samples,)
+            Classes: integers, strings or other objects that can be sorted.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples; 0 is as good as leaving the sample out.
+
+        Returns
+        -------
+        MHEClassifier
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is invalid, or training diverges. The
+            estimator is then as it was before the call.
+        """
+        return self._fit(X, y, sample_weight)
+
+    @fit_context(prefer_skip_nested_validation=True)
+    @unchanged_on_error
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train for one epoch on some samples.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+        y : array-like of shape (n_samples,)
+            Classes.
+        classes : array-like of shape (n_classes,), default=None
+            All classes; needed in the first call, if `fit` was not called.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        MHEClassifier
+            The fitted estimator.
+        """
+        return self._partial_fit(X, y, classes, sample_weight)
+
+    def predict(self, X):
+        """Predict the most probable class of each sample.
+
+        It is exact: for "cascade", the beam is widened where it might miss it.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Classes.
+        """
+        labels, _ = self._topk(X, 1, exact=True)
+        return self.classes_[labels[:, 0]]
+
+    def predict_topk(self, X, k=5):
+        """Predict the k most probable classes of each sample, best first.
+
+        Neither "cascade" nor "product" scores all classes for it.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+        k : int, default=5
+            Number of classes, 1..n_classes.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples, k)
+            Classes, from `classes_`.
+        scores : ndarray of float64, of shape (n_samples, k)
+            Their probabilities.
+        """
+        labels, scores = self._topk(X, k)
+        return self.classes_[labels], scores
+
+    def predict_log_proba(self, X):
+        """Predict the logarithm of the probability of every class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of float64, of shape (n_samples, n_classes)
+            Log-probabilities, in the order of `classes_`. Dense in the classes;
+            prefer `predict_topk` where there are very many.
+        """
+        return self._log_prob(X)
+
+    def predict_proba(self, X):
+        """Predict the probability of every class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of float64, of shape (n_samples, n_classes)
+            Probabilities, in the order of `classes_`; rows sum to 1. Dense in the
+            classes; prefer `predict_topk` where there are very many.
+        """
+        return probabilities(self.predict_log_proba(X))
+
+    def decision_function(self, X):
+        """Return the score of every class: its log-probability.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of float64, of shape (n_samples, n_classes) or (n_samples,)
+            Log-probabilities; for two classes, the log-odds of the second.
+        """
+        log_p = self._log_prob(X)
+        return log_p[:, 1] - log_p[:, 0] if len(self.classes_) == 2 else log_p
+
+    def __sklearn_tags__(self):
+        """Return what scikit-learn asks about an estimator."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
+    """Multi-head encoding classifier for very many labels, any number a sample.
+
+    Each label is written as a short code of local labels, one head of a neural
+    network learns each local label, and predictions are put together from the
+    heads [1]_. As scikit-learn's MLPClassifier does, it also takes one class a
+    sample (1-D `y`), and is then the same as `MHEClassifier`.
+
+    Parameters
+    ----------
+    strategy : {"cascade", "sampling", "full"}, default="cascade"
+        How labels are scored, with C labels, H heads of lengths L_h, and d
+        features behind the hidden layers; multiply-adds are those of a sample.
+
+        - "cascade": a tree. Each head scores the digits that can follow a prefix;
+          a beam of b prefixes is searched. About d * (L_1 + b L_2 + ..) for
+          training and predicting, has d * C weights.
+        - "sampling": scores all labels, trained on a few groups of them a step.
+          Trains d * L_H * (true groups + n_sampled_groups), predicts d * C.
+        - "full": scores all labels: d * C for everything. The plain network.
+        - "product" is accepted for 1-D `y` only: independent softmaxes cannot give
+          several labels.
+    n_heads : int, default=2
+        Number of heads, of balanced lengths, if `head_sizes` is None. "cascade"
+        needs at least 2; "sampling" uses the last head's length as the size of its
+        groups; "full" has no heads.
+    head_sizes : sequence of int, default=None
+        Lengths of the heads; their product must be at least the number of labels.
+        Overrides `n_heads`.
+    label_order : {"natural", "random", "frequency", "cluster"}, default="cluster"
+        Which labels share their first digits (see `LabelCodec`). "cluster" divides
+        the labels by the mean of their samples into balanced clusters of similar
+        labels. Not used by "full".
+    beam_width : int, default=10
+        Number of prefixes whose labels "cascade" scores in `predict_topk`, and, for
+        hard negatives, in training.
+        May be changed after fitting.
+    n_sampled_groups : int, default=8
+        Number of groups that "sampling" draws in each step.
+    hard_negatives : bool, default=True
+        What labels "cascade" learns to reject for a sample: those below the most
+        probable prefixes (True), or only those that share a prefix with a true
+        label (False; as in probabilistic label trees: cheaper, ranks worse). See
+        `skmhe.nn.CascadeHead`.
+    hidden_layer_sizes : int or sequence of int, default=(256,)
+        Widths of the hidden layers. () makes the heads linear in X; each label
+        then has a weight for each feature, and needs the memory for it.
+    activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
+        Activation of the hidden layers.
+    dropout : float, default=0.3
+        Share of the hidden layers' outputs that is dropped in training.
+    input_dropout : float, default=0.2
+        Share of the features that is dropped in training.
+    alpha : float, default=0.0
+        Decoupled weight decay (that of AdamW, not an L2 penalty).
+    batch_size : int or "auto", default="auto"
+        Number of samples of a step. "auto" is ``n_samples // 32``, but at least 16
+        and at most 512.
+    learning_rate : {"constant", "linear"}, default="linear"
+        Schedule: "linear" falls from `learning_rate_init` to 0 over `max_iter`
+        epochs. `partial_fit` always uses "constant".
+    learning_rate_init : float, default=5e-3
+        Learning rate of AdamW at the start.
+    max_iter : int, default=10
+        Number of epochs (passes over the samples).
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the loss of the true labels, {label: weight}; labels that are left
+        out have 1. "balanced" is ``n_true_labels / (n_labels * count)``.
+    early_stopping : bool, default=False
+        Hold out a part of the training samples, score it after each epoch, stop
+        when the score does not improve, and keep the best epoch's weights.
+    validation_fraction : float, default=0.1
+        Share of the training samples that early stopping holds out.
+    n_iter_no_change : int, default=10
+        Number of epochs without an improvement of at least `tol` (of the validation
+        score with early stopping, of the loss without) after which training stops.
+    tol : float, default=1e-4
+        See `n_iter_no_change`.
+    warm_start : bool, default=False
+        Go on from the weights of the previous call of `fit`.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the label order, the starting weights, the order of the samples and
+        the dropout. An integer gives the same result in every call. The global
+        generators of NumPy and torch are left as they were.
+    verbose : bool, default=False
+        Show a progress bar.
+    device : str, default="auto"
+        Where to compute: "cpu", "cuda", "cuda:1", ..; "auto" takes a CUDA device if
+        there is one. Fitted weights are kept as NumPy arrays, so that an estimator
+        fitted on one device predicts on any other.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels: the columns 0..n_labels-1 of an indicator, or those that occur in
+        lists of labels.
+    codec_ : LabelCodec
+        The label order, and the heads' local labels of each label.
+    head_sizes_ : tuple of int
+        Lengths of the heads.
+    weights_ : dict of str to ndarray
+        The network's weights, by name.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X is a DataFrame with string column names.
+    n_iter_ : int
+        Number of epochs.
+    loss_ : float
+        Mean training loss of the last epoch.
+    loss_curve_ : list of float
+        Mean training loss of each epoch.
+    validation_scores_ : list of float or None
+        Precision@1 of the held-out samples after each epoch, with early stopping.
+
+    See Also
+    --------
+    MHEClassifier : For one class a sample.
+    sklearn.preprocessing.MultiLabelBinarizer : Turns lists of labels into an
+        indicator; with ``sparse_output=True`` the best form for many labels, and
+        the one that GridSearchCV takes.
+
+    Notes
+    -----
+    Nested lists of equal length that hold nothing but 0 and 1 are an indicator;
+    other nested lists are lists of labels.
+
+    References
+    ----------
+    .. [1] Liang, Zhang, Yuan, Zhang, "Multi-Head Encoding for Extreme Label
+       Classification", TPAMI 2025, arXiv:2412.10182.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_multilabel_classification
+    >>> from skmhe import MHEMultiLabelClassifier
+    >>> X, Y = make_multilabel_classification(
+    ...     n_samples=400, n_classes=12, sparse=True, return_indicator="sparse",
+    ...     random_state=0,
+    ... )
+    >>> clf = MHEMultiLabelClassifier(random_state=0).fit(X, Y)
+    >>> clf.predict(X).shape
+    (400, 12)
+    >>> labels, probabilities = clf.predict_topk(X, k=3)
+    >>> labels.shape
+    (400, 3)
+    """
+
+    _accepts_multilabel = True
+    _parameter_constraints = PARAMETER_CONSTRAINTS | HARD_NEGATIVES_CONSTRAINT
+
+    def __init__(
+        self,
+        strategy="cascade",
+        *,
+        n_heads=2,
+        head_sizes=None,
+        label_order="cluster",
+        beam_width=10,
+        n_sampled_groups=8,
+        hard_negatives=True,
+        hidden_layer_sizes=(256,),
+        activation="relu",
+        dropout=0.3,
+        input_dropout=0.2,
+        alpha=0.0,
+        batch_size="auto",
+        learning_rate="linear",
+        learning_rate_init=5e-3,
+        max_iter=10,
+        class_weight=None,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        warm_start=False,
+        random_state=None,
+        verbose=False,
+        device="auto",
+    ):
+        self.strategy = strategy
+        self.n_heads = n_heads
+        self.head_sizes = head_sizes
+        self.label_order = label_order
+        self.beam_width = beam_width
+        self.n_sampled_groups = n_sampled_groups
+        self.hard_negatives = hard_negatives
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.max_iter = max_iter
+        self.class_weight = class_weight
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+        self.device = device
+
+    @fit_context(prefer_skip_nested_validation=True)
+    @unchanged_on_error
+    def fit(self, X, y, sample_weight=None):
+        """Fit the classifier.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples. Sparse ones are never made dense.
+        y : {array-like, sparse matrix} of shape (n_samples, n_labels), list of \
+                lists of labels, or array-like of shape (n_samples,)
+            Indicator of zeros and ones, lists of labels (empty ones too), or one
+            class a sample.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples; 0 is as good as leaving the sample out.
+
+        Returns
+        -------
+        MHEMultiLabelClassifier
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is invalid, or training diverges. The
+            estimator is then as it was before the call.
+        """
+        return self._fit(X, y, sample_weight)
+
+    @fit_context(prefer_skip_nested_validation=True)
+    @unchanged_on_error
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train for one epoch on some samples.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+        y : {array-like, sparse matrix} of shape (n_samples, n_labels), list of \
+                lists of labels, or array-like of shape (n_samples,)
+            Targets, in the form of the first call.
+        classes : array-like of shape (n_labels,), default=None
+            All labels. In the first call needed for lists of labels and for 1-D
+            `y`, unless these hold all of them.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        MHEMultiLabelClassifier
+            The fitted estimator.
+        """
+        return self._partial_fit(X, y, classes, sample_weight)
+
+    def predict(self, X):
+        """Predict the labels that are more probable than not.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        {ndarray, sparse matrix} of shape (n_samples, n_labels), list of tuples, \
+                or ndarray of shape (n_samples,)
+            The form of the `y` that was fitted: a dense indicator of its dtype, a
+            CSR one, lists of labels, or classes.
+        """
+        form = self._fitted_form()
+        if form.kind == "labels":
+            labels, _ = self._topk(X, 1, exact=True)
+            return self.classes_[labels[:, 0]]
+        if form.kind == "dense":
+            # From the same numbers as predict_proba, to the last bit.
+            return (self.decision_function(X) > 0).astype(form.dtype)
+        indicator = self._above(X, np.log(0.5))
+        if form.kind == "sparse":
+            return form.container(indicator.astype(form.dtype))
+        flat = self.classes_[indicator.indices]
+        return [tuple(row) for row in np.split(flat, indicator.indptr[1:-1])]
+
+    def predict_topk(self, X, k=5):
+        """Predict the k most probable labels of each sample, best first.
+
+        "cascade" does not score all labels for it.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+        k : int, default=5
+            Number of labels, 1..n_labels.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples, k)
+            Labels, from `classes_`: for an indicator, its columns.
+        scores : ndarray of float64, of shape (n_samples, k)
+            Their probabilities.
+        """
+        labels, scores = self._topk(X, k)
+        return self.classes_[labels], scores
+
+    def predict_proba(self, X):
+        """Predict the probability of every label.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of float64, of shape (n_samples, n_labels)
+            The probability that the sample has the label, inside (0, 1). Dense in
+            the labels; prefer `predict_topk` where there are very many.
+        """
+        return probabilities(self._log_prob(X))
+
+    def predict_log_proba(self, X):
+        """Predict the logarithm of the probability of every label.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of float64, of shape (n_samples, n_labels)
+            Log-probabilities, in the order of `classes_`.
+        """
+        return np.minimum(self._log_prob(X), LARGEST_LOG)
+
+    def decision_function(self, X):
+        """Return the log-odds of every label.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of float64, of shape (n_samples, n_labels)
+            Log-odds: positive where the label is more probable than not. For 1-D
+            `y`, see `MHEClassifier.decision_function`.
+        """
+        log_p = self._log_prob(X)
+        if self._fitted_form().kind == "labels":
+            return log_p[:, 1] - log_p[:, 0] if len(self.classes_) == 2 else log_p
+        log_p = np.minimum(log_p, LARGEST_LOG)
+        return log_p - np.log(-np.expm1(log_p))
+
+    def score(self, X, y, sample_weight=None):
+        """Return the share of samples whose labels are all predicted, and no others.
+
+        See `skmhe.metrics` for measures that say more about very many labels.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+        y : as in `fit`
+            True labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        float
+            Subset accuracy; for 1-D `y`, accuracy.
+        """
+        predicted = self.predict(X)
+        if self._fitted_form().kind == "lists":
+            binarizer = MultiLabelBinarizer(classes=self.classes_, sparse_output=True)
+            y, predicted = binarizer.fit_transform(y), binarizer.transform(predicted)
+        return accuracy_score(y, predicted, sample_weight=sample_weight)
+
+    def __sklearn_tags__(self):
+        """Return what scikit-learn asks about an estimator."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.classifier_tags.multi_label = self.strategy != "product"
+        return tags

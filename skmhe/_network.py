@@ -1,0 +1,184 @@
+"""Networks from a description, and their weights as NumPy arrays."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from skmhe.nn import (
+    Backbone,
+    CascadeHead,
+    FullHead,
+    ProductHead,
+    SamplingHead,
+    SparseRows,
+)
+
+
+class NetworkSpec(NamedTuple):
+    """All that is needed to build a network, but for its weights."""
+
+    n_features: int
+    n_labels: int
+    multilabel: bool
+    strategy: str
+    head_sizes: tuple[int, ...]
+    rank: int
+    beam_width: int
+    hard_negatives: bool
+    n_sampled_groups: int
+    hidden_layer_sizes: tuple[int, ...]
+    activation: str
+    dropout: float
+    input_dropout: float
+
+
+def _full_head(spec, d):
+    return FullHead(d, spec.n_labels, spec.multilabel, sparse_grad=True)
+
+
+def _product_head(spec, d):
+    return ProductHead(d, spec.head_sizes, spec.n_labels, spec.rank, sparse_grad=True)
+
+
+def _cascade_head(spec, d):
+    return CascadeHead(
+        d,
+        spec.head_sizes,
+        spec.n_labels,
+        spec.multilabel,
+        beam_width=spec.beam_width,
+        hard_negatives=spec.hard_negatives,
+        sparse_grad=True,
+    )
+
+
+def _sampling_head(spec, d):
+    return SamplingHead(
+        d,
+        spec.n_labels,
+        group_size=min(spec.head_sizes[-1], spec.n_labels),
+        n_sampled_groups=spec.n_sampled_groups,
+        multilabel=spec.multilabel,
+        sparse_grad=True,
+    )
+
+
+BUILD_HEAD = {
+    "cascade": _cascade_head,
+    "product": _product_head,
+    "sampling": _sampling_head,
+    "full": _full_head,
+}
+
+
+class Network(nn.Module):
+    """A backbone and a head."""
+
+    def __init__(self, spec):
+        super().__init__()
+        self.backbone = Backbone(
+            spec.n_features,
+            spec.hidden_layer_sizes,
+            spec.activation,
+            spec.dropout,
+            spec.input_dropout,
+            sparse_grad=True,
+        )
+        self.head = BUILD_HEAD[spec.strategy](spec, self.backbone.out_features)
+
+
+def network_from_weights(spec, weights, device, copy=False):
+    """Build a network on a device around arrays of weights.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The network.
+    weights : dict of str to ndarray
+        What `weights_to_numpy` gave.
+    device : torch.device
+        Where to put it.
+    copy : bool, default=False
+        Copy the arrays: needed to train. Otherwise a network on the CPU shares
+        their memory, and must not write to it.
+    """
+    with torch.device("meta"):
+        network = Network(spec)
+    state = {
+        name: to_tensor(array.copy() if copy else array).to(device)
+        for name, array in weights.items()
+    }
+    network.load_state_dict(state, assign=True)
+    return network
+
+
+def weights_to_numpy(network):
+    """Return the network's weights as arrays on no device."""
+    return {
+        name: np.array(tensor.detach().cpu().numpy())
+        for name, tensor in network.state_dict().items()
+    }
+
+
+class _Writable:
+    """A buffer that claims to be writable."""
+
+    def __init__(self, array):
+        self.array = array  # keeps the memory alive
+        address = array.__array_interface__["data"][0]
+        self.__array_interface__ = array.__array_interface__ | {
+            "data": (address, False)
+        }
+
+
+def to_tensor(array):
+    """Wrap an array as a tensor on the CPU: the only way from NumPy to torch.
+
+    No memory is copied if torch can use the array's. Read-only arrays (a memory
+    map of another process's data) are shared, too: nothing here writes to what it
+    was given, but torch, which has no read-only tensors, would warn each time.
+    """
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if any(stride < 0 for stride in array.strides):
+        array = np.ascontiguousarray(array)
+    if not array.flags.writeable and array.size:
+        array = np.asarray(_Writable(array))
+    return torch.from_numpy(array)
+
+
+def rows_to_tensor(X, device, dtype=torch.float32):
+    """Return a batch of samples, dense or CSR, on a device."""
+    if isinstance(X, np.ndarray):
+        return to_tensor(X).to(device, dtype)
+    rows = SparseRows(*map(to_tensor, (X.indices, X.indptr, X.data)), X.shape[1])
+    return rows.to(device)._replace(values=rows.values.to(device, dtype))
+
+
+def resolve_device(device):
+    """Return the `torch.device` that the parameter `device` asks for.
+
+    Raises
+    ------
+    ValueError
+        If torch does not know the device, or this machine does not have it.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    remedy = "use device='auto' or device='cpu'"
+    try:
+        resolved = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"device={device!r} is not a device that torch knows: {remedy}."
+        ) from error
+    if resolved.type == "cuda":
+        n_devices = torch.cuda.device_count()
+        if (resolved.index or 0) >= n_devices:
+            raise ValueError(
+                f"device={device!r} was asked for, but torch finds {n_devices} CUDA "
+                f"devices here: {remedy}."
+            )
+    return resolved

@@ -1,0 +1,223 @@
+"""Batches and the training loop; nothing here has seen an estimator."""
+
+import copy
+import math
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from tqdm.auto import tqdm
+
+from skmhe._decoding import topk
+from skmhe._network import rows_to_tensor, to_tensor
+from skmhe.nn import RowAdamW
+
+
+class TrainingData(NamedTuple):
+    """Samples in rows, with targets as positions in the label order."""
+
+    X: np.ndarray | sp.csr_array  # shape: (n, n_features), float32
+    y: np.ndarray | sp.csr_array  # shape: (n,) positions, or (n, n_labels) 0/1
+    sample_weight: np.ndarray | None  # shape: (n,), float32, of mean 1
+
+    def take(self, rows):
+        """Return some rows."""
+        weight = self.sample_weight
+        return TrainingData(
+            self.X[rows], self.y[rows], None if weight is None else weight[rows]
+        )
+
+
+class TrainingPlan(NamedTuple):
+    """How to train; names as in `sklearn.neural_network.MLPClassifier`."""
+
+    max_iter: int
+    batch_size: int
+    learning_rate_init: float
+    learning_rate: str
+    alpha: float
+    tol: float
+    n_iter_no_change: int
+    verbose: bool
+
+
+class History:
+    """What happened in training."""
+
+    def __init__(self):
+        self.loss_curve = []
+        self.validation_scores = []
+
+    @property
+    def n_iter(self):
+        """Number of passes over the training data."""
+        return len(self.loss_curve)
+
+    def has_stalled(self, plan):
+        """Tell whether nothing improved by `tol` for `n_iter_no_change` epochs."""
+        if self.validation_scores:
+            values, sign = self.validation_scores, 1
+        else:
+            values, sign = self.loss_curve, -1
+        gains, best = 0, -math.inf
+        for value in values:
+            gains = 0 if sign * value > best + plan.tol else gains + 1
+            best = max(best, sign * value)
+        return gains >= plan.n_iter_no_change
+
+
+@contextmanager
+def seeded(seed, device):
+    """Seed torch for a while, and put its generators back as they were."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.random.default_generator.manual_seed(seed)
+        if devices:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+def targets_to_tensor(y, device):
+    """Return a batch's targets: positions, or a sparse indicator."""
+    if isinstance(y, np.ndarray):
+        return to_tensor(y).to(device)
+    samples = np.repeat(np.arange(y.shape[0]), np.diff(y.indptr))
+    # Canonical CSR is sorted by row and column, which is what coalesced means.
+    return torch.sparse_coo_tensor(
+        torch.from_numpy(np.stack([samples, y.indices.astype(np.int64)])),
+        torch.ones(y.nnz),
+        y.shape,
+        is_coalesced=True,
+        check_invariants=False,
+    ).to(device)
+
+
+def train_step(network, optimizer, batch, label_weight, device):
+    """Take one step on a batch, and return its loss."""
+    inputs = rows_to_tensor(batch.X, device)
+    targets = targets_to_tensor(batch.y, device)
+    weight = batch.sample_weight
+    weight = None if weight is None else to_tensor(weight).to(device)
+    loss = network.head.loss(network.backbone(inputs), targets, weight, label_weight)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def make_optimizer(network, plan, state=None):
+    """Return the optimiser, going on from a state where one is given."""
+    optimizer = RowAdamW(
+        network.parameters(), lr=plan.learning_rate_init, weight_decay=plan.alpha
+    )
+    if state is not None:
+        optimizer.load_state_dict(state)
+    return optimizer
+
+
+class Progress:
+    """Counts the steps: moves the bar and the learning rate."""
+
+    def __init__(self, plan, n_steps):
+        self.plan, self.n_steps, self.step = plan, n_steps, 0
+        self.bar = tqdm(total=n_steps, unit="batch", disable=not plan.verbose)
+
+    def next_step(self, optimizer):
+        """Set the learning rate of the step to come."""
+        if self.plan.learning_rate == "linear":
+            left = 1 - self.step / self.n_steps
+            optimizer.param_groups[0]["lr"] = self.plan.learning_rate_init * left
+        self.step += 1
+        self.bar.update()
+
+    def end_epoch(self, history):
+        """Show the epoch's loss and score."""
+        report = {"epoch": history.n_iter, "loss": f"{history.loss_curve[-1]:.4f}"}
+        if history.validation_scores:
+            report["validation"] = f"{history.validation_scores[-1]:.4f}"
+        self.bar.set_postfix(report)
+
+
+def run_epoch(network, optimizer, data, plan, rng, label_weight, progress):
+    """Pass over the data once in random order, and return the mean loss."""
+    n = data.X.shape[0]
+    device = next(network.parameters()).device
+    network.train()
+    order = rng.permutation(n)
+    total = 0.0
+    for start in range(0, n, plan.batch_size):
+        progress.next_step(optimizer)
+        # Sorted rows slice faster; within a batch their order means nothing.
+        rows = np.sort(order[start : start + plan.batch_size])
+        batch = data.take(rows)
+        total += len(rows) * train_step(network, optimizer, batch, label_weight, device)
+    mean = total / n
+    if not math.isfinite(mean):
+        raise ValueError(
+            f"Training diverged: the loss became {mean}. Scale the features of X (for "
+            "example with StandardScaler or Normalizer), or lower learning_rate_init="
+            f"{plan.learning_rate_init}."
+        )
+    return mean
+
+
+def validation_score(network, data):
+    """Return the weighted share of samples whose first predicted label is true."""
+    best, _ = topk(network, data.X, 1)
+    best = best[:, 0]
+    if isinstance(data.y, np.ndarray):
+        correct = best == data.y
+    else:
+        correct = np.asarray(data.y[np.arange(len(best)), best]).ravel() != 0
+    return float(np.average(correct, weights=data.sample_weight))
+
+
+def train(network, data, plan, rng, validation=None, label_weight=None, optimizer=None):
+    """Train a network in place.
+
+    Parameters
+    ----------
+    network : Network
+        On the device to train on.
+    data : TrainingData
+        Training samples.
+    plan : TrainingPlan
+        How to train.
+    rng : RandomState
+        Draws the order of the samples; dropout is torch's (see `seeded`).
+    validation : TrainingData, default=None
+        Samples to score after each epoch; the weights of the best epoch are kept.
+    label_weight : Tensor of shape (n_labels,), default=None
+        Weights of the labels.
+    optimizer : Optimizer, default=None
+        Goes on with this one instead of a new one.
+
+    Returns
+    -------
+    History
+        Losses and scores.
+    """
+    if optimizer is None:
+        optimizer = make_optimizer(network, plan)
+    history, best_state = History(), None
+    n_batches = -(-data.X.shape[0] // plan.batch_size)
+    progress = Progress(plan, plan.max_iter * n_batches)
+    with progress.bar:
+        for _ in range(plan.max_iter):
+            history.loss_curve.append(
+                run_epoch(network, optimizer, data, plan, rng, label_weight, progress)
+            )
+            if validation is not None:
+                score = validation_score(network, validation)
+                if score > max(history.validation_scores, default=-1.0):
+                    best_state = copy.deepcopy(network.state_dict())
+                history.validation_scores.append(score)
+            progress.end_epoch(history)
+            if history.has_stalled(plan):
+                break
+    if best_state is not None:
+        network.load_state_dict(best_state)
+    return history

@@ -1,0 +1,377 @@
+"""From what users pass to float32 samples, class indices or a CSR indicator.
+
+Every error about data is raised here. This is also the only file that uses names
+which scikit-learn does not document.
+"""
+
+import functools
+from numbers import Integral, Real
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import _fit_context as fit_context
+from sklearn.preprocessing import MultiLabelBinarizer
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_array,
+    check_consistent_length,
+    column_or_1d,
+    validate_data,
+)
+
+from skmhe.label_codec import LABEL_ORDERS
+
+__all__ = [
+    "HARD_NEGATIVES_CONSTRAINT",
+    "PARAMETER_CONSTRAINTS",
+    "RANK_CONSTRAINT",
+    "Target",
+    "check_fit_samples",
+    "check_k",
+    "check_label_weight",
+    "check_predict_samples",
+    "check_target",
+    "check_weight",
+    "fit_context",
+    "unchanged_on_error",
+]
+
+PARAMETER_CONSTRAINTS = {
+    "strategy": [StrOptions({"cascade", "product", "sampling", "full"})],
+    "n_heads": [Interval(Integral, 1, None, closed="left")],
+    "head_sizes": ["array-like", None],
+    "label_order": [StrOptions(set(LABEL_ORDERS))],
+    "beam_width": [Interval(Integral, 1, None, closed="left")],
+    "n_sampled_groups": [Interval(Integral, 1, None, closed="left")],
+    "hidden_layer_sizes": [
+        "array-like",
+        Interval(Integral, 1, None, closed="left"),
+    ],
+    "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
+    "dropout": [Interval(Real, 0, 1, closed="left")],
+    "input_dropout": [Interval(Real, 0, 1, closed="left")],
+    "alpha": [Interval(Real, 0, None, closed="left")],
+    "batch_size": [
+        StrOptions({"auto"}),
+        Interval(Integral, 1, None, closed="left"),
+    ],
+    "learning_rate": [StrOptions({"constant", "linear"})],
+    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "class_weight": [dict, StrOptions({"balanced"}), None],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "warm_start": ["boolean"],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+    "device": [str],
+}
+RANK_CONSTRAINT = {"rank": [Interval(Integral, 1, None, closed="left")]}
+HARD_NEGATIVES_CONSTRAINT = {"hard_negatives": ["boolean"]}
+
+
+def unchanged_on_error(method):
+    """Make a method that fits leave the estimator as it was if it fails."""
+
+    @functools.wraps(method)
+    def wrapper(self, *args, **kwargs):
+        before = vars(self).copy()
+        try:
+            return method(self, *args, **kwargs)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return wrapper
+
+
+# Samples
+
+
+def check_fit_samples(estimator, X, reset):
+    """Validate training samples, and remember or compare their features."""
+    X = validate_data(
+        estimator, X, reset=reset, accept_sparse="csr", dtype=np.float32, order="C"
+    )
+    return _canonical(X)
+
+
+def check_predict_samples(estimator, X):
+    """Validate samples to predict."""
+    return check_fit_samples(estimator, X, reset=False)
+
+
+def _canonical(X):
+    """Return CSR rows that are sorted, without duplicates and stored zeros."""
+    if not sp.issparse(X):
+        return X
+    rows = sp.csr_array(X)
+    if not rows.has_canonical_format or not np.all(rows.data):
+        # The user's matrix is not ours to sort.
+        rows = rows.copy()
+        rows.sum_duplicates()
+        rows.eliminate_zeros()
+    return rows
+
+
+# Targets
+
+
+class Target(NamedTuple):
+    """Validated targets.
+
+    ``kind`` is what `y` was: "labels" (1-D), "dense" or "sparse" (an indicator), or
+    "lists" (of labels). ``y`` holds class indices of shape (n,), or a CSR indicator
+    of shape (n, n_labels).
+    """
+
+    y: np.ndarray | sp.csr_array
+    classes: np.ndarray
+    kind: str
+    # What predict returns has the container and dtype of the indicator given.
+    dtype: np.dtype | None = None
+    container: type | None = None
+
+
+def _is_label_lists(y):
+    """Tell nested sequences of labels from an indicator and from 1-D labels."""
+    if sp.issparse(y) or hasattr(y, "iloc") or getattr(y, "ndim", 1) > 1:
+        return False
+    try:
+        rows = list(y)
+    except TypeError:
+        return False
+    if not rows or not all(
+        isinstance(row, list | tuple | set | frozenset)
+        or (isinstance(row, np.ndarray) and row.ndim == 1)
+        for row in rows
+    ):
+        return False
+    lengths = {len(row) for row in rows}
+    if len(lengths) > 1:
+        return True
+    # Rows of one length: an indicator if there is nothing but 0 and 1 in them.
+    return not all(
+        isinstance(value, Real | np.bool_) and value in (0, 1)
+        for row in rows
+        for value in row
+    )
+
+
+def check_target(y, n_samples, multilabel, classes=None):
+    """Validate targets.
+
+    Parameters
+    ----------
+    y : array-like, sparse matrix or list of label lists
+        What the user gave.
+    n_samples : int
+        Number of rows of X.
+    multilabel : bool
+        Whether the estimator accepts anything but 1-D `y`.
+    classes : ndarray, default=None
+        The labels that are known already; others are an error.
+
+    Returns
+    -------
+    Target
+        Class indices or indicator, with the labels and the kind of `y`.
+    """
+    if y is None:
+        raise ValueError(
+            "This estimator requires y to be passed, but the target y is None."
+        )
+    if multilabel and _is_label_lists(y):
+        target = _label_lists(list(y), classes)
+    elif multilabel and _is_indicator(y):
+        target = _indicator(y, classes)
+    else:
+        target = _labels(y, multilabel, classes)
+    check_consistent_length(np.empty(n_samples), target.y)
+    return target
+
+
+def _shape(y):
+    try:
+        # Not np.shape, which array-likes may refuse.
+        return np.asarray(y).shape
+    except ValueError as error:
+        raise ValueError(
+            "y has rows of different lengths. For one label a sample pass an array of "
+            "shape (n_samples,); MHEMultiLabelClassifier takes lists of labels."
+        ) from error
+
+
+def _is_indicator(y):
+    if sp.issparse(y):
+        return True
+    shape = _shape(y)
+    return len(shape) == 2 and shape[1] != 1
+
+
+def _labels(y, multilabel, classes):
+    if sp.issparse(y):
+        raise ValueError(
+            "y is a sparse matrix, but MHEClassifier needs one label a sample, an "
+            "array of shape (n_samples,). For several labels a sample use "
+            "MHEMultiLabelClassifier."
+        )
+    if len(_shape(y)) == 2 and _shape(y)[1] > 1:
+        raise ValueError(
+            f"y should be a 1d array, got an array of shape {_shape(y)} instead. For "
+            "several labels a sample use MHEMultiLabelClassifier."
+        )
+    y = column_or_1d(y, warn=True)
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise ValueError("Input y contains NaN or infinity; every label must be known.")
+    if y.dtype.kind in "OUS" and any(label is None or label != label for label in y):
+        raise ValueError("Input y contains NaN or None; every label must be known.")
+    check_classification_targets(y)
+    if classes is None:
+        try:
+            classes, indices = np.unique(y, return_inverse=True)
+        except TypeError as error:
+            raise TypeError(
+                "y holds labels of types that cannot be sorted together: "
+                f"{sorted({type(label).__name__ for label in y})}. Convert them, for "
+                "example with y.astype(str)."
+            ) from error
+        if len(classes) < 2:
+            raise ValueError(
+                f"y has one class, {classes[0]!r}: there is nothing to tell apart. "
+                "The number of classes must be at least 2."
+            )
+    else:
+        indices = _find(y, classes)
+    return Target(indices.astype(np.int64), classes, "labels")
+
+
+def _find(labels, classes):
+    """Return the index of each label among the known ones."""
+    positions = np.searchsorted(classes, labels).clip(max=len(classes) - 1)
+    unseen = classes[positions] != labels
+    if np.any(unseen):
+        examples = np.unique(np.asarray(labels)[unseen])[:5].tolist()
+        raise ValueError(
+            f"y contains labels that are not among the {len(classes)} known ones, such "
+            f"as {examples}. Name all labels in the first call of partial_fit "
+            "(classes=...), or call fit again."
+        )
+    return positions
+
+
+def _indicator(y, classes):
+    container = None
+    if sp.issparse(y):
+        if y.dtype == object:
+            raise ValueError(
+                "y is a sparse matrix of dtype object, but an indicator must hold "
+                "numbers 0 and 1: convert it, for example with y.astype(int)."
+            )
+        container = sp.csr_array if isinstance(y, sp.sparray) else sp.csr_matrix
+        kind, dtype = "sparse", y.dtype
+        indicator = _canonical(y.tocsr())
+    else:
+        kind = "dense"
+        y = check_array(y, input_name="y", dtype=None, ensure_min_features=0)
+        dtype = y.dtype if y.dtype.kind in "biuf" else np.dtype(np.int64)
+        check_classification_targets(y)
+        indicator = sp.csr_array(y != 0) if y.dtype.kind in "biuf" else None
+    values = indicator.data if kind == "sparse" else y
+    if indicator is None or not np.isin(values, (0, 1)).all():
+        bad = np.ravel(values)[~np.isin(np.ravel(values), (0, 1))][:3].tolist()
+        raise ValueError(
+            f"y has {y.shape[1]} columns, which must be an indicator of zeros and ones "
+            f"(one column a label), but it holds values such as {bad}. Pass an "
+            "indicator, or lists of labels; MultiLabelBinarizer(sparse_output=True) "
+            "converts these."
+        )
+    n_labels = indicator.shape[1]
+    if n_labels == 0:
+        raise ValueError(
+            f"y has no columns (shape {y.shape}): there must be at least one label."
+        )
+    if classes is not None and len(classes) != n_labels:
+        raise ValueError(
+            f"y has {n_labels} columns, but this estimator has {len(classes)} labels: "
+            "there must be a column for each of them."
+        )
+    indicator = indicator.astype(np.float32)
+    classes = np.arange(n_labels) if classes is None else classes
+    return Target(indicator, classes, kind, dtype, container)
+
+
+def _label_lists(y, classes):
+    if classes is None:
+        binarizer = MultiLabelBinarizer(sparse_output=True).fit(y)
+        classes = binarizer.classes_
+        if len(classes) == 0:
+            raise ValueError(
+                "y has lists of labels that are all empty: there must be at least one "
+                "label."
+            )
+    flat = np.array([label for labels in y for label in labels], dtype=classes.dtype)
+    rows = np.repeat(np.arange(len(y)), [len(labels) for labels in y])
+    columns = _find(flat, classes) if len(flat) else np.empty(0, np.int64)
+    indicator = sp.coo_array(
+        (np.ones(len(rows), np.float32), (rows, columns)), shape=(len(y), len(classes))
+    ).tocsr()
+    indicator.sum_duplicates()
+    indicator.data[:] = 1  # a label named twice is a label
+    return Target(indicator, classes, "lists")
+
+
+# Weights and numbers
+
+
+def check_weight(sample_weight, X):
+    """Return float64 weights of shape (n,), or None."""
+    if sample_weight is None:
+        return None
+    return _check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True
+    )
+
+
+def check_label_weight(class_weight, target, sample_weight):
+    """Return the weight of each label from `class_weight`, shape (n_labels,), or None.
+
+    "balanced" is ``n_samples / (n_classes * count)`` as in scikit-learn; for several
+    labels a sample, with the number of all true labels in place of `n_samples`.
+    """
+    if class_weight is None:
+        return None
+    classes = target.classes
+    if isinstance(class_weight, dict):
+        unknown = [label for label in class_weight if label not in set(classes)]
+        if unknown:
+            raise ValueError(
+                f"class_weight has keys that are no labels: {unknown[:5]}. The labels "
+                f"are {classes[:5].tolist()} ..; those without a weight have 1."
+            )
+        return np.array([class_weight.get(label, 1.0) for label in classes.tolist()])
+    y = target.y if target.kind == "labels" else target.y.indices
+    weight = sample_weight
+    if weight is not None and target.kind != "labels":
+        weight = np.repeat(weight, np.diff(target.y.indptr))
+    counts = np.bincount(y, weights=weight, minlength=len(classes))
+    present = counts > 0
+    result = np.ones(len(classes))
+    result[present] = counts.sum() / (present.sum() * counts[present])
+    return result
+
+
+def check_k(k, n_labels):
+    """Return the number `k` of labels to predict."""
+    valid = isinstance(k, Integral) and not isinstance(k, bool) and 1 <= k <= n_labels
+    if not valid:
+        raise ValueError(
+            f"k={k!r} must be an integer in 1..{n_labels}, the number of labels."
+        )
+    return int(k)
