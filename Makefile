@@ -1,0 +1,39 @@
+# make demo: the quick start.   make test: style, tests and doctests.
+# Both make the environment .venv with nothing but Python.
+
+PYTHON ?= python3
+VENV ?= .venv
+# torch first and by version: the release that this package is tested with. Where a
+# local or an indexed CPU build of it is available, pip takes that; another build can
+# be asked for with make TORCH='torch==2.13.0 --index-url ...'.
+TORCH ?= torch==2.13.0
+# Byte-compiling thousands of modules that are never imported takes half a minute.
+PIP = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/.installed
+	$(VENV)/bin/python examples/quickstart.py
+
+test: $(VENV)/.installed-test lint
+	SCIPY_ARRAY_API=1 OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n 2
+
+lint: $(VENV)/.installed-test
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+$(VENV)/.torch:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) $(TORCH)
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.torch pyproject.toml
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.torch pyproject.toml
+	$(PIP) --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV)
