@@ -28,7 +28,7 @@ from skmhe._validation import (
     check_target,
     check_weight,
 )
-from skmhe.label_codec import LabelCodec
+from skmhe.label_codec import LabelCodec, check_head_sizes
 
 # "auto" batches: so many steps an epoch at least, as few samples need many steps
 # and many samples need large batches.
@@ -164,6 +164,7 @@ class BaseMHE(BaseEstimator):
                 f"n_heads={n_heads}, but strategy='cascade' needs at least 2 heads: "
                 "raise n_heads, or use strategy='full'."
             )
+        self._check_longest_head(indicator.shape[1])
         by_features = self.label_order == "cluster" and self.strategy != "full"
         return LabelCodec(
             indicator.shape[1],
@@ -175,6 +176,18 @@ class BaseMHE(BaseEstimator):
             label_features=label_centroids(X, indicator) if by_features else None,
             random_state=self._random_state,
         )
+
+    def _check_longest_head(self, n_labels):
+        if self.head_sizes is None:
+            return
+        sizes = check_head_sizes(self.head_sizes, n_labels)
+        if max(sizes) > n_labels:
+            raise ValueError(
+                f"head_sizes={sizes} has a head of {max(sizes)}, longer than the "
+                f"number of labels, {n_labels}: most of its codes would name no label. "
+                "Make it shorter, or leave head_sizes=None to derive lengths from "
+                "n_heads."
+            )
 
     def _make_spec(self, target, head_sizes):
         hidden = self.hidden_layer_sizes

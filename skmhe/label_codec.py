@@ -292,7 +292,12 @@ class LabelCodec:
         positions = np.zeros(codes.shape[:-1], dtype=np.int64)
         for h, size in enumerate(self.head_sizes):
             self._check_range(f"codes[..., {h}]", codes[..., h], size)
-            positions = positions * size + codes[..., h]
+            # Beyond the last label, stop counting: the product may exceed 2^63.
+            fits = positions <= self.n_labels // size
+            positions = np.where(fits, positions, 0) * size + codes[..., h]
+            positions = np.where(
+                fits, np.minimum(positions, self.n_labels), self.n_labels
+            )
         if positions.size and positions.max() >= self.n_labels:
             n_unused = np.count_nonzero(positions >= self.n_labels)
             raise ValueError(

@@ -94,12 +94,14 @@ class RowProduct(torch.autograd.Function):
     gradient of the output. Its only nonzero rows are those of the features which
     the batch holds, so with ``sparse_grad`` just these are computed and returned.
     torch's own backward pass of ``embedding_bag`` computes a row for every stored
-    value instead, and sums the equal ones later: 4 to 30 times the work.
+    value instead, and sums the equal ones later. Dense inputs get a gradient, the
+    values of sparse ones do not.
     """
 
     @staticmethod
     def forward(ctx, weight, inputs, sparse_grad):
-        ctx.inputs, ctx.sparse_grad, ctx.shape = inputs, sparse_grad, weight.shape
+        ctx.inputs, ctx.sparse_grad = inputs, sparse_grad
+        ctx.save_for_backward(weight)
         if isinstance(inputs, SparseRows):
             return sparse_product(inputs, weight)
         return inputs @ weight
@@ -107,6 +109,8 @@ class RowProduct(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad_output):
         inputs, grad_output = ctx.inputs, grad_output.contiguous()
+        (weight,) = ctx.saved_tensors
+        grad_inputs = grad_output @ weight.T if ctx.needs_input_grad[1] else None
         if isinstance(inputs, SparseRows):
             features, columns = inputs.transpose()
             values = sparse_product(columns, grad_output)
@@ -116,8 +120,8 @@ class RowProduct(torch.autograd.Function):
                 inputs = inputs.index_select(1, features)
             values = inputs.T @ grad_output
         # shape of values: (n_distinct, n_out)
-        grad = row_gradient(features, values, ctx.shape)
-        return grad if ctx.sparse_grad else grad.to_dense(), None, None
+        grad = row_gradient(features, values, weight.shape)
+        return grad if ctx.sparse_grad else grad.to_dense(), grad_inputs, None
 
 
 def group_slices(groups):
@@ -145,7 +149,8 @@ class GroupedLinear(torch.autograd.Function):
         slices = group_slices(groups)
         for group, start, stop in slices:
             first = group * size
-            last = min(first + size, n_children)
+            # Beyond the last group there are no children.
+            last = max(first, min(first + size, n_children))
             scores[start:stop, : last - first] = torch.addmm(
                 bias[first:last], features[start:stop], weight[first:last].T
             )
@@ -162,7 +167,7 @@ class GroupedLinear(torch.autograd.Function):
         grad_bias = torch.zeros_like(bias)
         for group, start, stop in ctx.slices:
             first = group * ctx.size
-            last = min(first + ctx.size, n_children)
+            last = max(first, min(first + ctx.size, n_children))
             grad = grad_scores[start:stop, : last - first]
             grad_features[start:stop] = grad @ weight[first:last]
             grad_rows.append(grad.T @ features[start:stop])

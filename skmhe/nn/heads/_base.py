@@ -106,6 +106,8 @@ class Head(nn.Module, ABC):
             If the shape, dtype or values of an argument do not fit.
         """
         self._check_features(features)
+        _check_vector("sample_weight", sample_weight, features.shape[0])
+        _check_vector("label_weight", label_weight, self.n_labels)
         targets = self._check_targets(targets, features.shape[0], label_weight)
         features, weights = self._dense(features)
         losses = self._sample_losses(features, weights, targets)
@@ -258,8 +260,9 @@ class Head(nn.Module, ABC):
             samples, labels = targets.nonzero(as_tuple=True)
         else:
             coo = targets.to_sparse_coo().coalesce()
-            samples, labels = coo.indices()
-            values = coo.values()
+            stored = coo.values() != 0
+            samples, labels = coo.indices()[:, stored]
+            values = coo.values()[stored]
         if not bool((values == 1).all()):
             bad = values[values != 1][0].item()
             raise ValueError(f"targets must be 0 or 1, got a value of {bad}.")
@@ -271,6 +274,13 @@ class Head(nn.Module, ABC):
         return (
             f"in_features={self.in_features}, n_labels={self.n_labels}, "
             f"multilabel={self.multilabel}"
+        )
+
+
+def _check_vector(name, vector, length):
+    if vector is not None and tuple(vector.shape) != (length,):
+        raise ValueError(
+            f"{name} must have shape ({length},), got {tuple(vector.shape)}."
         )
 
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from skmhe.label_codec import check_head_sizes
-from skmhe.nn._rows import grouped_linear
+from skmhe.nn._rows import MIN_WORK_PER_GROUP, grouped_linear
 from skmhe.nn.heads._base import Head, bernoulli_losses, log_odds, sum_by_sample
 
 
@@ -81,7 +81,8 @@ class CascadeHead(Head):
         sparse_grad=False,
     ):
         self.head_sizes = check_head_sizes(head_sizes, n_labels or 1)
-        n_labels = n_labels or math.prod(self.head_sizes)
+        if n_labels is None:
+            n_labels = math.prod(self.head_sizes)
         super().__init__(in_features, n_labels, multilabel, sparse_grad)
         if len(self.head_sizes) < 2:
             raise ValueError(
@@ -213,7 +214,8 @@ class CascadeHead(Head):
         log_p, log_not_p = F.logsigmoid(scores), F.logsigmoid(-scores)
         rows, digits = nodes.samples, nodes.labels
         for level in range(1, len(self.head_sizes)):
-            kept = self._keep(log_p, samples, rows * log_p.shape[1] + digits, n)
+            true = rows * log_p.shape[1] + digits
+            kept = self._keep(log_p, samples, true, n, is_first=level == 1)
             samples, prefixes = samples[kept], prefixes[kept]
             parent_log_p = log_p.flatten()[kept][:, None]
             parent_log_not_p = log_not_p.flatten()[kept][:, None]
@@ -242,16 +244,16 @@ class CascadeHead(Head):
         return losses
 
     @torch.no_grad()
-    def _keep(self, log_p, samples, true, n_samples):
+    def _keep(self, log_p, samples, true, n_samples, is_first):
         """Return which prefixes are expanded: the true ones and each sample's best.
 
         Sorted indices into the flattened `log_p`.
         """
         log_p = log_p.flatten()
         keep = torch.zeros_like(log_p, dtype=torch.bool)
-        if len(log_p) == n_samples * self.n_nodes[0]:  # the first level, a full table
+        if is_first:  # a full table
             width = min(self.beam_width, self.n_nodes[0])
-            best = log_p.view(n_samples, -1).topk(width, dim=1).indices
+            best = log_p.view(n_samples, self.n_nodes[0]).topk(width, dim=1).indices
             start = torch.arange(n_samples, device=best.device)[:, None]
             keep[(start * self.n_nodes[0] + best).flatten()] = True
         else:
@@ -276,7 +278,8 @@ class CascadeHead(Head):
             size = self.head_sizes[level]
             n_missing = self.n_nodes[level - 1] * size - scores.shape[1]
             scores = F.pad(scores, (0, n_missing), value=-torch.inf)
-            local = self._local_log_probs(scores.view(n, -1, size))
+            scores = scores.view(n, self.n_nodes[level - 1], size)
+            local = self._local_log_probs(scores)
             log_p = (log_p[:, :, None] + local).flatten(1)[:, : self.n_nodes[level]]
         return log_p
 
@@ -322,7 +325,7 @@ class CascadeHead(Head):
             scores = self._child_scores(
                 features, weights, level, samples, nodes.flatten()
             )
-            local = self._local_log_probs(scores).view(*nodes.shape, -1)
+            local = self._local_log_probs(scores).view(*nodes.shape, scores.shape[1])
             log_p = (log_p[:, :, None] + local).flatten(1)
             digits = torch.arange(self.head_sizes[level], device=device)
             nodes = (nodes[:, :, None] * len(digits) + digits).flatten(1)
@@ -391,9 +394,9 @@ class CascadeHead(Head):
         k : int, default=1
             Number of labels wanted.
         """
-        # A gathered table row counts as in_features scores; MIN_WORK_PER_GROUP
-        # bounds their number.
-        return 3 * max(self._n_scored(k)) + self._width(k) * self.in_features
+        # Where children's rows are gathered, they take more memory than the scores.
+        gathered = min(max(self.head_sizes) * self.in_features, MIN_WORK_PER_GROUP)
+        return 3 * max(self._n_scored(k)) + self._width(k) * gathered
 
     def _n_scored(self, k):
         """Return how many nodes of each level are scored for a sample."""

@@ -65,7 +65,9 @@ class ProductHead(Head):
     ):
         self.head_sizes = check_head_sizes(head_sizes, n_labels or 1)
         n_codes = math.prod(self.head_sizes)
-        super().__init__(in_features, n_labels or n_codes, False, sparse_grad)
+        super().__init__(
+            in_features, n_codes if n_labels is None else n_labels, False, sparse_grad
+        )
         if rank < 1:
             raise ValueError(f"rank must be at least 1, got {rank}.")
         self.rank = rank
@@ -76,7 +78,9 @@ class ProductHead(Head):
     def _digit_log_probs(self, features, weights):
         """Return log pi, shape (n, rank), and each head's log p, (n, rank, L_h)."""
         n = len(features)
-        scores = F.linear(features, weights[0], self.biases[0]).view(n, self.rank, -1)
+        scores = F.linear(features, weights[0], self.biases[0]).view(
+            n, self.rank, sum(self.head_sizes)
+        )
         heads = [s.log_softmax(2) for s in scores.split(self.head_sizes, dim=2)]
         if self.rank == 1:
             return features.new_zeros(n, 1), heads

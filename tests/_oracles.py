@@ -1,0 +1,312 @@
+"""Slow, written-out formulas of the heads, and small things the tests share.
+
+Everything here is plain Python over the entries of the heads' tables. It knows a
+head's tables and sizes, but calls none of its methods.
+"""
+
+import itertools
+import math
+
+import numpy as np
+import torch
+
+from skmhe.nn import CascadeHead, FullHead, ProductHead, SamplingHead, SparseRows
+
+# ------------------------------------------------------------ the heads
+# Every kind of head, each with 11 labels: a prime, so that there are unused codes.
+
+N_LABELS, N_FEATURES = 11, 5
+THREE = (2, 3, 2)
+HEADS = {
+    "full": lambda d, **kw: FullHead(d, 11, **kw),
+    "full-multilabel": lambda d, **kw: FullHead(d, 11, multilabel=True, **kw),
+    "product": lambda d, **kw: ProductHead(d, (3, 4), 11, **kw),
+    "product-3": lambda d, **kw: ProductHead(d, THREE, 11, **kw),
+    "product-rank-3": lambda d, **kw: ProductHead(d, THREE, 11, rank=3, **kw),
+    "cascade": lambda d, **kw: CascadeHead(d, (3, 4), 11, **kw),
+    "cascade-3": lambda d, **kw: CascadeHead(d, THREE, 11, **kw),
+    "cascade-multilabel": lambda d, **kw: CascadeHead(
+        d, THREE, 11, multilabel=True, **kw
+    ),
+    "cascade-narrow": lambda d, **kw: CascadeHead(
+        d, (5, 3), 11, multilabel=True, beam_width=2, **kw
+    ),
+    "cascade-plt": lambda d, **kw: CascadeHead(
+        d, THREE, 11, multilabel=True, hard_negatives=False, **kw
+    ),
+    "sampling": lambda d, **kw: SamplingHead(d, 11, 3, n_sampled_groups=2, **kw),
+    "sampling-multilabel": lambda d, **kw: SamplingHead(
+        d, 11, 3, n_sampled_groups=2, multilabel=True, **kw
+    ),
+}
+
+
+def randomise(head, seed=0, scale=1.0):
+    """Return the head in float64 with every table and bias drawn at random."""
+    generator = torch.Generator().manual_seed(seed)
+    head = head.double()
+    with torch.no_grad():
+        for parameter in head.parameters():
+            draws = torch.randn(
+                parameter.shape, generator=generator, dtype=torch.float64
+            )
+            parameter.copy_(scale * draws)
+    return head
+
+
+def make_head(name, n_features=N_FEATURES, seed=0, **options):
+    return randomise(HEADS[name](n_features, **options), seed)
+
+
+def make_features(n, n_features=N_FEATURES, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, n_features, generator=generator, dtype=torch.float64)
+
+
+def make_targets(head, n, seed=2):
+    """Return targets that fit: a multi-label sample has 0 to 4 labels."""
+    rng = np.random.default_rng(seed)
+    if not head.multilabel:
+        return torch.from_numpy(rng.integers(0, head.n_labels, n))
+    targets = torch.zeros(n, head.n_labels, dtype=torch.float64)
+    for i in range(n):
+        labels = rng.choice(head.n_labels, size=i % 5, replace=False)
+        targets[i, torch.from_numpy(labels)] = 1
+    return targets
+
+
+def gradients(head, loss):
+    """Return the gradient of every parameter as a dense tensor."""
+    head.zero_grad()
+    loss.backward()
+    grads = [p.grad for p in head.parameters()]
+    return [g.to_dense() if g.is_sparse else g.clone() for g in grads]
+
+
+def to_sparse_rows(dense):
+    """Return the `SparseRows` of a dense tensor, its values in reverse order."""
+    indices, values, offsets = [], [], [0]
+    for row in dense.tolist():
+        stored = [(j, value) for j, value in enumerate(row) if value][::-1]
+        indices += [j for j, _ in stored]
+        values += [value for _, value in stored]
+        offsets.append(len(indices))
+    return SparseRows(
+        torch.tensor(indices, dtype=torch.int64),
+        torch.tensor(offsets),
+        torch.tensor(values, dtype=dense.dtype),
+        dense.shape[1],
+    )
+
+
+# ------------------------------------------------------------ formulas
+
+
+def log_sigmoid(score):
+    return -math.log1p(math.exp(-score))
+
+
+def log_softmax(scores):
+    normaliser = math.log(math.fsum(math.exp(score) for score in scores))
+    return [score - normaliser for score in scores]
+
+
+def cross_entropy(p, is_true, weight=1.0):
+    """Return the binary cross-entropy of a probability."""
+    return -weight * math.log(p) if is_true else -math.log(1 - p)
+
+
+def linear(head, table, row):
+    """Return the scores that a table gives one sample, a list of floats."""
+    weight = head.weights[table].tolist()
+    bias = head.biases[table].tolist()
+    return [
+        b + math.fsum(w * x for w, x in zip(ws, row, strict=True))
+        for ws, b in zip(weight, bias, strict=True)
+    ]
+
+
+def digits_of(label, head_sizes):
+    """Return the digits of a label in mixed radix, most significant first."""
+    digits = []
+    for size in reversed(head_sizes):
+        digits.append(label % size)
+        label //= size
+    return digits[::-1]
+
+
+def codes_of(head_sizes):
+    """Return all codes in ascending order of the label they would name."""
+    return list(itertools.product(*[range(size) for size in head_sizes]))
+
+
+def nodes_of(label, head_sizes):
+    """Return the nodes (the prefixes as numbers) on a label's path."""
+    nodes, node = [], 0
+    for digit, size in zip(digits_of(label, head_sizes), head_sizes, strict=True):
+        node = node * size + digit
+        nodes.append(node)
+    return nodes
+
+
+def product_mixture(head, row):
+    """Return the unnormalised probability of every code, used or not."""
+    scores = linear(head, 0, row)
+    mixture = [1.0]
+    if head.rank > 1:
+        mixture = [math.exp(s) for s in log_softmax(linear(head, 1, row))]
+    probabilities = dict.fromkeys(codes_of(head.head_sizes), 0.0)
+    length = sum(head.head_sizes)
+    for r, share in enumerate(mixture):
+        own = scores[r * length : (r + 1) * length]
+        starts = list(itertools.accumulate(head.head_sizes, initial=0))
+        heads = [
+            log_softmax(own[start:stop]) for start, stop in itertools.pairwise(starts)
+        ]
+        for code in probabilities:
+            logs = [local[digit] for local, digit in zip(heads, code, strict=True)]
+            probabilities[code] += share * math.exp(math.fsum(logs))
+    return list(probabilities.values())
+
+
+def node_probabilities(head, row):
+    """Return log P(node) and log P(node | parent) of each level of a cascade."""
+    absolute, conditional = [], []
+    for level, size in enumerate(head.head_sizes):
+        scores = linear(head, level, row)
+        if head.multilabel:
+            local = [log_sigmoid(score) for score in scores]
+        else:
+            width = size if level else len(scores)
+            local = []
+            for start in range(0, len(scores), width):
+                local += log_softmax(scores[start : start + width])
+        conditional.append(local)
+        absolute.append(
+            [
+                log_p + (absolute[-1][node // size] if level else 0.0)
+                for node, log_p in enumerate(local)
+            ]
+        )
+    return absolute, conditional
+
+
+def log_prob(head, features):
+    """Return the log-probability of every label, shape (n, n_labels)."""
+    rows = []
+    for row in features.tolist():
+        if isinstance(head, FullHead):
+            scores = linear(head, 0, row)
+            rows.append(
+                [log_sigmoid(s) for s in scores]
+                if head.multilabel
+                else log_softmax(scores)
+            )
+        elif isinstance(head, ProductHead):
+            used = product_mixture(head, row)[: head.n_labels]
+            rows.append([math.log(p / math.fsum(used)) for p in used])
+        else:
+            rows.append(node_probabilities(head, row)[0][-1])
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def full_loss(head, row, target, label_weight):
+    scores = linear(head, 0, row)
+    if not head.multilabel:
+        return -log_softmax(scores)[target] * label_weight[target]
+    return math.fsum(
+        cross_entropy(math.exp(log_sigmoid(s)), label in target, label_weight[label])
+        for label, s in enumerate(scores)
+    )
+
+
+def product_loss(head, row, target, label_weight):
+    code = tuple(digits_of(target, head.head_sizes))
+    p = product_mixture(head, row)[codes_of(head.head_sizes).index(code)]
+    return -math.log(p) * label_weight[target]
+
+
+def cascade_loss(head, row, target, label_weight):
+    absolute, conditional = node_probabilities(head, row)
+    if not head.multilabel:
+        return -absolute[-1][target] * label_weight[target]
+    # A node's weight is the largest of its true labels'.
+    weights = [{} for _ in head.head_sizes]
+    for label in target:
+        for level, node in enumerate(nodes_of(label, head.head_sizes)):
+            old = weights[level].get(node, 0.0)
+            weights[level][node] = max(old, label_weight[label])
+    total, parents = 0.0, None
+    for level, size in enumerate(head.head_sizes):
+        nodes = [
+            node
+            for node in range(head.n_nodes[level])
+            if level == 0 or node // size in parents
+        ]
+        log_p = absolute if head.hard_negatives else conditional
+        total += math.fsum(
+            cross_entropy(
+                math.exp(log_p[level][node]),
+                node in weights[level],
+                weights[level].get(node),
+            )
+            for node in nodes
+        )
+        parents = set(weights[level])
+        if head.hard_negatives:
+            nodes.sort(key=lambda node: -absolute[level][node])
+            parents |= set(nodes[: head.beam_width])
+    return total
+
+
+def sampling_loss(head, row, target, label_weight, drawn):
+    """Return the loss of a sample if the groups `drawn` were drawn."""
+    scores = linear(head, 0, row)
+    scale = head.n_groups / head.n_sampled_groups
+    own = {label // head.group_size for label in target}
+    factors = {}  # label: how often its part of the sum over the labels counts
+    for label in range(head.n_labels):
+        if label // head.group_size in own:
+            factors[label] = 1.0
+        elif label // head.group_size in drawn:
+            factors[label] = scale
+    if head.multilabel:
+        return math.fsum(
+            factor
+            * cross_entropy(
+                math.exp(log_sigmoid(scores[label])),
+                label in target,
+                label_weight[label],
+            )
+            for label, factor in factors.items()
+        )
+    (label,) = target
+    normaliser = math.fsum(f * math.exp(scores[label]) for label, f in factors.items())
+    return (math.log(normaliser) - scores[label]) * label_weight[label]
+
+
+def loss(head, features, targets, sample_weight=None, label_weight=None, drawn=None):
+    """Return the mean loss of a batch; `drawn` are the groups of a sampling head."""
+    n = len(features)
+    sample_weight = [1.0] * n if sample_weight is None else sample_weight.tolist()
+    if label_weight is None:
+        label_weight = [1.0] * head.n_labels
+    else:
+        label_weight = label_weight.tolist()
+    if head.multilabel:
+        true = [set(row.nonzero().flatten().tolist()) for row in targets]
+    else:
+        true = targets.tolist()
+    losses = []
+    for row, target in zip(features.tolist(), true, strict=True):
+        if isinstance(head, SamplingHead):
+            target = target if head.multilabel else {target}
+            value = sampling_loss(head, row, target, label_weight, drawn)
+        elif isinstance(head, FullHead):
+            value = full_loss(head, row, target, label_weight)
+        elif isinstance(head, ProductHead):
+            value = product_loss(head, row, target, label_weight)
+        else:
+            value = cascade_loss(head, row, target, label_weight)
+        losses.append(value)
+    return math.fsum(w * v for w, v in zip(sample_weight, losses, strict=True)) / n
