@@ -1,5 +1,6 @@
 """What the two estimators share: parameters, fitting and predicting."""
 
+import copy
 from numbers import Integral
 
 import numpy as np
@@ -28,7 +29,7 @@ from skmhe._validation import (
     check_target,
     check_weight,
 )
-from skmhe.label_codec import LabelCodec, check_head_sizes
+from skmhe.label_codec import LabelCodec, balanced_head_sizes, check_head_sizes
 
 # "auto" batches: so many steps an epoch at least, as few samples need many steps
 # and many samples need large batches.
@@ -38,6 +39,8 @@ MIN_AUTO_BATCH, MAX_AUTO_BATCH = 16, 512
 SMALLEST_LOG = np.log(np.finfo(np.float64).tiny)
 LARGEST_LOG = -np.finfo(np.float64).epsneg
 MAX_SEED = 2**31 - 1
+# What cannot be changed when training goes on.
+SHAPES = ("strategy", "head_sizes", "rank", "hidden_layer_sizes", "activation")
 
 
 class BaseMHE(BaseEstimator):
@@ -49,8 +52,8 @@ class BaseMHE(BaseEstimator):
     # Fitting
 
     def _fit(self, X, y, sample_weight):
-        X = check_fit_samples(self, X, reset=True)
         going_on = self.warm_start and hasattr(self, "weights_")
+        X = check_fit_samples(self, X, reset=not going_on)
         target = check_target(y, X.shape[0], self._accepts_multilabel)
         weight = check_weight(sample_weight, X)
         if going_on:
@@ -61,14 +64,15 @@ class BaseMHE(BaseEstimator):
         self.n_iter_ = 0
         self.loss_curve_ = []
         self._optimizer_state = None
-        self._train(X, target, weight, self._plan(X.shape[0], self.max_iter))
+        self._train(X, target, weight, self._plan(X, weight, self.max_iter))
         return self
 
     def _partial_fit(self, X, y, classes, sample_weight):
         first = not hasattr(self, "weights_")
         X = check_fit_samples(self, X, reset=first)
         known = self._known_classes(classes)
-        target = check_target(y, X.shape[0], self._accepts_multilabel, known)
+        kind = None if first else self._target_form.kind
+        target = check_target(y, X.shape[0], self._accepts_multilabel, known, kind)
         weight = check_weight(sample_weight, X)
         if self.class_weight == "balanced":
             raise ValueError(
@@ -81,7 +85,7 @@ class BaseMHE(BaseEstimator):
             self.n_iter_, self.loss_curve_, self._optimizer_state = 0, [], None
         else:
             self._check_same_task(target)
-        plan = self._plan(X.shape[0], 1)._replace(learning_rate="constant")
+        plan = self._plan(X, weight, 1)._replace(learning_rate="constant")
         self._train(X, target, weight, plan, keep_optimizer=True)
         return self
 
@@ -115,11 +119,21 @@ class BaseMHE(BaseEstimator):
                 f"{len(self.classes_)} ({form.kind}) that this estimator was fitted "
                 "with: use the same labels, or fit with warm_start=False."
             )
-        if self._make_spec(target, self.head_sizes_) != self._spec:
+        n_labels = len(self.classes_)
+        head_sizes = self.head_sizes
+        if head_sizes is None:
+            head_sizes = balanced_head_sizes(n_labels, self.n_heads)
+        spec = self._make_spec(target, check_head_sizes(head_sizes, n_labels))
+        changed = [
+            name for name in SHAPES if getattr(spec, name) != getattr(self._spec, name)
+        ]
+        if changed:
             raise ValueError(
-                "A parameter that shapes the network was changed since it was fitted, "
-                "so its weights cannot be trained further: fit with warm_start=False."
+                f"{', '.join(changed)} shapes the network and was changed since it was "
+                "fitted, so its weights cannot be trained further: fit with "
+                "warm_start=False."
             )
+        self._spec = spec
 
     def _start(self, X, target, weight):
         """Set everything that training starts from but does not change."""
@@ -131,7 +145,11 @@ class BaseMHE(BaseEstimator):
                 "strategy='cascade', 'sampling' or 'full'."
             )
         self.classes_ = target.classes
-        self._random_state = check_random_state(self.random_state)
+        # None must not draw from NumPy's global generator, as scikit-learn would.
+        seed = self.random_state
+        self._random_state = (
+            np.random.RandomState() if seed is None else check_random_state(seed)
+        )
         used = slice(None) if weight is None else weight > 0
         indicator = self._indicator(target)[used]
         counts = indicator.T @ (
@@ -213,14 +231,15 @@ class BaseMHE(BaseEstimator):
             input_dropout=float(self.input_dropout),
         )
 
-    def _plan(self, n_samples, max_iter):
+    def _plan(self, X, weight, max_iter):
+        n_samples = X.shape[0] if weight is None else np.count_nonzero(weight)
         batch_size = self.batch_size
         if batch_size == "auto":
             batch_size = n_samples // MIN_STEPS_PER_EPOCH
             batch_size = min(max(batch_size, MIN_AUTO_BATCH), MAX_AUTO_BATCH)
         return TrainingPlan(
             max_iter=max_iter,
-            batch_size=min(batch_size, n_samples),
+            batch_size=batch_size,
             learning_rate_init=self.learning_rate_init,
             learning_rate=self.learning_rate,
             alpha=self.alpha,
@@ -237,7 +256,8 @@ class BaseMHE(BaseEstimator):
             label_weight = to_tensor(label_weight[self.codec_.order].astype(np.float32))
             label_weight = label_weight.to(device)
         data = self._training_data(X, target, weight)
-        rng, validation = self._random_state, None
+        # A copy, so that a failure leaves the generator where it was.
+        rng, validation = copy.deepcopy(self._random_state), None
         if self.early_stopping and not keep_optimizer:
             kept, held_out = _hold_out(data.y, self.validation_fraction, rng)
             data, validation = data.take(kept), data.take(held_out)
@@ -247,13 +267,14 @@ class BaseMHE(BaseEstimator):
             history = _training.train(
                 network, data, plan, rng, validation, label_weight, optimizer
             )
+        self._random_state = rng
         self.weights_ = weights_to_numpy(network)
         self.loss_curve_ = self.loss_curve_ + history.loss_curve
         self.loss_ = self.loss_curve_[-1]
         self.n_iter_ += history.n_iter
         self.validation_scores_ = history.validation_scores or None
         if keep_optimizer:
-            self._optimizer_state = optimizer.state_dict()
+            self._optimizer_state = _training.optimizer_state_to_numpy(optimizer)
 
     def _training_data(self, X, target, weight):
         y = target.y
@@ -266,13 +287,8 @@ class BaseMHE(BaseEstimator):
         data = TrainingData(X, y, None)
         if weight is None:
             return data
-        if not np.any(weight):
-            raise ValueError(
-                "sample_weight is 0 for every sample: there is nothing to learn from."
-            )
         # A sample of weight 0 is as good as absent, also for the batches.
-        weight = (weight / weight[weight > 0].mean()).astype(np.float32)
-        data = data._replace(sample_weight=weight)
+        data = data._replace(sample_weight=weight.astype(np.float32))
         return data if weight.all() else data.take(np.flatnonzero(weight))
 
     # Predicting

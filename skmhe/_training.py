@@ -114,8 +114,22 @@ def make_optimizer(network, plan, state=None):
         network.parameters(), lr=plan.learning_rate_init, weight_decay=plan.alpha
     )
     if state is not None:
-        optimizer.load_state_dict(state)
+        # The settings are the plan's, not those of the last time.
+        groups = optimizer.state_dict()["param_groups"]
+        tensors = {
+            i: {name: to_tensor(array.copy()) for name, array in arrays.items()}
+            for i, arrays in state.items()
+        }
+        optimizer.load_state_dict({"state": tensors, "param_groups": groups})
     return optimizer
+
+
+def optimizer_state_to_numpy(optimizer):
+    """Return the moments of each parameter as arrays on no device."""
+    return {
+        i: {name: np.array(value.cpu().numpy()) for name, value in values.items()}
+        for i, values in optimizer.state_dict()["state"].items()
+    }
 
 
 class Progress:

@@ -5,6 +5,7 @@ which scikit-learn does not document.
 """
 
 import functools
+import warnings
 from numbers import Integral, Real
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import _fit_context as fit_context
 from sklearn.preprocessing import MultiLabelBinarizer
+from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -157,14 +159,14 @@ def _is_label_lists(y):
     if len(lengths) > 1:
         return True
     # Rows of one length: an indicator if there is nothing but 0 and 1 in them.
-    return not all(
+    return lengths == {0} or not all(
         isinstance(value, Real | np.bool_) and value in (0, 1)
         for row in rows
         for value in row
     )
 
 
-def check_target(y, n_samples, multilabel, classes=None):
+def check_target(y, n_samples, multilabel, classes=None, kind=None):
     """Validate targets.
 
     Parameters
@@ -177,6 +179,8 @@ def check_target(y, n_samples, multilabel, classes=None):
         Whether the estimator accepts anything but 1-D `y`.
     classes : ndarray, default=None
         The labels that are known already; others are an error.
+    kind : str, default=None
+        What `y` was before. It decides about nested lists of zeros and ones.
 
     Returns
     -------
@@ -187,7 +191,8 @@ def check_target(y, n_samples, multilabel, classes=None):
         raise ValueError(
             "This estimator requires y to be passed, but the target y is None."
         )
-    if multilabel and _is_label_lists(y):
+    nested = kind == "lists" and isinstance(y, list | tuple)
+    if multilabel and (nested or _is_label_lists(y)):
         target = _label_lists(list(y), classes)
     elif multilabel and _is_indicator(y):
         target = _indicator(y, classes)
@@ -230,44 +235,56 @@ def _labels(y, multilabel, classes):
     y = column_or_1d(y, warn=True)
     if y.dtype.kind == "f" and not np.isfinite(y).all():
         raise ValueError("Input y contains NaN or infinity; every label must be known.")
-    if y.dtype.kind in "OUS" and any(label is None or label != label for label in y):
+    if y.dtype == object and any(map(_is_missing, y)):
         raise ValueError("Input y contains NaN or None; every label must be known.")
-    check_classification_targets(y)
+    try:
+        present, indices = np.unique(y, return_inverse=True)
+    except TypeError as error:
+        raise TypeError(
+            "y holds labels of types that cannot be sorted together: "
+            f"{sorted({type(label).__name__ for label in y})}. Convert them, for "
+            "example with y.astype(str)."
+        ) from error
+    with warnings.catch_warnings():
+        # Many classes of few samples each are what this is for.
+        warnings.filterwarnings("ignore", "The number of unique classes")
+        check_classification_targets(y)
     if classes is None:
-        try:
-            classes, indices = np.unique(y, return_inverse=True)
-        except TypeError as error:
-            raise TypeError(
-                "y holds labels of types that cannot be sorted together: "
-                f"{sorted({type(label).__name__ for label in y})}. Convert them, for "
-                "example with y.astype(str)."
-            ) from error
-        if len(classes) < 2:
-            raise ValueError(
-                f"y has one class, {classes[0]!r}: there is nothing to tell apart. "
-                "The number of classes must be at least 2."
-            )
+        classes = present
     else:
-        indices = _find(y, classes)
+        indices = _find(y.tolist(), classes)
+    if len(classes) < 2:
+        raise ValueError(
+            f"y has one class, {classes[0]!r}: there is nothing to tell apart. "
+            "The number of classes must be at least 2."
+        )
     return Target(indices.astype(np.int64), classes, "labels")
 
 
+def _is_missing(label):
+    return label is None or is_scalar_nan(label) or is_pandas_na(label)
+
+
 def _find(labels, classes):
-    """Return the index of each label among the known ones."""
-    positions = np.searchsorted(classes, labels).clip(max=len(classes) - 1)
-    unseen = classes[positions] != labels
-    if np.any(unseen):
-        examples = np.unique(np.asarray(labels)[unseen])[:5].tolist()
+    """Return the index of each label of a list among the known ones."""
+    # A dict, as comparing arrays of two types cuts strings and rounds numbers.
+    index = {label: i for i, label in enumerate(classes.tolist())}
+    unseen = [label for label in labels if label not in index]
+    if unseen:
         raise ValueError(
             f"y contains labels that are not among the {len(classes)} known ones, such "
-            f"as {examples}. Name all labels in the first call of partial_fit "
-            "(classes=...), or call fit again."
+            f"as {sorted(set(unseen), key=str)[:5]}. Name all labels in the first call "
+            "of partial_fit (classes=...), or call fit again."
         )
-    return positions
+    return np.array([index[label] for label in labels], dtype=np.int64)
 
 
 def _indicator(y, classes):
-    container = None
+    container, shape = None, y.shape if sp.issparse(y) else _shape(y)
+    if shape[1] == 0:
+        raise ValueError(
+            f"y has no columns (shape {shape}): there must be at least one label."
+        )
     if sp.issparse(y):
         if y.dtype == object:
             raise ValueError(
@@ -279,7 +296,7 @@ def _indicator(y, classes):
         indicator = _canonical(y.tocsr())
     else:
         kind = "dense"
-        y = check_array(y, input_name="y", dtype=None, ensure_min_features=0)
+        y = check_array(y, input_name="y", dtype=None)
         dtype = y.dtype if y.dtype.kind in "biuf" else np.dtype(np.int64)
         check_classification_targets(y)
         indicator = sp.csr_array(y != 0) if y.dtype.kind in "biuf" else None
@@ -293,10 +310,6 @@ def _indicator(y, classes):
             "converts these."
         )
     n_labels = indicator.shape[1]
-    if n_labels == 0:
-        raise ValueError(
-            f"y has no columns (shape {y.shape}): there must be at least one label."
-        )
     if classes is not None and len(classes) != n_labels:
         raise ValueError(
             f"y has {n_labels} columns, but this estimator has {len(classes)} labels: "
@@ -316,9 +329,8 @@ def _label_lists(y, classes):
                 "y has lists of labels that are all empty: there must be at least one "
                 "label."
             )
-    flat = np.array([label for labels in y for label in labels], dtype=classes.dtype)
     rows = np.repeat(np.arange(len(y)), [len(labels) for labels in y])
-    columns = _find(flat, classes) if len(flat) else np.empty(0, np.int64)
+    columns = _find([label for labels in y for label in labels], classes)
     indicator = sp.coo_array(
         (np.ones(len(rows), np.float32), (rows, columns)), shape=(len(y), len(classes))
     ).tocsr()
@@ -331,12 +343,20 @@ def _label_lists(y, classes):
 
 
 def check_weight(sample_weight, X):
-    """Return float64 weights of shape (n,), or None."""
+    """Return float64 weights of shape (n,), or None.
+
+    Scaled so that the mean of those above 0 is 1: their unit means nothing.
+    """
     if sample_weight is None:
         return None
-    return _check_sample_weight(
+    weight = _check_sample_weight(
         sample_weight, X, dtype=np.float64, ensure_non_negative=True
     )
+    if not np.any(weight):
+        raise ValueError(
+            "sample_weight is 0 for every sample: there is nothing to learn from."
+        )
+    return weight / weight[weight > 0].mean()
 
 
 def check_label_weight(class_weight, target, sample_weight):

@@ -376,6 +376,15 @@ def test_single_label_prior_is_the_smoothed_frequency_among_siblings():
         assert actual[label].item() == pytest.approx(expected)
 
 
+def test_multi_label_prior_of_a_prefix_is_that_of_any_of_its_labels():
+    # Independent labels: none of them with probability prod(1 - frequency).
+    counts = torch.tensor([30.0, 5, 10, 8, 20, 40])
+    head = CascadeHead(3, (2, 3), multilabel=True).double()
+    head.set_prior(counts, n_samples=100)
+    none = (1 - counts / 100).double().view(2, 3).prod(1)
+    assert_close(head.biases[0].detach().sigmoid(), 1 - none)
+
+
 # ------------------------------------------------------------ errors
 
 
