@@ -66,13 +66,14 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
     alpha : float, default=0.0
         Decoupled weight decay (that of AdamW, not an L2 penalty).
     batch_size : int or "auto", default="auto"
-        Number of samples of a step. "auto" is ``n_samples // 32``, but at least 16
+        Number of samples of a step. "auto" is ``n_samples // 64``, but at least 16
         and at most 512.
     learning_rate : {"constant", "linear"}, default="linear"
         Schedule: "linear" falls from `learning_rate_init` to 0 over `max_iter`
         epochs. `partial_fit` always uses "constant".
-    learning_rate_init : float, default=5e-3
-        Learning rate of AdamW at the start.
+    learning_rate_init : float or "auto", default="auto"
+        Learning rate of AdamW at the start. "auto" is 0.005 for one label a sample,
+        and 0.01 for several, whose losses have fewer large gradients.
     max_iter : int, default=10
         Number of epochs (passes over the samples).
     class_weight : dict, "balanced" or None, default=None
@@ -169,7 +170,7 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         alpha=0.0,
         batch_size="auto",
         learning_rate="linear",
-        learning_rate_init=5e-3,
+        learning_rate_init="auto",
         max_iter=10,
         class_weight=None,
         early_stopping=False,
@@ -408,13 +409,14 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
     alpha : float, default=0.0
         Decoupled weight decay (that of AdamW, not an L2 penalty).
     batch_size : int or "auto", default="auto"
-        Number of samples of a step. "auto" is ``n_samples // 32``, but at least 16
+        Number of samples of a step. "auto" is ``n_samples // 64``, but at least 16
         and at most 512.
     learning_rate : {"constant", "linear"}, default="linear"
         Schedule: "linear" falls from `learning_rate_init` to 0 over `max_iter`
         epochs. `partial_fit` always uses "constant".
-    learning_rate_init : float, default=5e-3
-        Learning rate of AdamW at the start.
+    learning_rate_init : float or "auto", default="auto"
+        Learning rate of AdamW at the start. "auto" is 0.005 for one label a sample,
+        and 0.01 for several, whose losses have fewer large gradients.
     max_iter : int, default=10
         Number of epochs (passes over the samples).
     class_weight : dict, "balanced" or None, default=None
@@ -520,7 +522,7 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         alpha=0.0,
         batch_size="auto",
         learning_rate="linear",
-        learning_rate_init=5e-3,
+        learning_rate_init="auto",
         max_iter=10,
         class_weight=None,
         early_stopping=False,

@@ -61,7 +61,10 @@ PARAMETER_CONSTRAINTS = {
         Interval(Integral, 1, None, closed="left"),
     ],
     "learning_rate": [StrOptions({"constant", "linear"})],
-    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+    "learning_rate_init": [
+        StrOptions({"auto"}),
+        Interval(Real, 0, None, closed="neither"),
+    ],
     "max_iter": [Interval(Integral, 1, None, closed="left")],
     "class_weight": [dict, StrOptions({"balanced"}), None],
     "early_stopping": ["boolean"],
