@@ -194,10 +194,10 @@ class LabelCodec:
         if self.label_order == "random":
             return check_random_state(random_state).permutation(self.n_labels)
         if self.label_order == "frequency":
-            counts = self._check_rows("label_counts", label_counts)
+            counts = self._check_rows("label_counts", label_counts, 1)
             return np.argsort(-np.asarray(counts, dtype=float), kind="stable")
         if self.label_order == "cluster":
-            features = self._check_rows("label_features", label_features)
+            features = self._check_rows("label_features", label_features, 2)
             return balanced_order(
                 features, self.group_sizes, check_random_state(random_state)
             )
@@ -206,7 +206,7 @@ class LabelCodec:
             f"got {self.label_order!r}."
         )
 
-    def _check_rows(self, name, value):
+    def _check_rows(self, name, value, ndim):
         """Check that there is a row for each label, and return the array."""
         if value is None:
             raise ValueError(
@@ -214,10 +214,14 @@ class LabelCodec:
                 "label; pass it, or choose label_order='natural' or 'random'."
             )
         value = value if hasattr(value, "shape") else np.asarray(value)
-        if value.shape[0] != self.n_labels:
+        if value.ndim and value.shape[0] != self.n_labels:
             raise ValueError(
                 f"{name} has {value.shape[0]} rows, but n_labels={self.n_labels}: "
                 "it must have a row for each label."
+            )
+        if value.ndim != ndim:
+            raise ValueError(
+                f"{name} must have {ndim} dimensions, got shape {value.shape}."
             )
         return value
 

@@ -346,3 +346,16 @@ def test_unused_codes_are_counted():
         "2 of the codes name no label: the 10 labels use only the first 10 of the "
         "12 codes."
     )
+
+
+@pytest.mark.parametrize(
+    ("order", "argument"),
+    [
+        ("frequency", {"label_counts": np.ones((4, 1))}),
+        ("cluster", {"label_features": np.ones(4)}),
+    ],
+)
+def test_what_orders_need_has_a_number_of_dimensions(order, argument):
+    (name,) = argument
+    with pytest.raises(ValueError, match=f"{name} must have . dimensions, got shape"):
+        LabelCodec(4, label_order=order, **argument)

@@ -314,6 +314,15 @@ def test_score_is_subset_accuracy():
     assert 0 < expected < 1
 
 
+@pytest.mark.xfail(strict=True, reason="unseen labels are ignored, with a warning")
+def test_score_counts_labels_that_were_not_seen():
+    X, _ = make_data()
+    clf = make().fit(X, [["a"], [], []] * 30)
+    assert clf.predict(X[:3]) == [()] * 3
+    # A sample whose only label is unseen is not predicted right.
+    assert clf.score(X[:3], [["unseen"], [], []]) == 2 / 3
+
+
 # ------------------------------------------------------------ training on
 
 

@@ -195,3 +195,8 @@ def test_wrong_width_of_sparse_samples():
 
 def test_repr_names_the_sizes():
     assert repr(InputLayer(5, 2, True)) == "InputLayer(5, 2, sparse_grad=True)"
+
+
+def test_unknown_activation():
+    with pytest.raises(ValueError, match="activation must be one of .*got 'gelu'"):
+        Backbone(3, activation="gelu")

@@ -138,6 +138,11 @@ class Backbone(nn.Module):
     ):
         super().__init__()
         self.register_buffer("input_scale", torch.tensor(float(input_scale)))
+        if activation not in ACTIVATIONS:
+            raise ValueError(
+                f"activation must be one of {', '.join(ACTIVATIONS)}, "
+                f"got {activation!r}."
+            )
         widths = [n_features, *hidden_layer_sizes]
         layers = [InputDropout(input_dropout)] if input_dropout else []
         for i in range(len(widths) - 1):

@@ -1,0 +1,523 @@
+"""Every parameter has an effect, and the effect is the one it is documented to have."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skmhe import MHEClassifier, MHEMultiLabelClassifier, _base, _training
+from skmhe.nn import CascadeHead, FullHead, ProductHead, SamplingHead
+
+N, N_LABELS, N_FEATURES = 96, 12, 6
+CLASSES = [MHEClassifier, MHEMultiLabelClassifier]
+COVERED = {cls: set() for cls in CLASSES}
+
+
+def covers(name, classes=CLASSES):
+    """Mark a test as that of a parameter, and run it for each estimator."""
+    for cls in classes:
+        COVERED[cls].add(name)
+    return pytest.mark.parametrize("cls", classes)
+
+
+def make(cls, **params):
+    base = {
+        "hidden_layer_sizes": (8,),
+        "dropout": 0.0,
+        "input_dropout": 0.0,
+        "learning_rate_init": 0.05,
+        "learning_rate": "constant",
+        "batch_size": 32,
+        "max_iter": 2,
+        "n_sampled_groups": 2,
+        "label_order": "natural",
+        "early_stopping": False,
+        "random_state": 0,
+        "device": "cpu",
+    }
+    return cls(**(base | params))
+
+
+def make_data(cls):
+    rng = np.random.RandomState(0)
+    y = rng.permutation(np.arange(N) % N_LABELS)
+    X = (3 * rng.randn(N_LABELS, N_FEATURES))[y] + 0.3 * rng.randn(N, N_FEATURES)
+    if cls is MHEClassifier:
+        return X, y
+    Y = np.eye(N_LABELS, dtype=int)[y]
+    Y[np.arange(N), (y + 1) % N_LABELS] = 1
+    return X, Y
+
+
+def fit(cls, **params):
+    return make(cls, **params).fit(*make_data(cls))
+
+
+def same_weights(a, b):
+    return a.weights_.keys() == b.weights_.keys() and all(
+        np.array_equal(a.weights_[name], b.weights_[name]) for name in a.weights_
+    )
+
+
+class Steps:
+    """Records what each training step was given."""
+
+    def __init__(self, monkeypatch):
+        self.rates, self.rows, self.networks = [], [], []
+        step = _training.train_step
+
+        def recorded(network, optimizer, batch, *args):
+            self.rates.append(optimizer.param_groups[0]["lr"])
+            self.rows.append(batch.X.shape[0])
+            self.networks.append(network)
+            return step(network, optimizer, batch, *args)
+
+        monkeypatch.setattr(_training, "train_step", recorded)
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    return Steps(monkeypatch)
+
+
+# ------------------------------------------------------------ heads and labels
+
+
+@covers("strategy")
+def test_strategy(cls):
+    heads = {"cascade": CascadeHead, "sampling": SamplingHead, "full": FullHead}
+    if cls is MHEClassifier:
+        heads["product"] = ProductHead
+    for strategy, head in heads.items():
+        assert type(fit(cls, strategy=strategy)._network().head) is head
+
+
+@covers("n_heads")
+def test_n_heads(cls):
+    assert fit(cls, n_heads=2).head_sizes_ == (4, 3)
+    assert fit(cls, n_heads=3).head_sizes_ == (3, 2, 2)
+    assert fit(cls, n_heads=1, strategy="full").head_sizes_ == (12,)
+    # The last head's length is the size of the groups.
+    assert fit(cls, n_heads=3, strategy="sampling")._network().head.group_size == 2
+
+
+@covers("head_sizes")
+def test_head_sizes(cls):
+    clf = fit(cls, head_sizes=[2, 6], n_heads=3)
+    assert clf.head_sizes_ == clf.codec_.head_sizes == (2, 6)
+    assert clf.weights_["head.weights.0"].shape == (2, 8)
+    assert fit(cls, head_sizes=np.array([2, 6])).head_sizes_ == (2, 6)
+
+
+@covers("label_order")
+def test_label_order(cls):
+    X, y = make_data(cls)
+    natural = fit(cls, label_order="natural")
+    assert_array_equal(natural.codec_.order, np.arange(N_LABELS))
+    a, b = fit(cls, label_order="random"), fit(cls, label_order="random")
+    assert_array_equal(a.codec_.order, b.codec_.order)
+    assert not np.array_equal(a.codec_.order, np.arange(N_LABELS))
+    assert_array_equal(np.sort(a.codec_.order), np.arange(N_LABELS))
+    # By the samples' weights, the last label is the most frequent one.
+    is_last = y == 11 if cls is MHEClassifier else y[:, 11] == 1
+    weighted = make(cls, label_order="frequency")
+    weighted.fit(X, y, sample_weight=np.where(is_last, 10.0, 1.0))
+    assert weighted.codec_.order[0] == 11
+    # Four directions, three labels of each: the first digit is the direction.
+    rng = np.random.RandomState(0)
+    label = np.arange(N) % N_LABELS
+    X = np.eye(4)[label % 4] + 0.01 * rng.randn(N, 4)
+    y = label if cls is MHEClassifier else np.eye(N_LABELS, dtype=int)[label]
+    clustered = make(cls, label_order="cluster").fit(X, y)
+    groups = clustered.codec_.order.reshape(4, 3) % 4
+    assert_array_equal(groups, groups[:, :1].repeat(3, axis=1))
+    # "full" has no digits that an order could change.
+    full = fit(cls, strategy="full", label_order="random")
+    assert_array_equal(full.codec_.order, np.arange(N_LABELS))
+
+
+@covers("beam_width")
+def test_beam_width_after_fitting(cls):
+    clf = fit(cls, label_order="random", max_iter=3)
+    X = np.random.RandomState(1).randn(300, N_FEATURES)
+    exact = -np.sort(-clf.predict_proba(X), axis=1)[:, :2]
+    found = []
+    for width in [1, 2, 4]:
+        clf.beam_width = width
+        _, scores = clf.predict_topk(X, k=2)
+        found.append(np.isclose(scores, exact, rtol=1e-4).all(axis=1).mean())
+    # A wider beam finds more; of all four prefixes, everything.
+    assert found[0] < 1
+    assert sorted(found) == found
+    assert found[-1] == 1
+    assert found[0] < found[-1]
+
+
+@pytest.mark.parametrize("beam_width", [1, 3])
+def test_beam_width_chooses_the_hard_negatives(beam_width):
+    clf = fit(MHEMultiLabelClassifier, beam_width=beam_width)
+    assert not same_weights(clf, fit(MHEMultiLabelClassifier, beam_width=4))
+    # One label a sample is trained on its own path only.
+    single = fit(MHEClassifier, beam_width=beam_width)
+    assert same_weights(single, fit(MHEClassifier, beam_width=4))
+
+
+@covers("n_sampled_groups")
+def test_n_sampled_groups(cls):
+    few, many, all_groups, capped = (
+        fit(cls, strategy="sampling", n_sampled_groups=m) for m in (1, 3, 4, 100)
+    )
+    assert few._network().head.n_sampled_groups == 1
+    assert not same_weights(few, many)
+    assert same_weights(all_groups, capped)
+
+
+@covers("rank", [MHEClassifier])
+def test_rank(cls):
+    one, three = (fit(cls, strategy="product", rank=rank) for rank in (1, 3))
+    assert one.weights_["head.weights.0"].shape == (4 + 3, 8)
+    assert three.weights_["head.weights.0"].shape == (3 * (4 + 3), 8)
+    # Log-probabilities of one product are a sum of two tables, so that the second
+    # difference over the digits is 0; those of a mixture are not.
+    X, _ = make_data(cls)
+    for clf, is_sum in [(one, True), (three, False)]:
+        table = clf.predict_log_proba(X).reshape(N, 4, 3)
+        mixed = np.diff(np.diff(table, axis=1), axis=2)
+        assert np.allclose(mixed, 0, atol=1e-9) == is_sum
+
+
+@covers("hard_negatives", [MHEMultiLabelClassifier])
+def test_hard_negatives(cls):
+    hard, soft = (
+        fit(cls, hard_negatives=value, beam_width=4) for value in (True, False)
+    )
+    assert not same_weights(hard, soft)
+    # All prefixes are in this beam: more nodes have a loss.
+    assert hard.loss_curve_[0] > soft.loss_curve_[0]
+
+
+# ------------------------------------------------------------ backbone
+
+
+@covers("hidden_layer_sizes")
+def test_hidden_layer_sizes(cls):
+    def shapes(sizes):
+        weights = fit(cls, hidden_layer_sizes=sizes).weights_
+        return [
+            weight.shape
+            for name, weight in weights.items()
+            if name.startswith("backbone.layers") and name.endswith("weight")
+        ]
+
+    assert shapes(5) == shapes((5,)) == [(N_FEATURES, 5)]
+    assert shapes((8, 4)) == shapes([8, 4]) == [(N_FEATURES, 8), (4, 8)]
+    assert shapes(()) == []
+    linear = fit(cls, hidden_layer_sizes=())
+    assert linear.weights_["head.weights.0"].shape == (4, N_FEATURES)
+    assert same_weights(fit(cls, hidden_layer_sizes=8), fit(cls))
+
+
+@covers("activation")
+def test_activation(cls):
+    results = {
+        name: fit(cls, activation=name)
+        for name in ["identity", "logistic", "tanh", "relu"]
+    }
+    modules = {
+        "identity": torch.nn.Identity,
+        "logistic": torch.nn.Sigmoid,
+        "tanh": torch.nn.Tanh,
+        "relu": torch.nn.ReLU,
+    }
+    for name, clf in results.items():
+        layers = list(clf._network().backbone.layers)
+        assert [type(m) for m in layers[1:]] == [modules[name]]
+        others = [other for other in results if other != name]
+        assert not any(same_weights(clf, results[other]) for other in others)
+    # Nothing bends between X and the scores.
+    X, _ = make_data(cls)
+    clf = fit(cls, activation="identity", strategy="full")
+    scores = clf.decision_function(np.vstack([0 * X[:1], X[:1], 2 * X[:1]]))
+    scores = scores - scores[:, :1] if cls is MHEClassifier else scores
+    assert_allclose(scores[2] - scores[1], scores[1] - scores[0], rtol=1e-6, atol=1e-9)
+
+
+@covers("dropout")
+def test_dropout(cls):
+    plain, dropped = fit(cls, dropout=0.0), fit(cls, dropout=0.5)
+    rates = [
+        m.p for m in dropped._network().modules() if isinstance(m, torch.nn.Dropout)
+    ]
+    assert rates == [0.5]
+    assert dropped.loss_ > plain.loss_
+    X, _ = make_data(cls)
+    # Only in training.
+    assert_array_equal(dropped.predict_proba(X), dropped.predict_proba(X))
+
+
+@covers("input_dropout")
+def test_input_dropout(cls):
+    plain, dropped = fit(cls, input_dropout=0.0), fit(cls, input_dropout=0.5)
+    first = dropped._network().backbone.layers[0]
+    assert isinstance(first, torch.nn.Dropout)
+    assert first.p == 0.5
+    assert dropped.loss_ > plain.loss_
+    X, _ = make_data(cls)
+    assert_array_equal(dropped.predict_proba(X), dropped.predict_proba(X))
+
+
+# ------------------------------------------------------------ training
+
+
+@covers("alpha")
+def test_alpha(cls):
+    def size(alpha):
+        weights = fit(cls, alpha=alpha, max_iter=5).weights_
+        return sum(
+            np.square(w).sum() for name, w in weights.items() if "scale" not in name
+        )
+
+    assert size(0.0) > size(0.5) > size(5.0)
+
+
+@covers("batch_size")
+def test_batch_size(cls, steps):
+    fit(cls, batch_size=40, max_iter=1)
+    assert steps.rows == [40, 40, 16]
+    steps.rows.clear()
+    fit(cls, batch_size=1000, max_iter=1)
+    assert steps.rows == [N]
+    steps.rows.clear()
+    fit(cls, batch_size="auto", max_iter=1)
+    assert steps.rows == [16] * 6
+
+
+def test_auto_batches_grow_with_the_samples(steps):
+    rng = np.random.RandomState(0)
+    steps_per_epoch = _base.MIN_STEPS_PER_EPOCH
+    for n, batch_size in [(30 * steps_per_epoch, 30), (600 * steps_per_epoch, 512)]:
+        steps.rows.clear()
+        clf = make(MHEClassifier, batch_size="auto", max_iter=1)
+        clf.fit(rng.randn(n, 2).astype(np.float32), np.arange(n) % 3)
+        assert steps.rows[0] == batch_size
+
+
+@covers("learning_rate")
+def test_learning_rate(cls, steps):
+    fit(cls, learning_rate="constant")
+    assert_allclose(steps.rates, [0.05] * 6)
+    steps.rates.clear()
+    fit(cls, learning_rate="linear")
+    # Two epochs of three steps.
+    assert_allclose(steps.rates, 0.05 * np.arange(6, 0, -1) / 6)
+
+
+@covers("learning_rate_init")
+def test_learning_rate_init(cls, steps):
+    slow = fit(cls, learning_rate_init=1e-3)
+    assert_allclose(steps.rates, 1e-3)
+    assert slow.loss_ > fit(cls, learning_rate_init=0.05).loss_
+    steps.rates.clear()
+    fit(cls, learning_rate_init="auto")
+    assert_allclose(steps.rates, _base.AUTO_RATES[cls is MHEMultiLabelClassifier])
+
+
+@covers("max_iter")
+def test_max_iter(cls):
+    short, long = fit(cls, max_iter=2), fit(cls, max_iter=6)
+    assert (short.n_iter_, long.n_iter_) == (2, 6)
+    assert long.loss_curve_[:2] == short.loss_curve_
+    assert long.loss_ < short.loss_
+
+
+@covers("class_weight")
+def test_class_weight(cls):
+    X, _ = make_data(cls)
+    plain, raised = fit(cls), fit(cls, class_weight={3: 20.0})
+    p, q = (clf.predict_proba(X)[:, 3].mean() for clf in (plain, raised))
+    assert q > p + 0.05
+    lowered = fit(cls, class_weight={3: 0.0})
+    assert lowered.predict_proba(X)[:, 3].mean() < p
+    ones = fit(cls, class_weight=dict.fromkeys(range(N_LABELS), 1.0))
+    assert same_weights(ones, plain)
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_balanced_class_weight(cls):
+    rng = np.random.RandomState(0)
+    # Label 1 is rare and cannot be told by X.
+    y = (np.arange(N) % 16 == 0).astype(int)
+    X = rng.randn(N, N_FEATURES)
+    weights = {0: N / (2 * (N - 6)), 1: N / (2 * 6)}
+    if cls is MHEMultiLabelClassifier:
+        y = np.eye(2, dtype=int)[y]
+    plain, balanced, by_hand = (
+        make(cls, class_weight=value).fit(X, y) for value in (None, "balanced", weights)
+    )
+    for name, weight in balanced.weights_.items():
+        assert_allclose(weight, by_hand.weights_[name], rtol=1e-3, atol=1e-4)
+    assert (
+        balanced.predict_proba(X)[:, 1].mean()
+        > plain.predict_proba(X)[:, 1].mean() + 0.02
+    )
+
+
+def test_balanced_counts_the_weight_of_samples():
+    X, y = make_data(MHEClassifier)
+    y = y % 3
+    weight = np.where(y == 0, 4.0, 1.0)
+    balanced = make(MHEClassifier, class_weight="balanced")
+    balanced.fit(X, y, sample_weight=weight)
+    # 32 samples a class: the weights are those of counts 128, 32 and 32.
+    by_hand = make(MHEClassifier, class_weight={0: 0.5, 1: 2.0, 2: 2.0})
+    by_hand.fit(X, y, sample_weight=weight)
+    for name, value in balanced.weights_.items():
+        assert_allclose(value, by_hand.weights_[name], rtol=1e-3, atol=1e-4)
+
+
+@covers("early_stopping")
+def test_early_stopping(cls, steps):
+    plain = fit(cls, early_stopping=False)
+    assert plain.validation_scores_ is None
+    assert sum(steps.rows) == 2 * N
+    steps.rows.clear()
+    clf = fit(cls, early_stopping=True)
+    assert len(clf.validation_scores_) == clf.n_iter_ == 2
+    assert all(0 <= score <= 1 for score in clf.validation_scores_)
+    assert sum(steps.rows) == 2 * (N - 10)
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_early_stopping_keeps_the_best_epoch(cls, monkeypatch):
+    scores = iter([0.3, 0.9, 0.5, 0.4, 0.2])
+    states = []
+
+    def score(network, data):
+        states.append(copy.deepcopy(network.state_dict()))
+        return next(scores)
+
+    monkeypatch.setattr(_training, "validation_score", score)
+    clf = fit(cls, early_stopping=True, max_iter=50, n_iter_no_change=3)
+    # Three epochs without improvement after the second.
+    assert clf.n_iter_ == len(clf.loss_curve_) == 5 < 50
+    assert clf.validation_scores_ == [0.3, 0.9, 0.5, 0.4, 0.2]
+    for name, weight in clf.weights_.items():
+        assert_array_equal(weight, states[1][name].numpy())
+    assert not np.array_equal(
+        clf.weights_["head.weights.0"], states[-1]["head.weights.0"].numpy()
+    )
+
+
+@covers("validation_fraction")
+def test_validation_fraction(cls, steps):
+    for fraction, n_held_out in [(0.1, 10), (0.5, 48), (1e-9, 1)]:
+        steps.rows.clear()
+        fit(cls, early_stopping=True, validation_fraction=fraction, max_iter=1)
+        assert sum(steps.rows) == N - n_held_out
+
+
+def test_the_only_sample_of_a_label_is_never_held_out(monkeypatch):
+    X, y = make_data(MHEClassifier)
+    y = np.where(np.arange(N) < 30, np.arange(N) + 100, y)
+    seen = []
+    step = _training.train_step
+
+    def recorded(network, optimizer, batch, *args):
+        seen.extend(batch.y)
+        return step(network, optimizer, batch, *args)
+
+    monkeypatch.setattr(_training, "train_step", recorded)
+    clf = make(MHEClassifier, early_stopping=True, validation_fraction=0.9, max_iter=1)
+    clf.fit(X, y)
+    assert set(seen) == set(range(len(clf.classes_)))
+
+
+@covers("n_iter_no_change")
+def test_n_iter_no_change(cls):
+    # No step is ever an improvement of so much.
+    for patience in [1, 3]:
+        clf = fit(cls, max_iter=20, tol=1e6, n_iter_no_change=patience)
+        assert clf.n_iter_ == 1 + patience
+
+
+@covers("tol")
+def test_tol(cls):
+    options = {"max_iter": 8, "n_iter_no_change": 1}
+    assert fit(cls, tol=0.0, **options).n_iter_ > 3
+    assert fit(cls, tol=1e6, **options).n_iter_ == 2
+
+
+@covers("warm_start")
+def test_warm_start(cls):
+    X, y = make_data(cls)
+    warm, cold = fit(cls, warm_start=True), fit(cls, warm_start=False)
+    assert same_weights(warm, cold)
+    first = warm.loss_curve_
+    warm.fit(X, y)
+    cold.fit(X, y)
+    assert warm.loss_ < first[-1]
+    assert cold.loss_curve_ == first
+
+
+@covers("random_state")
+def test_random_state(cls):
+    zero, again, one = (fit(cls, random_state=seed) for seed in (0, 0, 1))
+    assert same_weights(zero, again)
+    assert not same_weights(zero, one)
+    assert not same_weights(fit(cls, random_state=None), fit(cls, random_state=None))
+
+
+def test_random_state_none_leaves_the_global_generator_alone():
+    before = np.random.get_state()[1:3]  # noqa: NPY002
+    fit(MHEClassifier, random_state=None)
+    after = np.random.get_state()[1:3]  # noqa: NPY002
+    assert_array_equal(before[0], after[0])
+    assert before[1] == after[1]
+
+
+@covers("verbose")
+def test_verbose(cls, capsys):
+    silent = fit(cls, verbose=False)
+    output = capsys.readouterr()
+    assert (output.out, output.err) == ("", "")
+    shown = fit(cls, verbose=True, early_stopping=True, max_iter=2)
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "6/6" in output.err  # steps
+    assert "epoch=2" in output.err
+    assert "loss=" in output.err
+    assert "validation=" in output.err
+    assert same_weights(silent, fit(cls, verbose=1))
+    assert shown.predict(make_data(cls)[0]) is not None
+    fit(cls).predict(make_data(cls)[0])
+
+
+@covers("device")
+def test_device(cls, monkeypatch):
+    asked, resolve = [], _base.resolve_device
+
+    def recorded(device):
+        asked.append(device)
+        return resolve(device)
+
+    monkeypatch.setattr(_base, "resolve_device", recorded)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    cpu, auto = fit(cls, device="cpu"), fit(cls, device="auto")
+    assert same_weights(cpu, auto)
+    assert set(asked) == {"cpu", "auto"}
+    # What was asked for is not overwritten by what was found.
+    assert auto.device == "auto"
+    asked.clear()
+    auto.predict(make_data(cls)[0])
+    assert asked == ["auto"]
+
+
+# ------------------------------------------------------------ completeness
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_every_parameter_has_a_test(cls):
+    assert COVERED[cls] == set(cls().get_params())
+    assert COVERED[cls] == set(cls._parameter_constraints)
