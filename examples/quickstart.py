@@ -17,7 +17,7 @@ import numpy as np
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import LabelBinarizer
 
@@ -39,14 +39,15 @@ class SparseNearestCentroid(ClassifierMixin, BaseEstimator):
         """Sum the samples of each class: the cosine does not ask for the mean."""
         binarizer = LabelBinarizer(sparse_output=True)
         sums = binarizer.fit_transform(y).T @ X
-        self.neighbors_ = KNeighborsClassifier(1, metric="cosine", algorithm="brute")
-        self.neighbors_.fit(sums.tocsr(), binarizer.classes_)
+        self.classes_ = binarizer.classes_
+        self.neighbors_ = NearestNeighbors(n_neighbors=1, metric="cosine").fit(sums)
         return self
 
     def predict(self, X):
         """Predict the class of the nearest centroid."""
         with config_context(working_memory=128):
-            return self.neighbors_.predict(X)
+            nearest = self.neighbors_.kneighbors(X, return_distance=False)
+        return self.classes_[nearest[:, 0]]
 
 
 def make_model(name):

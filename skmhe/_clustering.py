@@ -25,7 +25,11 @@ def label_centroids(X, Y):
         A row of zeros for a label without samples.
     """
     sums = Y.T.tocsr().astype(X.dtype) @ X
-    return normalize(sums, copy=False)
+    # scikit-learn takes lengths below about 1e-6 for zero, whatever the unit of X.
+    largest = abs(sums).max()
+    return normalize(
+        sums * sums.dtype.type(1 / largest if largest > 0 else 1), copy=False
+    )
 
 
 def _split(rows, n_left, rng):

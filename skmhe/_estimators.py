@@ -3,7 +3,6 @@
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
-from sklearn.preprocessing import MultiLabelBinarizer
 
 from skmhe._base import LARGEST_LOG, BaseMHE, probabilities
 from skmhe._validation import (
@@ -736,8 +735,9 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         """
         predicted = self.predict(X)
         if self._fitted_form().kind == "lists":
-            binarizer = MultiLabelBinarizer(classes=self.classes_, sparse_output=True)
-            y, predicted = binarizer.fit_transform(y), binarizer.transform(predicted)
+            pairs = zip(y, predicted, strict=True)
+            correct = [set(true) == set(labels) for true, labels in pairs]
+            return float(np.average(correct, weights=sample_weight))
         return accuracy_score(y, predicted, sample_weight=sample_weight)
 
     def __sklearn_tags__(self):

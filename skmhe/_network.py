@@ -144,8 +144,8 @@ def to_tensor(array):
         array = array.astype(array.dtype.newbyteorder("="))
     if any(stride < 0 for stride in array.strides):
         array = np.ascontiguousarray(array)
-    if not array.flags.writeable and array.size:
-        array = np.asarray(_Writable(array))
+    if not array.flags.writeable:
+        array = np.asarray(_Writable(array)) if array.size else array.copy()
     return torch.from_numpy(array)
 
 
@@ -174,6 +174,13 @@ def resolve_device(device):
         raise ValueError(
             f"device={device!r} is not a device that torch knows: {remedy}."
         ) from error
+    if resolved.type not in ("cpu", "cuda"):
+        try:
+            torch.zeros(1, device=resolved).cpu()
+        except Exception as error:  # each kind of device raises another one
+            raise ValueError(
+                f"device={device!r} cannot be used on this machine: {remedy}."
+            ) from error
     if resolved.type == "cuda":
         n_devices = torch.cuda.device_count()
         if (resolved.index or 0) >= n_devices:

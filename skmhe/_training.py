@@ -169,9 +169,13 @@ def run_epoch(network, optimizer, data, plan, rng, label_weight, progress):
         batch = data.take(rows)
         total += len(rows) * train_step(network, optimizer, batch, label_weight, device)
     mean = total / n
-    if not math.isfinite(mean):
+    # The last step's damage does not show in the loss.
+    finite = all(p.isfinite().all() for p in network.parameters())
+    if not (math.isfinite(mean) and finite):
+        what = "the weights" if math.isfinite(mean) else "the loss"
+        value = "infinite" if math.isfinite(mean) else mean
         raise ValueError(
-            f"Training diverged: the loss became {mean}. Scale the features of X (for "
+            f"Training diverged: {what} became {value}. Scale the features of X (for "
             "example with StandardScaler or Normalizer), or lower learning_rate_init="
             f"{plan.learning_rate_init}."
         )

@@ -243,11 +243,7 @@ def _labels(y, multilabel, classes):
     try:
         present, indices = np.unique(y, return_inverse=True)
     except TypeError as error:
-        raise TypeError(
-            "y holds labels of types that cannot be sorted together: "
-            f"{sorted({type(label).__name__ for label in y})}. Convert them, for "
-            "example with y.astype(str)."
-        ) from error
+        raise _unsortable(y) from error
     with warnings.catch_warnings():
         # Many classes of few samples each are what this is for.
         warnings.filterwarnings("ignore", "The number of unique classes")
@@ -262,6 +258,14 @@ def _labels(y, multilabel, classes):
             "The number of classes must be at least 2."
         )
     return Target(indices.astype(np.int64), classes, "labels")
+
+
+def _unsortable(labels):
+    types = sorted({type(label).__name__ for label in labels})
+    return TypeError(
+        f"y holds labels of types that cannot be sorted together: {types}. Convert "
+        "them to one type, for an array with y.astype(str)."
+    )
 
 
 def _is_missing(label):
@@ -324,8 +328,14 @@ def _indicator(y, classes):
 
 
 def _label_lists(y, classes):
+    flat = [label for labels in y for label in labels]
+    if any(map(_is_missing, flat)):
+        raise ValueError("Input y contains NaN or None; every label must be known.")
     if classes is None:
-        binarizer = MultiLabelBinarizer(sparse_output=True).fit(y)
+        try:
+            binarizer = MultiLabelBinarizer(sparse_output=True).fit(y)
+        except TypeError as error:
+            raise _unsortable(flat) from error
         classes = binarizer.classes_
         if len(classes) == 0:
             raise ValueError(
@@ -333,7 +343,7 @@ def _label_lists(y, classes):
                 "label."
             )
     rows = np.repeat(np.arange(len(y)), [len(labels) for labels in y])
-    columns = _find([label for labels in y for label in labels], classes)
+    columns = _find(flat, classes)
     indicator = sp.coo_array(
         (np.ones(len(rows), np.float32), (rows, columns)), shape=(len(y), len(classes))
     ).tocsr()
@@ -372,12 +382,19 @@ def check_label_weight(class_weight, target, sample_weight):
         return None
     classes = target.classes
     if isinstance(class_weight, dict):
-        unknown = [label for label in class_weight if label not in set(classes)]
+        known = set(classes.tolist())
+        unknown = [label for label in class_weight if label not in known]
         if unknown:
             raise ValueError(
                 f"class_weight has keys that are no labels: {unknown[:5]}. The labels "
                 f"are {classes[:5].tolist()} ..; those without a weight have 1."
             )
+        for label, value in class_weight.items():
+            if not isinstance(value, Real) or not 0 <= value < np.inf:
+                raise ValueError(
+                    f"class_weight[{label!r}]={value!r} must be a finite number of at "
+                    "least 0."
+                )
         return np.array([class_weight.get(label, 1.0) for label in classes.tolist()])
     y = target.y if target.kind == "labels" else target.y.indices
     weight = sample_weight

@@ -817,9 +817,6 @@ def test_warm_start_goes_on(cls, strategy):
     assert clf.codec_.order is order
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the layers' names count the dropout modules before them"
-)
 @pytest.mark.parametrize("before", [0.0, 0.2])
 def test_dropout_may_be_changed_before_training_on(before):
     X, y = make_data()
@@ -967,10 +964,6 @@ def test_many_classes_of_few_samples_are_nothing_to_warn_of():
     [
         pytest.param(
             1e-12,
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="normalize() takes label means shorter than 1e-6 for zero",
-            ),
         ),
         1e-3,
         1e3,

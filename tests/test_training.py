@@ -408,7 +408,6 @@ class CountedClasses(np.ndarray):
         return super().__iter__()
 
 
-@pytest.mark.xfail(strict=True, reason="builds a set of all labels for each key")
 def test_class_weight_of_many_labels_takes_linear_time():
     classes = np.arange(50).view(CountedClasses)
     target = Target(np.arange(50), classes, "labels")

@@ -144,18 +144,19 @@ class Backbone(nn.Module):
                 f"got {activation!r}."
             )
         widths = [n_features, *hidden_layer_sizes]
-        layers = [InputDropout(input_dropout)] if input_dropout else []
+        layers = []
         for i in range(len(widths) - 1):
             if i == 0:
                 layers.append(InputLayer(*widths[:2], sparse_grad=sparse_grad))
             else:
                 layers.append(nn.Linear(widths[i], widths[i + 1]))
             layers.append(ACTIVATIONS[activation]())
-            if dropout:
-                layers.append(nn.Dropout(dropout))
         self.n_features = n_features
         self.out_features = widths[-1]
-        self.layers = nn.Sequential(*layers)
+        # Apart from the layers, whose names must not depend on it.
+        self.input_dropout = InputDropout(input_dropout)
+        self.dropout = nn.Dropout(dropout)
+        self.layers = nn.ModuleList(layers)
 
     def forward(self, inputs):
         """Return the features.
@@ -176,7 +177,10 @@ class Backbone(nn.Module):
             inputs = inputs._replace(values=inputs.values * self.input_scale)
         else:
             inputs = inputs * self.input_scale
-        return self.layers(inputs)
+        outputs = self.input_dropout(inputs)
+        for linear, activation in zip(self.layers[::2], self.layers[1::2], strict=True):
+            outputs = self.dropout(activation(linear(outputs)))
+        return outputs
 
 
 def _check_width(name, inputs, n_features):
