@@ -5,6 +5,8 @@ from torch.optim.adamw import adamw
 
 # The kinds of device for which torch brings a fused step.
 FUSED_DEVICES = ("cpu", "cuda", "xpu", "mps")
+# Rows of a sparse gradient that are updated at a time.
+CHUNK_ROWS = 1024
 
 
 class RowAdamW(torch.optim.Optimizer):
@@ -76,12 +78,30 @@ class RowAdamW(torch.optim.Optimizer):
         if len(rows) == len(param):
             _adamw(tensors, grad, state["step"], group)
             return
-        # Gathering the rows for the fused step and writing them back costs half
-        # of what the step costs when it is put together from indexed operations.
-        parts = [tensor.index_select(0, rows) for tensor in tensors]
-        _adamw(parts, grad, state["step"], group)
-        for tensor, part in zip(tensors, parts, strict=True):
-            tensor.index_copy_(0, rows, part)
+        self._update_rows(tensors, grad, rows, state["step"], group)
+
+    @staticmethod
+    def _update_rows(tensors, grad, rows, step, group):
+        """Gather rows for the fused step and write them back, a chunk at a time.
+
+        A chunk's copies stay in the cache, and are made in the same memory again and
+        again; at once, they would take half of the step's time.
+        """
+        buffers = [
+            tensor.new_empty(CHUNK_ROWS, *tensor.shape[1:]) for tensor in tensors
+        ]
+        before = step.clone()
+        for start in range(0, len(rows), CHUNK_ROWS):
+            chunk = rows[start : start + CHUNK_ROWS]
+            parts = [
+                torch.index_select(tensor, 0, chunk, out=buffer[: len(chunk)])
+                for tensor, buffer in zip(tensors, buffers, strict=True)
+            ]
+            # torch's step counts itself.
+            step.copy_(before)
+            _adamw(parts, grad[start : start + CHUNK_ROWS], step, group)
+            for tensor, part in zip(tensors, parts, strict=True):
+                tensor.index_copy_(0, chunk, part)
 
 
 def _adamw(tensors, grad, step, group):
