@@ -7,7 +7,7 @@ VENV ?= .venv
 # local or an indexed CPU build of it is available, pip takes that; another build can
 # be asked for with make TORCH='torch==2.13.0 --index-url ...'.
 TORCH ?= torch==2.13.0
-# Byte-compiling thousands of modules that are never imported takes half a minute.
+# Most modules are never imported: do not byte-compile them all.
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile
 
 .PHONY: demo test lint clean

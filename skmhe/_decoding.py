@@ -7,7 +7,7 @@ from sklearn import get_config
 
 from skmhe._network import rows_to_tensor
 
-# More rows at a time are not faster: the scores then leave the processor's cache.
+# Bounds the memory of features and of gathered rows, which scores do not count.
 MAX_CHUNK_ROWS = 1024
 BYTES_PER_SCORE = 4
 BYTES_PER_MIB = 2**20

@@ -15,7 +15,7 @@ ACTIVATIONS = {
 }
 
 # Standard deviation of the first layer's outputs for a sample of unit length.
-# Small, as in fastText: in the first epochs the features that a label needs are
+# Small: in the first epochs the features that a label needs are
 # learned rather than drawn, which generalises better from few samples a label.
 FIRST_LAYER_STD = 0.02
 

@@ -16,8 +16,8 @@ class RowAdamW(torch.optim.Optimizer):
     with a sparse (row-wise) gradient, only the rows that the gradient holds are
     read and written, with their moments; all other rows stay as they are: no
     momentum, no weight decay. The bias correction counts the parameter's steps.
-    `torch.optim.SparseAdam` does this too, but takes no dense gradients, has no
-    weight decay, and is slower, since its steps are not fused.
+    `torch.optim.SparseAdam` does this too, but takes no dense gradients and has no
+    weight decay.
 
     Parameters
     ----------
