@@ -279,7 +279,9 @@ class BaseMHE(BaseEstimator):
         self.n_iter_ += history.n_iter
         self.validation_scores_ = history.validation_scores or None
         if keep_optimizer:
-            self._optimizer_state = _training.optimizer_state_to_numpy(optimizer)
+            self._optimizer_state = _training.optimizer_state_to_numpy(
+                network, optimizer
+            )
 
     def _training_data(self, X, target, weight):
         y = target.y

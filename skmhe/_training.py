@@ -102,7 +102,8 @@ def train_step(network, optimizer, batch, label_weight, device):
     weight = batch.sample_weight
     weight = None if weight is None else to_tensor(weight).to(device)
     loss = network.head.loss(network.backbone(inputs), targets, weight, label_weight)
-    optimizer.zero_grad()
+    # The optimiser's zero_grad would import torch's compiler; see RowAdamW.
+    network.zero_grad()
     loss.backward()
     optimizer.step()
     return loss.item()
@@ -115,20 +116,23 @@ def make_optimizer(network, plan, state=None):
     )
     if state is not None:
         # The settings are the plan's, not those of the last time.
-        groups = optimizer.state_dict()["param_groups"]
-        tensors = {
-            i: {name: to_tensor(array.copy()) for name, array in arrays.items()}
-            for i, arrays in state.items()
-        }
-        optimizer.load_state_dict({"state": tensors, "param_groups": groups})
+        for i, parameter in enumerate(network.parameters()):
+            optimizer.state[parameter] = {
+                name: to_tensor(array.copy()).to(parameter.device)
+                for name, array in state.get(i, {}).items()
+            }
     return optimizer
 
 
-def optimizer_state_to_numpy(optimizer):
+def optimizer_state_to_numpy(network, optimizer):
     """Return the moments of each parameter as arrays on no device."""
     return {
-        i: {name: np.array(value.cpu().numpy()) for name, value in values.items()}
-        for i, values in optimizer.state_dict()["state"].items()
+        i: {
+            name: np.array(value.cpu().numpy())
+            for name, value in optimizer.state[parameter].items()
+        }
+        for i, parameter in enumerate(network.parameters())
+        if parameter in optimizer.state
     }
 
 

@@ -145,7 +145,7 @@ def test_probability_of_a_prefix_is_the_sum_of_its_labels(head):
         pytest.param(math.inf, id="gather"),
         pytest.param(
             0,
-            id="group",
+            id="blocks",
         ),
     ],
 )
@@ -293,10 +293,10 @@ def test_hard_negatives_score_the_children_of_the_beam_and_the_true_ones():
 # ------------------------------------------------------------ costs
 
 
-# The last group of every level is full: a missing child costs nothing in a product
-# a group, but is gathered like any other.
+# The last group of every level is full: a missing child is computed like any other.
+# Blocks of one pair are not padded.
 @both_tasks
-@pytest.mark.parametrize("path", [0, math.inf], ids=["group", "gather"])
+@pytest.mark.parametrize("path", [0, math.inf], ids=["blocks", "gather"])
 @pytest.mark.parametrize(
     ("head_sizes", "beam_width", "k", "expected"),
     [
@@ -312,6 +312,8 @@ def test_multiply_adds_are_those_of_topk(
     multilabel, path, head_sizes, beam_width, k, expected, monkeypatch
 ):
     monkeypatch.setattr(_rows, "MIN_WORK_PER_GROUP", path)
+    monkeypatch.setattr(_rows, "MIN_BLOCK", 1)
+    monkeypatch.setattr(_rows, "MAX_BLOCK", 1)
     head = make_head(head_sizes, multilabel=multilabel, beam_width=beam_width)
     with FlopCounterMode(display=False) as counter:
         head.topk(make_features(6, 3), k)

@@ -79,7 +79,7 @@ def test_loss_is_the_written_out_one(name, weighted):
 
 
 @every_head
-@pytest.mark.parametrize("path", [0, math.inf], ids=["group", "gather"])
+@pytest.mark.parametrize("path", [0, math.inf], ids=["blocks", "gather"])
 def test_gradient_of_the_loss_is_the_numerical_one(name, path, monkeypatch):
     monkeypatch.setattr(_rows, "MIN_WORK_PER_GROUP", path)
     head, features = make_head(name, n_features=3), make_features(4, 3)
@@ -354,7 +354,7 @@ def test_samples_without_any_feature(name):
 
 
 @pytest.mark.parametrize("name", GROUPED)
-def test_gathering_rows_equals_a_product_a_group(name, monkeypatch):
+def test_gathering_rows_equals_blocks(name, monkeypatch):
     head, features = make_head(name), make_features(8)
     targets = make_targets(head, 8)
     results = []

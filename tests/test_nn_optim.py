@@ -1,10 +1,13 @@
 """RowAdamW against torch's AdamW, and row by row."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch.testing import assert_close
 
-from skmhe.nn import RowAdamW
+from skmhe.nn import RowAdamW, optim
 
 SETTINGS = [
     {},
@@ -180,3 +183,47 @@ def test_state_can_be_saved_and_restored():
         table.grad = gradient
         optimiser.step()
     assert_close(table.detach(), run(RowAdamW, gradients, lr=0.1))
+
+
+def test_rows_in_runs_are_updated_as_scattered_ones_are(monkeypatch):
+    rows = [1, 2, 3, 5]
+    gradients = [row_gradient(rows, draws(4, 3, seed=s), 6) for s in range(1, 4)]
+    tables = []
+    for longest in (1, 100):
+        monkeypatch.setattr(optim, "MIN_RUN", longest)
+        monkeypatch.setattr(optim, "CHUNK_ROWS", 3)
+        tables.append(run(RowAdamW, gradients, lr=0.1, weight_decay=0.1))
+    assert_close(tables[0], tables[1])
+    assert_close(tables[0][[0, 4]], draws(6, 3)[[0, 4]], rtol=0, atol=0)
+    dense = [
+        torch.zeros(6, 3).double().index_copy(0, torch.tensor(rows), g._values())
+        for g in gradients
+    ]
+    expected = adamw(dense, lr=0.1, weight_decay=0.1)
+    assert_close(tables[0][rows], expected[rows])
+
+
+def test_sorted_distinct_rows_are_not_summed_again(monkeypatch):
+    """autograd drops the flag that a gradient is coalesced."""
+    grad = torch.sparse_coo_tensor(
+        torch.tensor([[1, 4]]), draws(2, 3), (6, 3), check_invariants=True
+    )
+    assert not grad.is_coalesced()
+    expected = run(RowAdamW, [grad.coalesce()])
+    monkeypatch.setattr(torch.Tensor, "coalesce", None)
+    assert_close(run(RowAdamW, [grad]), expected)
+
+
+def test_fitting_does_not_import_torchs_compiler():
+    """It takes seconds, and nothing here compiles."""
+    code = """
+import sys
+import numpy as np
+from skmhe import MHEClassifier
+
+X, y = np.eye(4), [0, 1, 2, 3]
+MHEClassifier(max_iter=1).fit(X, y).predict(X)
+MHEClassifier().partial_fit(X, y, classes=y).partial_fit(X, y)
+assert "torch._dynamo" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

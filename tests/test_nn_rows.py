@@ -14,8 +14,8 @@ from torch.testing import assert_close
 from skmhe.nn import SparseRows, _rows
 from skmhe.nn._rows import (
     GroupedLinear,
+    PairBlocks,
     RowProduct,
-    group_slices,
     grouped_linear,
     row_gradient,
     sparse_product,
@@ -163,7 +163,7 @@ def test_row_gradient_is_coalesced():
 # ------------------------------------------------------------ grouped_linear
 
 # The two ways to compute the same: the constant decides between them.
-PATHS = {"gather": math.inf, "group": 0}
+PATHS = {"gather": math.inf, "blocks": 0}
 
 
 @pytest.fixture(params=PATHS)
@@ -175,9 +175,9 @@ def path(request, monkeypatch):
     monkeypatch.setattr(
         _rows, "_gathered_linear", lambda *args: ran.append("gather") or gathered(*args)
     )
-    slices = _rows.group_slices
+    apply = GroupedLinear.apply
     monkeypatch.setattr(
-        _rows, "group_slices", lambda *args: ran.append("group") or slices(*args)
+        GroupedLinear, "apply", lambda *args: ran.append("blocks") or apply(*args)
     )
     yield request.param
     assert set(ran) == {request.param}
@@ -245,7 +245,7 @@ def test_sparse_gradient_holds_each_scored_row_once():
     assert_close(grads[0][1], grads[1][1])
 
 
-def test_sparse_gradient_needs_the_group_path_in_training_only(monkeypatch):
+def test_sparse_gradient_needs_the_blocks_in_training_only(monkeypatch):
     monkeypatch.setattr(_rows, "MIN_WORK_PER_GROUP", PATHS["gather"])
     gathered = []
     monkeypatch.setattr(
@@ -269,21 +269,14 @@ def test_no_pairs(sparse_grad):
     scores = grouped_linear(features, none, none, weight, bias, 4, sparse_grad)
     assert scores.shape == (0, 4)
     scores.sum().backward()
+    assert weight.grad.is_sparse == sparse_grad
     for tensor in (features, weight, bias):
-        assert_close(tensor.grad, torch.zeros_like(tensor))
+        assert_close(tensor.grad.to_dense(), torch.zeros_like(tensor))
 
 
 # Two inner levels of a tree may have nodes that exist in the code only; a beam
 # that is wide enough then asks for the children of one.
-@pytest.mark.parametrize(
-    "path_name",
-    [
-        "gather",
-        pytest.param(
-            "group",
-        ),
-    ],
-)
+@pytest.mark.parametrize("path_name", PATHS)
 def test_children_of_a_group_beyond_the_last_are_all_missing(path_name, monkeypatch):
     monkeypatch.setattr(_rows, "MIN_WORK_PER_GROUP", PATHS[path_name])
     scores = grouped_linear(
@@ -297,10 +290,53 @@ def test_children_of_a_group_beyond_the_last_are_all_missing(path_name, monkeypa
     assert (scores == -torch.inf).all(1).tolist() == [True, False, True]
 
 
-def test_groups_are_sliced_by_runs():
-    slices = group_slices(torch.tensor([0, 0, 2, 5, 5, 5]))
-    assert slices == [(0, 0, 2), (2, 2, 3), (5, 3, 6)]
-    assert group_slices(torch.tensor([], dtype=torch.int64)) == []
+# Of one pair, of a few, and as they are; all blocks at once, and one at a time.
+@pytest.mark.parametrize("lengths", [(1, 1), (2, 2), None])
+@pytest.mark.parametrize("chunk_elements", [1, 60, None])
+def test_blocks_and_chunks_of_any_size_give_the_same(
+    lengths, chunk_elements, monkeypatch
+):
+    monkeypatch.setattr(_rows, "MIN_WORK_PER_GROUP", 0)
+    if lengths is not None:
+        monkeypatch.setattr(_rows, "MIN_BLOCK", lengths[0])
+        monkeypatch.setattr(_rows, "MAX_BLOCK", lengths[1])
+    if chunk_elements is not None:
+        monkeypatch.setattr(_rows, "CHUNK_ELEMENTS", chunk_elements)
+    weight = make_features(10, seed=2).requires_grad_()
+    bias = make_features(10, 1, seed=4)[:, 0].requires_grad_()
+    features = make_features(6).requires_grad_()
+    samples, groups = pairs(6, 3, 30)
+    upstream = make_features(30, 4, seed=3)
+    inputs = (features, weight, bias)
+
+    def gradients(function):
+        scores = function(features, samples, groups, weight, bias, 4)
+        scores = scores.masked_fill(scores == -torch.inf, 0.0)
+        return scores, torch.autograd.grad((scores * upstream).sum(), inputs)
+
+    assert_close(gradients(grouped_linear), gradients(written_out))
+
+
+def test_blocks_hold_pairs_of_one_group_each(monkeypatch):
+    monkeypatch.setattr(_rows, "MIN_BLOCK", 2)
+    monkeypatch.setattr(_rows, "MAX_BLOCK", 2)
+    blocks = PairBlocks.from_sorted(torch.tensor([0, 0, 0, 2, 5, 5]))
+    assert blocks.groups.tolist() == [0, 2, 5]
+    assert blocks.block_group.tolist() == [0, 0, 1, 2]
+    values = torch.arange(1.0, 7)[:, None]
+    spread = blocks.spread(values)
+    assert spread[:, :, 0].tolist() == [[1, 2], [3, 0], [4, 0], [5, 6]]
+    assert_close(blocks.collect(spread), values)
+    assert blocks.sum_by_group(spread.sum(1))[:, 0].tolist() == [6, 4, 11]
+
+
+@pytest.mark.parametrize(
+    ("n_pairs", "n_groups", "length"),
+    [(3, 3, 8), (9, 1, 16), (40, 2, 32), (500, 1, 64)],
+)
+def test_length_of_blocks_follows_the_mean(n_pairs, n_groups, length):
+    pair_groups = torch.arange(n_pairs) * n_groups // n_pairs
+    assert PairBlocks.from_sorted(pair_groups).length == length
 
 
 def test_grouped_function_expects_sorted_pairs_and_returns_them_so():

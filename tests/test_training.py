@@ -335,7 +335,7 @@ def test_optimizer_goes_on_from_a_state():
     optimizer = make_optimizer(together, plan)
     run(together, optimizer)
     apart = copy.deepcopy(together)
-    state = optimizer_state_to_numpy(optimizer)
+    state = optimizer_state_to_numpy(together, optimizer)
     fresh = copy.deepcopy(together)
     run(together, optimizer)
     run(apart, make_optimizer(apart, plan, state))
@@ -350,7 +350,7 @@ def test_optimizer_leaves_the_given_state_alone():
     network = make_network()
     optimizer = make_optimizer(network, plan)
     train(network, make_data(), plan, np.random.RandomState(0), optimizer=optimizer)
-    state = optimizer_state_to_numpy(optimizer)
+    state = optimizer_state_to_numpy(network, optimizer)
     before = copy.deepcopy(state)
     other = make_optimizer(network, plan, state)
     train(network, make_data(), plan, np.random.RandomState(0), optimizer=other)
@@ -371,7 +371,7 @@ def test_optimizer_has_the_settings_of_the_plan_not_of_the_state():
         optimizer=optimizer,
     )
     plan = make_plan(learning_rate_init=1e-4, alpha=0.25)
-    other = make_optimizer(network, plan, optimizer_state_to_numpy(optimizer))
+    other = make_optimizer(network, plan, optimizer_state_to_numpy(network, optimizer))
     assert other.param_groups[0]["lr"] == 1e-4
     assert other.param_groups[0]["weight_decay"] == 0.25
 

@@ -5,9 +5,13 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-# Below so many multiplications for each distinct group, calling a matrix product
-# a group costs more than gathering the groups' rows for one batched product.
-MIN_WORK_PER_GROUP = 20_000
+# Below so many multiplications for each distinct group, sorting the pairs into
+# blocks costs more than gathering each pair's rows.
+MIN_WORK_PER_GROUP = 5_000
+# Pairs of a block: the power of two above the groups' mean, between these.
+MIN_BLOCK, MAX_BLOCK = 8, 64
+# Elements of the weight that are gathered at a time: 2 MiB in float32.
+CHUNK_ELEMENTS = 2**19
 
 
 class SparseRows(NamedTuple):
@@ -124,69 +128,135 @@ class RowProduct(torch.autograd.Function):
         return grad if ctx.sparse_grad else grad.to_dense(), grad_inputs, None
 
 
-def group_slices(groups):
-    """Return [(group, start, stop)] of the runs of a sorted tensor of groups."""
-    distinct, counts = torch.unique_consecutive(groups, return_counts=True)
-    stops = counts.cumsum(0)
-    return list(
-        zip(distinct.tolist(), (stops - counts).tolist(), stops.tolist(), strict=True)
-    )
+class PairBlocks(NamedTuple):
+    """Pairs of a sample and a group, sorted by group, in blocks of equal length.
+
+    A block holds pairs of one group, so that all blocks are one batched product. A
+    group with many pairs has several blocks: padding every group to the largest one
+    would cost more than the product.
+    """
+
+    groups: torch.Tensor  # shape: (n_groups,), distinct and sorted
+    pair_group: torch.Tensor  # shape: (n_pairs,), position in `groups`
+    block_group: torch.Tensor  # shape: (n_blocks,), position in `groups`, sorted
+    slots: torch.Tensor  # shape: (n_pairs,), place among n_blocks * length
+    length: int
+
+    @classmethod
+    def from_sorted(cls, pair_groups):
+        """Lay out the pairs of a sorted tensor of groups."""
+        device = pair_groups.device
+        groups, pair_group, counts = torch.unique_consecutive(
+            pair_groups, return_inverse=True, return_counts=True
+        )
+        mean = len(pair_groups) / max(len(groups), 1)
+        length = MIN_BLOCK
+        while length < min(mean, MAX_BLOCK):
+            length *= 2
+        n_blocks = torch.div(counts + length - 1, length, rounding_mode="floor")
+        first_slot = (n_blocks.cumsum(0) - n_blocks) * length
+        first_pair = counts.cumsum(0) - counts
+        slots = torch.arange(len(pair_groups), device=device)
+        slots = slots + (first_slot - first_pair)[pair_group]
+        positions = torch.arange(len(groups), device=device)
+        block_group = torch.repeat_interleave(positions, n_blocks)
+        return cls(groups, pair_group, block_group, slots, length)
+
+    def spread(self, values):
+        """Lay (n_pairs, m) values out as (n_blocks, length, m), padded by 0."""
+        n_blocks, width = len(self.block_group), values.shape[1]
+        padded = values.new_zeros(n_blocks * self.length, width)
+        padded.index_copy_(0, self.slots, values)
+        return padded.view(n_blocks, self.length, width)
+
+    def collect(self, blocks):
+        """Undo `spread`."""
+        return blocks.flatten(0, 1).index_select(0, self.slots)
+
+    def sum_by_group(self, values):
+        """Sum the values of blocks (first axis) by group."""
+        sums = values.new_zeros(len(self.groups), *values.shape[1:])
+        return sums.index_add_(0, self.block_group, values)
+
+    def chunks(self, weight, children):
+        """Yield slices of blocks, and the rows of the weight that each block needs.
+
+        As many blocks at a time as their rows, shape (n, size, d), fit the cache.
+        """
+        size, d = children.shape[1], weight.shape[1]
+        n_blocks = len(self.block_group)
+        step = max(1, CHUNK_ELEMENTS // max(size * d, 1))
+        for start in range(0, n_blocks, step):
+            chunk = slice(start, start + step)
+            rows = children.index_select(0, self.block_group[chunk])
+            flat = weight.index_select(0, rows.flatten())
+            yield chunk, flat.view(len(rows), size, d)
 
 
 class GroupedLinear(torch.autograd.Function):
     """Scores of all children of a group, for pairs of a sample and a group.
 
-    Pairs come sorted by group, so that each group is one matrix product over its
-    pairs: the group's rows are read once and nothing is padded, however unequal
-    the groups' numbers of pairs are.
+    Pairs come sorted by group: the rows of a group are read once for a block of
+    its pairs, and many blocks are one batched product.
     """
 
     @staticmethod
     def forward(ctx, features, weight, bias, groups, size, sparse_grad):
         # shape of features: (n_pairs, d); weight: (n_children, d); groups: (n_pairs,)
-        n_children = len(weight)
-        scores = features.new_full((len(features), size), -torch.inf)
-        slices = group_slices(groups)
-        for group, start, stop in slices:
-            first = group * size
-            # Beyond the last group there are no children.
-            last = max(first, min(first + size, n_children))
-            scores[start:stop, : last - first] = torch.addmm(
-                bias[first:last], features[start:stop], weight[first:last].T
-            )
-        ctx.save_for_backward(features, weight, bias)
-        ctx.slices, ctx.size, ctx.sparse_grad = slices, size, sparse_grad
+        blocks = PairBlocks.from_sorted(groups)
+        children, exists = group_children(blocks.groups, size, len(weight))
+        block_features = blocks.spread(features)
+        block_scores = features.new_empty(*block_features.shape[:2], size)
+        for chunk, rows in blocks.chunks(weight, children):
+            torch.bmm(block_features[chunk], rows.mT, out=block_scores[chunk])
+        scores = blocks.collect(block_scores)
+        group_bias = bias[children].masked_fill(~exists, -torch.inf)
+        scores += group_bias.index_select(0, blocks.pair_group)
+        ctx.save_for_backward(block_features, weight, children, exists)
+        ctx.blocks, ctx.sparse_grad = blocks, sparse_grad
         return scores
 
     @staticmethod
     def backward(ctx, grad_scores):
-        features, weight, bias = ctx.saved_tensors
-        n_children = len(weight)
-        grad_features = torch.empty_like(features)
-        rows, grad_rows = [], []
-        grad_bias = torch.zeros_like(bias)
-        for group, start, stop in ctx.slices:
-            first = group * ctx.size
-            last = max(first, min(first + ctx.size, n_children))
-            grad = grad_scores[start:stop, : last - first]
-            grad_features[start:stop] = grad @ weight[first:last]
-            grad_rows.append(grad.T @ features[start:stop])
-            grad_bias[first:last] = grad.sum(0)
-            rows.append(torch.arange(first, last, device=weight.device))
-        if not rows:
-            return grad_features, torch.zeros_like(weight), grad_bias, *[None] * 3
-        grad_weight = row_gradient(torch.cat(rows), torch.cat(grad_rows), weight.shape)
+        block_features, weight, children, exists = ctx.saved_tensors
+        blocks = ctx.blocks
+        missing = (~exists).index_select(0, blocks.pair_group)
+        grad = blocks.spread(grad_scores.masked_fill(missing, 0.0))
+        grad_features = torch.empty_like(block_features)
+        grad_rows = weight.new_zeros(*children.shape, weight.shape[1])
+        unsplit = len(blocks.block_group) == len(blocks.groups)
+        for chunk, rows in blocks.chunks(weight, children):
+            torch.bmm(grad[chunk], rows, out=grad_features[chunk])
+            transposed = grad[chunk].mT
+            if unsplit:
+                torch.bmm(transposed, block_features[chunk], out=grad_rows[chunk])
+            else:
+                sums = torch.bmm(transposed, block_features[chunk])
+                grad_rows.index_add_(0, blocks.block_group[chunk], sums)
+        # Only the last group can lack children, so those that exist come first.
+        n_rows = int(exists.sum())
+        rows = children.flatten()[:n_rows]
+        grad_rows = grad_rows.flatten(0, 1)[:n_rows]
+        grad_bias = grad.new_zeros(len(weight))
+        grad_bias[rows] = blocks.sum_by_group(grad.sum(1)).flatten()[:n_rows]
+        grad_weight = row_gradient(rows, grad_rows, weight.shape)
         if not ctx.sparse_grad:
             grad_weight = grad_weight.to_dense()
-        return grad_features, grad_weight, grad_bias, None, None, None
+        return blocks.collect(grad_features), grad_weight, grad_bias, None, None, None
+
+
+def group_children(groups, size, n_children):
+    """Return the row of each group's children, and whether there is such a child.
+
+    Both of shape (n_groups, size); a child that does not exist gets the last row.
+    """
+    children = groups[:, None] * size + torch.arange(size, device=groups.device)
+    return children.clamp(max=n_children - 1), children < n_children
 
 
 def _gathered_linear(features, weight, bias, groups, size):
     """Do the same by gathering each pair's rows: for many groups of little work."""
-    # shape: (n_pairs, size)
-    children = groups[:, None] * size + torch.arange(size, device=groups.device)
-    exists = children < len(weight)
-    children = children.clamp(max=len(weight) - 1)
+    children, exists = group_children(groups, size, len(weight))
     # shape: (n_pairs, size, d) @ (n_pairs, d, 1)
     scores = torch.bmm(weight[children], features[:, :, None]).squeeze(2)
     return (scores + bias[children]).masked_fill(~exists, -torch.inf)

@@ -1,5 +1,8 @@
 """An optimiser that only touches the rows a step used."""
 
+import inspect
+import itertools
+
 import torch
 from torch.optim.adamw import adamw
 
@@ -7,6 +10,8 @@ from torch.optim.adamw import adamw
 FUSED_DEVICES = ("cpu", "cuda", "xpu", "mps")
 # Rows of a sparse gradient that are updated at a time.
 CHUNK_ROWS = 1024
+# Rows that follow each other are updated where they are, if so many do on average.
+MIN_RUN = 16
 
 
 class RowAdamW(torch.optim.Optimizer):
@@ -54,6 +59,12 @@ class RowAdamW(torch.optim.Optimizer):
         defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, defaults)
 
+    def add_param_group(self, param_group):
+        """Add parameters with settings of their own; see `torch.optim.Optimizer`."""
+        # torch wraps this to keep its compiler out, for which it first imports the
+        # compiler: seconds that most programs never need.
+        inspect.unwrap(super().add_param_group.__func__)(self, param_group)
+
     @torch.no_grad()
     def step(self):
         """Perform one step."""
@@ -73,35 +84,62 @@ class RowAdamW(torch.optim.Optimizer):
         if not grad.is_sparse:
             _adamw(tensors, grad, state["step"], group)
             return
-        grad = grad.coalesce()
-        rows, grad = grad.indices()[0], grad.values()
-        if len(rows) == len(param):
-            _adamw(tensors, grad, state["step"], group)
+        rows, grad = _distinct_rows(grad)
+        if not len(rows):
+            state["step"] += 1
             return
-        self._update_rows(tensors, grad, rows, state["step"], group)
-
-    @staticmethod
-    def _update_rows(tensors, grad, rows, step, group):
-        """Gather rows for the fused step and write them back, a chunk at a time.
-
-        A chunk's copies stay in the cache, and are made in the same memory again and
-        again; at once, they would take half of the step's time.
-        """
-        buffers = [
-            tensor.new_empty(CHUNK_ROWS, *tensor.shape[1:]) for tensor in tensors
-        ]
-        before = step.clone()
-        for start in range(0, len(rows), CHUNK_ROWS):
-            chunk = rows[start : start + CHUNK_ROWS]
-            parts = [
-                torch.index_select(tensor, 0, chunk, out=buffer[: len(chunk)])
-                for tensor, buffer in zip(tensors, buffers, strict=True)
-            ]
+        before = state["step"].clone()
+        runs = _runs(rows)
+        if len(rows) >= MIN_RUN * len(runs):
+            pieces = _runs_in_place(tensors, grad, rows, runs)
+        else:
+            pieces = _copied_chunks(tensors, grad, rows)
+        for parts, part_grad in pieces:
             # torch's step counts itself.
-            step.copy_(before)
-            _adamw(parts, grad[start : start + CHUNK_ROWS], step, group)
-            for tensor, part in zip(tensors, parts, strict=True):
-                tensor.index_copy_(0, chunk, part)
+            state["step"].copy_(before)
+            _adamw(parts, part_grad, state["step"], group)
+
+
+def _distinct_rows(grad):
+    """Return the sorted distinct rows of a sparse gradient, and their values."""
+    rows = grad._indices()[0]
+    # autograd forgets that a gradient is coalesced, and summing again takes long.
+    if not (grad.is_coalesced() or bool((rows[1:] > rows[:-1]).all())):
+        grad = grad.coalesce()
+    return grad._indices()[0], grad._values()
+
+
+def _runs(rows):
+    """Return [start, stop) of each run of consecutive integers of a sorted tensor."""
+    breaks = (rows.diff() != 1).nonzero().squeeze(1) + 1
+    edges = [0, *breaks.tolist(), len(rows)]
+    return list(itertools.pairwise(edges))
+
+
+def _runs_in_place(tensors, grad, rows, runs):
+    """Yield views of each run of rows, to be updated in place."""
+    first = rows[[start for start, _ in runs]].tolist()
+    for (start, stop), row in zip(runs, first, strict=True):
+        parts = [tensor[row : row + stop - start] for tensor in tensors]
+        yield parts, grad[start:stop]
+
+
+def _copied_chunks(tensors, grad, rows):
+    """Yield copies of a chunk of rows, and write them back once they are updated.
+
+    A chunk's copies stay in the cache, and are made in the same memory again and
+    again; at once, they would take half of the step's time.
+    """
+    buffers = [tensor.new_empty(CHUNK_ROWS, *tensor.shape[1:]) for tensor in tensors]
+    for start in range(0, len(rows), CHUNK_ROWS):
+        chunk = rows[start : start + CHUNK_ROWS]
+        parts = [
+            torch.index_select(tensor, 0, chunk, out=buffer[: len(chunk)])
+            for tensor, buffer in zip(tensors, buffers, strict=True)
+        ]
+        yield parts, grad[start : start + CHUNK_ROWS]
+        for tensor, part in zip(tensors, parts, strict=True):
+            tensor.index_copy_(0, chunk, part)
 
 
 def _adamw(tensors, grad, step, group):
