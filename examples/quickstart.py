@@ -2,8 +2,8 @@
 
 Each noun's words and gloss are turned into TF-IDF features; the class is the noun's
 direct hypernym, one of more than ten thousand. A nearest centroid made of
-scikit-learn's parts does the same beside it. Each model has a process of its own, so
-that its peak memory can be told.
+scikit-learn's parts does the same beside it, in a process of its own, so that the peak
+memory of each can be told.
 
 Run it with ``make demo``, or ``python examples/quickstart.py``.
 """
@@ -97,11 +97,10 @@ def main():
         f"WordNet: {len(train.data):,} training texts, "
         f"{len(train.target_names):,} classes"
     )
-    results = []
-    for name in ("MHEClassifier", "nearest centroid"):
-        # Spawned: a forked child of a process that has used torch's threads hangs.
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            results.append(pool.submit(run, name).result())
+    results = [run("MHEClassifier")]
+    # Spawned: a forked child of a process that has used torch's threads hangs.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        results.append(pool.submit(run, "nearest centroid").result())
 
     print("\nSome test nouns, and the five most probable classes of each:")
     for text, truth, guesses in results[0]["examples"]:

@@ -34,9 +34,11 @@ from skmhe.label_codec import LabelCodec, balanced_head_sizes, check_head_sizes
 # "auto" batches: so many steps an epoch at least, as few samples need many steps
 # and many samples need large batches.
 MIN_STEPS_PER_EPOCH = 64
-MIN_AUTO_BATCH, MAX_AUTO_BATCH = 16, 512
+MIN_AUTO_BATCH, MAX_AUTO_BATCH = 16, 1024
 # By whether a sample may have several labels; chosen on held-out training samples.
 AUTO_RATES = {False: 5e-3, True: 1e-2}
+# Larger batches have less noise and fewer steps: the rate grows with their root.
+RATED_BATCH = 512
 # Probabilities stay inside (0, 1), as log loss and the logit need.
 SMALLEST_LOG = np.log(np.finfo(np.float64).tiny)
 LARGEST_LOG = -np.finfo(np.float64).epsneg
@@ -242,6 +244,7 @@ class BaseMHE(BaseEstimator):
         rate = self.learning_rate_init
         if rate == "auto":
             rate = AUTO_RATES[self._spec.multilabel]
+            rate *= max(1.0, (batch_size / RATED_BATCH) ** 0.5)
         return TrainingPlan(
             max_iter=max_iter,
             batch_size=batch_size,

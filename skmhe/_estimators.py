@@ -66,13 +66,14 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         Decoupled weight decay (that of AdamW, not an L2 penalty).
     batch_size : int or "auto", default="auto"
         Number of samples of a step. "auto" is ``n_samples // 64``, but at least 16
-        and at most 512.
+        and at most 1024.
     learning_rate : {"constant", "linear"}, default="linear"
         Schedule: "linear" falls from `learning_rate_init` to 0 over `max_iter`
         epochs. `partial_fit` always uses "constant".
     learning_rate_init : float or "auto", default="auto"
         Learning rate of AdamW at the start. "auto" is 0.005 for one label a sample,
-        and 0.01 for several, whose losses have fewer large gradients.
+        and 0.01 for several, whose losses have fewer large gradients; times
+        ``sqrt(batch_size / 512)`` for larger batches than 512.
     max_iter : int, default=10
         Number of epochs (passes over the samples).
     class_weight : dict, "balanced" or None, default=None
@@ -409,13 +410,14 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         Decoupled weight decay (that of AdamW, not an L2 penalty).
     batch_size : int or "auto", default="auto"
         Number of samples of a step. "auto" is ``n_samples // 64``, but at least 16
-        and at most 512.
+        and at most 1024.
     learning_rate : {"constant", "linear"}, default="linear"
         Schedule: "linear" falls from `learning_rate_init` to 0 over `max_iter`
         epochs. `partial_fit` always uses "constant".
     learning_rate_init : float or "auto", default="auto"
         Learning rate of AdamW at the start. "auto" is 0.005 for one label a sample,
-        and 0.01 for several, whose losses have fewer large gradients.
+        and 0.01 for several, whose losses have fewer large gradients; times
+        ``sqrt(batch_size / 512)`` for larger batches than 512.
     max_iter : int, default=10
         Number of epochs (passes over the samples).
     class_weight : dict, "balanced" or None, default=None
