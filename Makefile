@@ -3,11 +3,13 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-# torch first and by version: the release that this package is tested with. Where a
+# torch by version: the release that this package is tested with. Where a
 # local or an indexed CPU build of it is available, pip takes that; another build can
 # be asked for with make TORCH='torch==2.13.0 --index-url ...'.
 TORCH ?= torch==2.13.0
-# Most modules are never imported: do not byte-compile them all.
+# Most modules are never imported: do not byte-compile them all, but each at its first
+# import, for the next one (containers often turn that off).
+unexport PYTHONDONTWRITEBYTECODE
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile
 
 .PHONY: demo test lint clean
@@ -22,17 +24,15 @@ lint: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 
-$(VENV)/.torch:
+$(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) $(TORCH)
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml
+	$(PIP) $(TORCH) --editable .
 	touch $@
 
-$(VENV)/.installed: $(VENV)/.torch pyproject.toml
-	$(PIP) --editable .
-	touch $@
-
-$(VENV)/.installed-test: $(VENV)/.torch pyproject.toml
-	$(PIP) --editable '.[test]'
+$(VENV)/.installed-test: $(VENV)/bin/python pyproject.toml
+	$(PIP) $(TORCH) --editable '.[test]'
 	touch $@
 
 clean:
