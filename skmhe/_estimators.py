@@ -395,8 +395,8 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
     hard_negatives : bool, default=True
         What labels "cascade" learns to reject for a sample: those below the most
         probable prefixes (True), or only those that share a prefix with a true
-        label (False; as in probabilistic label trees: cheaper, ranks worse). See
-        `skmhe.nn.CascadeHead`.
+        label (False; as in probabilistic label trees: cheaper, ranks a little worse).
+        See `skmhe.nn.CascadeHead`.
     hidden_layer_sizes : int or sequence of int, default=(256,)
         Widths of the hidden layers. () makes the heads linear in X; each label
         then has a weight for each feature, and needs the memory for it.

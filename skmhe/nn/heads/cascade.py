@@ -29,7 +29,7 @@ class CascadeHead(Head):
     and next to no loss. With ``hard_negatives=False``, a node is trained on the
     samples whose parent is positive only: the binary cross-entropy of
     P(node | parent), as in probabilistic label trees [2]_, which is cheaper and
-    consistent for the marginals, but ranks worse.
+    consistent for the marginals, but ranks a little worse, rare labels above all.
 
     Parameters
     ----------
