@@ -1,0 +1,235 @@
+"""One class for each library: fit, predict the best labels, write the model to disk.
+
+Imports happen when a class is made, and are not counted: each process imports only what
+it measures, and the environment of the rivals has no skmhe. Settings are the libraries'
+own defaults or, where their documentation recommends others, those; each class names
+its source.
+"""
+
+import os
+import pickle
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+
+N_THREADS = 2
+BEAM_WIDTH = 10
+
+
+def to_indicator(y, n_labels):
+    """Return targets as a CSR indicator."""
+    if y.ndim == 2:
+        return sp.csr_matrix(y, dtype=np.float32)
+    n = len(y)
+    entries = (np.ones(n, np.float32), y, np.arange(n + 1))
+    return sp.csr_matrix(entries, shape=(n, n_labels))
+
+
+def folder_size(path):
+    """Return the bytes of a file, or of all files of a folder."""
+    path = Path(path)
+    if path.is_file():
+        return path.stat().st_size
+    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+
+
+class Pickled:
+    """What is written to disk by pickle."""
+
+    def save(self, path):
+        with open(path, "wb") as file:
+            pickle.dump(self.model, file)
+
+
+class Ours(Pickled):
+    """skmhe with its defaults and any parameters given."""
+
+    def __init__(self, n_labels, seed, **parameters):
+        import skmhe
+
+        self.library = skmhe
+        self.parameters = {"random_state": seed, **parameters}
+
+    def fit(self, X, y):
+        single = y.ndim == 1
+        name = "MHEClassifier" if single else "MHEMultiLabelClassifier"
+        self.model = getattr(self.library, name)(**self.parameters).fit(X, y)
+
+    def topk(self, X, k):
+        return self.model.predict_topk(X, k)[0]
+
+
+class Pecos:
+    """PECOS XR-Linear: PIFA label features, hierarchical k-means, a beam of 10.
+
+    As in the README of pecos/xmc/xlinear, with the ranker's default parameters.
+    """
+
+    def __init__(self, n_labels, seed):
+        import pecos.xmc
+        import pecos.xmc.xlinear.model
+
+        self.xmc = pecos.xmc
+        self.n_labels, self.seed = n_labels, seed
+
+    def fit(self, X, y):
+        X, Y = sp.csr_matrix(X), to_indicator(y, self.n_labels)
+        features = self.xmc.LabelEmbeddingFactory.create(Y, X, method="pifa")
+        chain = self.xmc.Indexer.gen(
+            features, "hierarchicalkmeans", seed=self.seed, threads=N_THREADS
+        )
+        ranker = self.xmc.xlinear.model.XLinearModel
+        self.model = ranker.train(X, Y, C=chain, threads=N_THREADS)
+
+    def topk(self, X, k):
+        scores = self.model.predict(
+            sp.csr_matrix(X),
+            beam_size=BEAM_WIDTH,
+            only_topk=k,
+            threads=min(N_THREADS, X.shape[0]),
+        )
+        # Rows of the result are sorted by score already.
+        return dense_labels(np.split(scores.indices, scores.indptr[1:-1]), k)
+
+    def save(self, path):
+        self.model.save(path)
+
+
+class Omikuji:
+    """omikuji with its default hyper-parameters (Parabel's), a beam of 10.
+
+    Its trainer only reads files: writing the file is not counted, reading it is.
+    Its predictor takes one row a call: converting the rows is not counted.
+    """
+
+    def __init__(self, n_labels, seed):
+        import omikuji
+
+        self.library, self.n_labels = omikuji, n_labels
+        self.folder = tempfile.TemporaryDirectory()
+        self.file = os.path.join(self.folder.name, "train.txt")
+
+    def prepare(self, X, y):
+        Y = to_indicator(y, self.n_labels)
+        with open(self.file, "w") as out:
+            out.write(f"{X.shape[0]} {X.shape[1]} {self.n_labels}\n")
+            for i in range(X.shape[0]):
+                labels = Y.indices[Y.indptr[i] : Y.indptr[i + 1]]
+                out.write(",".join(map(str, labels)) + " " + row_text(X, i) + "\n")
+
+    def fit(self, X, y):
+        parameters = self.library.Model.default_hyper_param()
+        self.model = self.library.Model.train_on_data(
+            self.file, parameters, n_threads=N_THREADS
+        )
+
+    def convert(self, X):
+        return [
+            list(
+                zip(
+                    X.indices[a:b].tolist(),
+                    X.data[a:b].astype(float).tolist(),
+                    strict=True,
+                )
+            )
+            for a, b in zip(X.indptr[:-1], X.indptr[1:], strict=True)
+        ]
+
+    def topk(self, rows, k):
+        found = [self.model.predict(row, beam_size=BEAM_WIDTH, top_k=k) for row in rows]
+        return dense_labels([[label for label, _ in row] for row in found], k)
+
+    def save(self, path):
+        self.model.save(str(path))
+
+
+class Napkin:
+    """napkinXC with its defaults: HSM for one label a sample, else a PLT."""
+
+    def __init__(self, n_labels, seed):
+        from napkinxc import models
+
+        self.library, self.seed = models, seed
+        self.folder = tempfile.TemporaryDirectory()
+
+    def fit(self, X, y):
+        kind = self.library.HSM if y.ndim == 1 else self.library.PLT
+        self.model = kind(self.folder.name, threads=N_THREADS, seed=self.seed)
+        if y.ndim == 2:
+            Y = sp.csr_matrix(y)
+            y = np.split(Y.indices, Y.indptr[1:-1])
+        self.model.fit(
+            sp.csr_matrix(X), [np.atleast_1d(labels).tolist() for labels in y]
+        )
+
+    def topk(self, X, k):
+        return dense_labels(self.model.predict(sp.csr_matrix(X), top_k=k), k)
+
+    def save(self, path):
+        shutil.copytree(self.folder.name, path)
+
+
+class OneVsRest(Pickled):
+    """scikit-learn's LinearSVC, one against the rest."""
+
+    def __init__(self, n_labels, seed):
+        from sklearn.multiclass import OneVsRestClassifier
+        from sklearn.svm import LinearSVC
+
+        svm = LinearSVC(random_state=seed)
+        self.model = OneVsRestClassifier(svm, n_jobs=N_THREADS)
+
+    def fit(self, X, y):
+        self.model.fit(X, y)
+
+    def topk(self, X, k):
+        scores = self.model.decision_function(X)
+        return np.argsort(-scores, axis=1, kind="stable")[:, :k]
+
+
+class NearestCentroid(Pickled):
+    """Cosine with the sum of each label's samples, by sparse products."""
+
+    def __init__(self, n_labels, seed):
+        from sklearn.preprocessing import normalize
+
+        self.normalize, self.n_labels = normalize, n_labels
+
+    def fit(self, X, y):
+        sums = to_indicator(y, self.n_labels).T @ self.normalize(X)
+        self.model = self.normalize(sp.csr_matrix(sums)).T.tocsr()
+
+    def topk(self, X, k):
+        best = [
+            np.argsort(-(X[a : a + 512] @ self.model).toarray(), axis=1)[:, :k]
+            for a in range(0, X.shape[0], 512)
+        ]
+        return np.concatenate(best)
+
+
+def row_text(X, i):
+    """Return the features of a row as "index:value" words."""
+    a, b = X.indptr[i], X.indptr[i + 1]
+    pairs = zip(X.indices[a:b].tolist(), X.data[a:b].tolist(), strict=True)
+    return " ".join(f"{j}:{value:.6g}" for j, value in pairs)
+
+
+def dense_labels(rows, k):
+    """Return ranked labels as an array, -1 where there are fewer than k."""
+    labels = np.full((len(rows), k), -1, dtype=np.int64)
+    for i, row in enumerate(rows):
+        labels[i, : min(k, len(row))] = row[:k]
+    return labels
+
+
+MODELS = {
+    "skmhe": Ours,
+    "pecos": Pecos,
+    "omikuji": Omikuji,
+    "napkinxc": Napkin,
+    "linearsvc": OneVsRest,
+    "centroid": NearestCentroid,
+}
