@@ -2,8 +2,7 @@
 
     python benchmarks/bench_accuracy.py FOLDER clinc150:full clinc150:cascade ...
 
-FOLDER holds a folder for each data set, with X_train.npz, X_test.npz (scipy CSR) and
-either y_train.npy, y_test.npy (classes) or Y_train.npz, Y_test.npz (CSR indicators).
+FOLDER holds a folder for each data set, in the form that data.py tells.
 A run is DATA:STRATEGY, and may name parameters: ``clinc150:product:n_heads=3``,
 several of them with semicolons between. Figures are medians over the seeds.
 Multi-label probabilities are scored by their expected calibration error, ECE, over
@@ -17,7 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-import scipy.sparse as sp
+from data import load
 
 from skmhe import MHEClassifier, MHEMultiLabelClassifier
 from skmhe.metrics import (
@@ -27,19 +26,6 @@ from skmhe.metrics import (
 )
 
 K = (1, 3, 5)
-
-
-def load(folder):
-    X_train, X_test = (
-        sp.load_npz(folder / f"X_{part}.npz").tocsr() for part in ("train", "test")
-    )
-    if (folder / "y_train.npy").exists():
-        y_train, y_test = (np.load(folder / f"y_{p}.npy") for p in ("train", "test"))
-    else:
-        y_train, y_test = (
-            sp.load_npz(folder / f"Y_{p}.npz").tocsr() for p in ("train", "test")
-        )
-    return X_train, X_test, y_train, y_test
 
 
 def calibration_error(probabilities, correct, n_bins=10):

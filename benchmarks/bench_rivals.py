@@ -2,8 +2,8 @@
 
     python benchmarks/bench_rivals.py FOLDER wnhyp --rivals-python ENV/bin/python
 
-FOLDER holds a folder for each data set, as for bench_accuracy.py. The rivals live in an
-environment of their own, made by
+FOLDER holds a folder for each data set, in the form that data.py tells. The rivals live
+in an environment of their own, made by
 
     python -m venv ENV
     ENV/bin/pip install torch==2.13.0 "numpy<2" scipy scikit-learn
@@ -23,7 +23,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from bench_accuracy import K, load
+from bench_accuracy import K
+from data import load
 
 from skmhe.metrics import (
     ndcg_at_k,
@@ -53,9 +54,11 @@ def parse_run(text):
 
 def measure(folder, model, parameters, seed, python):
     """Run a model in a process of its own; return its figures and predictions."""
+    # The worker's imports: data.py, and for skmhe this checkout.
+    path = [HERE, HERE.parent] if model == "skmhe" else [HERE]
     environment = os.environ | {
         "OMP_NUM_THREADS": N_THREADS,
-        "PYTHONPATH": str(HERE.parent) if model == "skmhe" else "",
+        "PYTHONPATH": os.pathsep.join(map(str, path)),
     }
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(temporary) / "labels.npy"

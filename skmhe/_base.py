@@ -303,6 +303,28 @@ class BaseMHE(BaseEstimator):
 
     # Predicting
 
+    def predict_topk(self, X, k=5):
+        """Predict the k most probable labels of each sample, best first.
+
+        Neither "cascade" nor "product" scores all labels for it.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+        k : int, default=5
+            Number of labels, 1..n_labels.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples, k)
+            Labels, from `classes_`: for an indicator, its columns.
+        scores : ndarray of float64, of shape (n_samples, k)
+            Their probabilities.
+        """
+        labels, scores = self._topk(X, k)
+        return self.classes_[labels], scores
+
     def _network(self):
         check_is_fitted(self, "weights_")
         spec = self._spec._replace(beam_width=self.beam_width)

@@ -276,28 +276,6 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         labels, _ = self._topk(X, 1, exact=True)
         return self.classes_[labels[:, 0]]
 
-    def predict_topk(self, X, k=5):
-        """Predict the k most probable classes of each sample, best first.
-
-        Neither "cascade" nor "product" scores all classes for it.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-        k : int, default=5
-            Number of classes, 1..n_classes.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples, k)
-            Classes, from `classes_`.
-        scores : ndarray of float64, of shape (n_samples, k)
-            Their probabilities.
-        """
-        labels, scores = self._topk(X, k)
-        return self.classes_[labels], scores
-
     def predict_log_proba(self, X):
         """Predict the logarithm of the probability of every class.
 
@@ -642,28 +620,6 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
             return form.container(indicator.astype(form.dtype))
         flat = self.classes_[indicator.indices]
         return [tuple(row) for row in np.split(flat, indicator.indptr[1:-1])]
-
-    def predict_topk(self, X, k=5):
-        """Predict the k most probable labels of each sample, best first.
-
-        "cascade" does not score all labels for it.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-        k : int, default=5
-            Number of labels, 1..n_labels.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples, k)
-            Labels, from `classes_`: for an indicator, its columns.
-        scores : ndarray of float64, of shape (n_samples, k)
-            Their probabilities.
-        """
-        labels, scores = self._topk(X, k)
-        return self.classes_[labels], scores
 
     def predict_proba(self, X):
         """Predict the probability of every label.

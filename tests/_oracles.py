@@ -8,6 +8,7 @@ import itertools
 import math
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 
 from skmhe.nn import CascadeHead, FullHead, ProductHead, SamplingHead, SparseRows
@@ -310,3 +311,21 @@ def loss(head, features, targets, sample_weight=None, label_weight=None, drawn=N
             value = cascade_loss(head, row, target, label_weight)
         losses.append(value)
     return math.fsum(w * v for w, v in zip(sample_weight, losses, strict=True)) / n
+
+
+# ------------------------------------------------------------ forms of a matrix
+
+
+def with_explicit_zeros(dense):
+    """Return CSR that stores every entry."""
+    n, m = dense.shape
+    indices = np.tile(np.arange(m), n)
+    return sp.csr_matrix((dense.ravel(), indices, np.arange(n + 1) * m), dense.shape)
+
+
+def with_int64_indices(dense, container=sp.csr_matrix):
+    """Return CSR whose indices have 64 bits."""
+    matrix = container(dense)
+    matrix.indices = matrix.indices.astype(np.int64)
+    matrix.indptr = matrix.indptr.astype(np.int64)
+    return matrix

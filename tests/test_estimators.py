@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
+from _oracles import with_explicit_zeros, with_int64_indices
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import NotFittedError
 
@@ -205,19 +206,6 @@ def unsorted_with_duplicates(X):
         (np.concatenate(data), np.concatenate(indices), 2 * rows.indptr), rows.shape
     )
     assert not matrix.has_canonical_format
-    return matrix
-
-
-def with_explicit_zeros(X):
-    n, d = X.shape
-    indices = np.tile(np.arange(d), n)
-    return sp.csr_matrix((X.ravel(), indices, np.arange(n + 1) * d), X.shape)
-
-
-def with_int64_indices(X):
-    matrix = sp.csr_matrix(X)
-    matrix.indices = matrix.indices.astype(np.int64)
-    matrix.indptr = matrix.indptr.astype(np.int64)
     return matrix
 
 

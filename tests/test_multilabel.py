@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from _oracles import with_explicit_zeros, with_int64_indices
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.preprocessing import MultiLabelBinarizer
 
@@ -89,19 +90,6 @@ def test_dense_indicator(form):
     assert clf.score(X, given) == fitted().score(X, Y)
 
 
-def with_explicit_zeros(Y):
-    n, n_labels = Y.shape
-    indices = np.tile(np.arange(n_labels), n)
-    return sp.csr_matrix((Y.ravel(), indices, np.arange(n + 1) * n_labels), Y.shape)
-
-
-def with_int64_indices(Y):
-    matrix = sp.csr_array(Y)
-    matrix.indices = matrix.indices.astype(np.int64)
-    matrix.indptr = matrix.indptr.astype(np.int64)
-    return matrix
-
-
 def unsorted_rows(Y):
     matrix = sp.csr_matrix(Y)
     for start, stop in zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True):
@@ -130,7 +118,7 @@ SPARSE = {
     "bool": lambda Y: sp.csr_array(Y, dtype=bool),
     "float": lambda Y: sp.csr_matrix(Y, dtype=float),
     "explicit zeros": with_explicit_zeros,
-    "int64 indices": with_int64_indices,
+    "int64 indices": lambda Y: with_int64_indices(Y, sp.csr_array),
     "unsorted": unsorted_rows,
     "read-only": read_only,
 }

@@ -11,18 +11,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-import scipy.sparse as sp
+from data import load
 from models import MODELS, folder_size
 
 N_SINGLE_ROWS = 200
-
-
-def load(folder, part):
-    X = sp.load_npz(folder / f"X_{part}.npz").tocsr()
-    X.sort_indices()
-    if (folder / f"y_{part}.npy").exists():
-        return X, np.load(folder / f"y_{part}.npy")
-    return X, sp.load_npz(folder / f"Y_{part}.npz").tocsr()
 
 
 def peak_mib():
@@ -48,8 +40,10 @@ def single_row_latency(model, rows, k):
 
 
 def measure(folder, name, seed, parameters, out):
-    X, y = load(folder, "train")
-    X_test, _ = load(folder, "test")
+    X, X_test, y, _ = load(folder)
+    # What all libraries take.
+    X.sort_indices()
+    X_test.sort_indices()
     n_labels = y.shape[1] if y.ndim == 2 else int(y.max()) + 1
     model = MODELS[name](n_labels, seed, **parameters)
     if hasattr(model, "prepare"):

@@ -63,7 +63,7 @@ class RowAdamW(torch.optim.Optimizer):
         """Add parameters with settings of their own; see `torch.optim.Optimizer`."""
         # torch wraps this to keep its compiler out, for which it first imports the
         # compiler: seconds that most programs never need.
-        inspect.unwrap(super().add_param_group.__func__)(self, param_group)
+        inspect.unwrap(torch.optim.Optimizer.add_param_group)(self, param_group)
 
     @torch.no_grad()
     def step(self):
@@ -89,9 +89,10 @@ class RowAdamW(torch.optim.Optimizer):
             state["step"] += 1
             return
         before = state["step"].clone()
-        runs = _runs(rows)
-        if len(rows) >= MIN_RUN * len(runs):
-            pieces = _runs_in_place(tensors, grad, rows, runs)
+        # Where a run of consecutive rows ends and the next one starts.
+        breaks = (rows.diff() != 1).nonzero().squeeze(1) + 1
+        if len(rows) >= MIN_RUN * (len(breaks) + 1):
+            pieces = _runs_in_place(tensors, grad, rows, breaks)
         else:
             pieces = _copied_chunks(tensors, grad, rows)
         for parts, part_grad in pieces:
@@ -109,17 +110,11 @@ def _distinct_rows(grad):
     return grad._indices()[0], grad._values()
 
 
-def _runs(rows):
-    """Return [start, stop) of each run of consecutive integers of a sorted tensor."""
-    breaks = (rows.diff() != 1).nonzero().squeeze(1) + 1
-    edges = [0, *breaks.tolist(), len(rows)]
-    return list(itertools.pairwise(edges))
-
-
-def _runs_in_place(tensors, grad, rows, runs):
+def _runs_in_place(tensors, grad, rows, breaks):
     """Yield views of each run of rows, to be updated in place."""
-    first = rows[[start for start, _ in runs]].tolist()
-    for (start, stop), row in zip(runs, first, strict=True):
+    edges = [0, *breaks.tolist(), len(rows)]
+    first = rows[edges[:-1]].tolist()
+    for (start, stop), row in zip(itertools.pairwise(edges), first, strict=True):
         parts = [tensor[row : row + stop - start] for tensor in tensors]
         yield parts, grad[start:stop]
 
