@@ -10,12 +10,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skmhe import _decoding, _training
+from skmhe._beside import Beside, fit_beside
 from skmhe._clustering import label_centroids
 from skmhe._network import (
     Network,
     NetworkSpec,
     network_from_weights,
     resolve_device,
+    root_mean_square_scale,
     to_tensor,
     weights_to_numpy,
 )
@@ -43,8 +45,19 @@ RATED_BATCH = 512
 SMALLEST_LOG = np.log(np.finfo(np.float64).tiny)
 LARGEST_LOG = -np.finfo(np.float64).epsneg
 MAX_SEED = 2**31 - 1
+# Up to so many labels "auto" scores them all, in training and prediction; up to so
+# many it trains on samples of them.
+MAX_FULL_LABELS, MAX_SAMPLED_LABELS = 1024, 2**17
 # What cannot be changed when training goes on.
-SHAPES = ("strategy", "head_sizes", "rank", "hidden_layer_sizes", "activation")
+SHAPES = (
+    "strategy",
+    "has_network",
+    "has_centroids",
+    "head_sizes",
+    "rank",
+    "hidden_layer_sizes",
+    "activation",
+)
 
 
 class BaseMHE(BaseEstimator):
@@ -65,10 +78,13 @@ class BaseMHE(BaseEstimator):
         else:
             self._start(X, target, weight)
         self._target_form = target._replace(y=None)
+        centroids = self._fit_beside(X, target, weight)
         self.n_iter_ = 0
         self.loss_curve_ = []
         self._optimizer_state = None
-        self._train(X, target, weight, self._plan(X, weight, self.max_iter))
+        if self._spec.has_network:
+            plan = self._plan(X, weight, self.max_iter)
+            self._train(X, target, weight, plan, centroids)
         return self
 
     def _partial_fit(self, X, y, classes, sample_weight):
@@ -83,14 +99,20 @@ class BaseMHE(BaseEstimator):
                 "class_weight='balanced' cannot be used in partial_fit, which sees a "
                 "part of the samples only: pass a dict of weights instead."
             )
+        if self.model == "linear":
+            raise ValueError(
+                "model='linear' cannot be used in partial_fit: the linear classifiers "
+                "are fitted to all samples at once. Use model='network', or fit."
+            )
         if first:
             self._start(X, target, weight)
             self._target_form = target._replace(y=None)
+            self.linear_ = self.centroids_ = None
             self.n_iter_, self.loss_curve_, self._optimizer_state = 0, [], None
         else:
             self._check_same_task(target)
         plan = self._plan(X, weight, 1)._replace(learning_rate="constant")
-        self._train(X, target, weight, plan, keep_optimizer=True)
+        self._train(X, target, weight, plan, self.centroids_, keep_optimizer=True)
         return self
 
     def _known_classes(self, classes):
@@ -124,6 +146,7 @@ class BaseMHE(BaseEstimator):
                 "with: use the same labels, or fit with warm_start=False."
             )
         n_labels = len(self.classes_)
+        self.strategy_ = self._choose_strategy(n_labels)
         head_sizes = self.head_sizes
         if head_sizes is None:
             head_sizes = balanced_head_sizes(n_labels, self.n_heads)
@@ -142,6 +165,7 @@ class BaseMHE(BaseEstimator):
     def _start(self, X, target, weight):
         """Set everything that training starts from but does not change."""
         multilabel = target.kind != "labels"
+        self.strategy_ = self._choose_strategy(len(target.classes))
         if multilabel and self.strategy == "product":
             raise ValueError(
                 "strategy='product' is for one label a sample (a product of softmaxes "
@@ -166,9 +190,58 @@ class BaseMHE(BaseEstimator):
         device = resolve_device(self.device)
         with _training.seeded(self._random_state.randint(MAX_SEED), device):
             network = Network(self._spec)
-        network.backbone.input_scale.fill_(_input_scale(X[used]))
-        network.head.set_prior(to_tensor(counts[self.codec_.order]), n_samples)
+        if network.backbone is not None:
+            network.backbone.input_scale.fill_(root_mean_square_scale(X[used]))
+            network.head.set_prior(to_tensor(counts[self.codec_.order]), n_samples)
+        elif multilabel:
+            # Log-scores are at most 0: with this, one of 0.1 gives a probability
+            # of 1/2, as is best on held-out samples.
+            for bias in network.head.biases:
+                bias.data.fill_(1.25 * self.linear_weight * (self.strategy_ == "full"))
         self.weights_ = weights_to_numpy(network)
+
+    def _choose_strategy(self, n_labels):
+        """Return the strategy that "auto" stands for."""
+        if self.strategy == "product" and self.model == "linear":
+            raise ValueError(
+                "model='linear' has no independent heads, but strategy='product': use "
+                "another strategy, or model='network'."
+            )
+        if self.strategy == "sampling" and self.model == "linear":
+            return "cascade"  # there is no training to sample for
+        if self.strategy != "auto":
+            return self.strategy
+        if n_labels <= MAX_FULL_LABELS:
+            return "full"
+        if n_labels <= MAX_SAMPLED_LABELS and self.model != "linear":
+            return "sampling"
+        return "cascade"
+
+    def _fit_beside(self, X, target, weight):
+        """Fit what is put beside the network; return centroids to train it with."""
+        self.linear_ = self.centroids_ = None
+        n_labels = len(self.classes_)
+        # With independent heads, linear classifiers of labels would be a full head.
+        if self.model == "network" or self.strategy_ == "product" or n_labels < 2:
+            return None
+        few = self.strategy_ == "sampling" and n_labels <= MAX_FULL_LABELS
+        no_tree = self.strategy_ == "full" or few
+        data = self._training_data(X, target, weight)
+        if target.kind == "labels":
+            data = data._replace(y=self._indicator(target._replace(y=data.y)))
+        label_weight = check_label_weight(self.class_weight, target, weight)
+        if label_weight is not None:
+            label_weight = label_weight[self.codec_.order]
+        beside, centroids = fit_beside(
+            data,
+            (n_labels,) if no_tree else self.head_sizes_,
+            self.C,
+            self.centroid_prior,
+            label_weight,
+            self._spec.has_centroids,
+        )
+        self.linear_, self.centroids_ = beside
+        return centroids
 
     def _indicator(self, target):
         if target.kind != "labels":
@@ -181,18 +254,18 @@ class BaseMHE(BaseEstimator):
 
     def _make_codec(self, X, indicator, counts):
         n_heads = self.n_heads
-        if self.strategy == "cascade" and self.head_sizes is None and n_heads < 2:
+        if self.strategy_ == "cascade" and self.head_sizes is None and n_heads < 2:
             raise ValueError(
                 f"n_heads={n_heads}, but strategy='cascade' needs at least 2 heads: "
                 "raise n_heads, or use strategy='full'."
             )
         self._check_longest_head(indicator.shape[1])
-        by_features = self.label_order == "cluster" and self.strategy != "full"
+        by_features = self.label_order == "cluster" and self.strategy_ != "full"
         return LabelCodec(
             indicator.shape[1],
             self.head_sizes,
             # Without heads, there is nothing that an order could change.
-            self.label_order if self.strategy != "full" else "natural",
+            self.label_order if self.strategy_ != "full" else "natural",
             n_heads=n_heads,
             label_counts=counts,
             label_features=label_centroids(X, indicator) if by_features else None,
@@ -219,16 +292,24 @@ class BaseMHE(BaseEstimator):
                 f"hidden_layer_sizes={self.hidden_layer_sizes} must hold positive "
                 "integers, the width of each hidden layer; () for linear heads."
             )
+        has_centroids = (
+            self.model == "both"
+            and self.strategy_ == "sampling"
+            and target.kind == "labels"
+        )
         return NetworkSpec(
             n_features=self.n_features_in_,
             n_labels=len(target.classes),
             multilabel=target.kind != "labels",
-            strategy=self.strategy,
+            strategy=self.strategy_,
             head_sizes=head_sizes,
             rank=getattr(self, "rank", 1),
             beam_width=self.beam_width,
             hard_negatives=getattr(self, "hard_negatives", True),
             n_sampled_groups=self.n_sampled_groups,
+            has_network=self.model != "linear",
+            has_centroids=has_centroids,
+            linear_weight=float(self.linear_weight),
             hidden_layer_sizes=tuple(int(width) for width in hidden),
             activation=self.activation,
             dropout=float(self.dropout),
@@ -256,18 +337,18 @@ class BaseMHE(BaseEstimator):
             verbose=bool(self.verbose),
         )
 
-    def _train(self, X, target, weight, plan, keep_optimizer=False):
+    def _train(self, X, target, weight, plan, centroids=None, keep_optimizer=False):
         """Train the weights, and record what happened."""
         device = resolve_device(self.device)
         label_weight = check_label_weight(self.class_weight, target, weight)
         if label_weight is not None:
             label_weight = to_tensor(label_weight[self.codec_.order].astype(np.float32))
             label_weight = label_weight.to(device)
-        data = self._training_data(X, target, weight)
+        data = self._training_data(X, target, weight)._replace(centroids=centroids)
         # A copy, so that a failure leaves the generator where it was.
         rng, validation = copy.deepcopy(self._random_state), None
         if self.early_stopping and not keep_optimizer:
-            kept, held_out = _hold_out(data.y, self.validation_fraction, rng)
+            kept, held_out = _training.hold_out(data.y, self.validation_fraction, rng)
             data, validation = data.take(kept), data.take(held_out)
         network = network_from_weights(self._spec, self.weights_, device, copy=True)
         optimizer = _training.make_optimizer(network, plan, self._optimizer_state)
@@ -327,8 +408,13 @@ class BaseMHE(BaseEstimator):
 
     def _network(self):
         check_is_fitted(self, "weights_")
-        spec = self._spec._replace(beam_width=self.beam_width)
+        spec = self._spec._replace(
+            beam_width=self.beam_width, linear_weight=float(self.linear_weight)
+        )
         return network_from_weights(spec, self.weights_, resolve_device(self.device))
+
+    def _beside(self):
+        return Beside(self.linear_, self.centroids_)
 
     def _fitted_form(self):
         """Return the form of the targets that were fitted."""
@@ -339,53 +425,24 @@ class BaseMHE(BaseEstimator):
         """Return the log-probability of each label, in the order of `classes_`."""
         network = self._network()
         X = check_predict_samples(self, X)
-        return _decoding.log_prob(network, X, self.codec_.positions)
+        return _decoding.log_prob(network, self._beside(), X, self.codec_.positions)
 
     def _topk(self, X, k, exact=False):
         """Return the indices and probabilities of the k best labels."""
         network = self._network()
         X = check_predict_samples(self, X)
         k = check_k(k, len(self.classes_))
-        positions, log_p = _decoding.topk(network, X, k, exact)
+        positions, log_p = _decoding.topk(network, self._beside(), X, k, exact)
         return self.codec_.order[positions], probabilities(log_p.astype(np.float64))
 
     def _above(self, X, log_threshold):
         """Return the labels of more than a log-probability as a CSR indicator."""
         network = self._network()
         X = check_predict_samples(self, X)
-        return _decoding.above(network, X, log_threshold, self.codec_.order)
-
-
-def _input_scale(X):
-    """Return the factor that gives the rows a root mean square length of 1."""
-    data = X.data if sp.issparse(X) else X
-    total = np.square(data, dtype=np.float64).sum()
-    return np.sqrt(X.shape[0] / total) if total > 0 else 1.0
+        return _decoding.above(
+            network, self._beside(), X, log_threshold, self.codec_.order
+        )
 
 
 def probabilities(log_p):
     return np.exp(np.clip(log_p, SMALLEST_LOG, LARGEST_LOG))
-
-
-def _hold_out(y, fraction, rng):
-    """Split rows at random for early stopping: those to train on, and the others.
-
-    One label a sample: the first sample of each label, in random order, is trained
-    on, so that no label is lost.
-    """
-    n = y.shape[0]
-    order = rng.permutation(n)
-    eligible = np.ones(n, dtype=bool)
-    if isinstance(y, np.ndarray):
-        eligible[np.unique(y[order], return_index=True)[1]] = False
-    n_held_out = max(1, round(fraction * n))
-    held_out = np.flatnonzero(eligible)[:n_held_out]
-    if len(held_out) == 0 or len(held_out) == n:
-        raise ValueError(
-            f"early_stopping=True with validation_fraction={fraction} leaves no "
-            f"samples to validate or to train on, of {n}: use more samples, or "
-            "early_stopping=False."
-        )
-    kept = np.ones(n, dtype=bool)
-    kept[held_out] = False
-    return order[kept], order[held_out]

@@ -5,11 +5,17 @@ import scipy.sparse as sp
 import torch
 from sklearn import get_config
 
+from skmhe._levels import DenseLevel
 from skmhe._network import rows_to_tensor
+from skmhe._offsets import BothOffsets, CentroidOffsets, LinearOffsets
+from skmhe._rows import unit_rows
+from skmhe.nn import SparseRows
 
 # Bounds the memory of features and of gathered rows, which scores do not count.
-MAX_CHUNK_ROWS = 1024
+MAX_CHUNK_ROWS = 2048
 BYTES_PER_SCORE = 4
+# Scores of a block: 4 MiB in float32.
+BLOCK_SCORES = 2**20
 BYTES_PER_MIB = 2**20
 
 
@@ -22,13 +28,64 @@ def row_chunks(n_rows, scores_per_row):
         yield slice(start, min(start + step, n_rows))
 
 
-def _features(network, X, rows):
-    weight = next(network.parameters())
-    return network.backbone(rows_to_tensor(X[rows], weight.device, weight.dtype))
+def _features(network, X):
+    weight = next(network.head.parameters())
+    if network.backbone is None:
+        return weight.new_zeros(X.shape[0], 0)
+    return network.backbone(rows_to_tensor(X, weight.device, weight.dtype))
+
+
+def _as_fitted(linear, X):
+    """Return rows in the form, sparse or dense, of those that were fitted."""
+    if isinstance(linear[0], DenseLevel):
+        return X.toarray() if sp.issparse(X) else X
+    return X if sp.issparse(X) else sp.csr_array(X)
+
+
+def _offsets(network, beside, X):
+    """Return what the head adds to its scores, or None."""
+    weight = next(network.head.parameters())
+    offsets = None
+    if beside.linear is not None:
+        dtype = np.float64 if weight.dtype == torch.float64 else np.float32
+        X = unit_rows(_as_fitted(beside.linear, X), dtype)
+        offsets = LinearOffsets(beside.linear, X, network.spec, weight.device)
+    if beside.centroids is not None:
+        scale = network.log_centroid_scale.exp()
+        similarities = CentroidOffsets(beside.centroids, X, scale)
+        offsets = BothOffsets(similarities, offsets)
+    return offsets
+
+
+def _take(features, rows):
+    """Return the features, dense or sparse, of a slice of samples."""
+    if isinstance(features, SparseRows):
+        return features.slice(rows)
+    return features[rows]
+
+
+def _blocks(network, beside, X, scores_per_row):
+    """Yield rows, their features, and the head that scores them.
+
+    Many rows at a time go through the network and the linear classifiers. Scores
+    of all labels come in smaller blocks: large arrays take longer to allocate than
+    to compute.
+    """
+    step = max(1, BLOCK_SCORES // scores_per_row)
+    for rows in row_chunks(X.shape[0], scores_per_row):
+        part = X[rows]
+        features, offsets = _features(network, part), _offsets(network, beside, part)
+        n = part.shape[0]
+        for start in range(0, n, step):
+            block = slice(start, min(start + step, n))
+            taken = offsets if step >= n or offsets is None else offsets.take(block)
+            with network.head.shifted(taken) as head:
+                own = slice(rows.start + start, rows.start + block.stop)
+                yield own, head, _take(features, block)
 
 
 @torch.inference_mode()
-def topk(network, X, k, exact=False):
+def topk(network, beside, X, k, exact=False):
     """Return the k best positions of each row and their log-probabilities.
 
     Both of shape (n, k), best first.
@@ -37,14 +94,14 @@ def topk(network, X, k, exact=False):
     n = X.shape[0]
     positions = np.empty((n, k), dtype=np.int64)
     scores = np.empty((n, k), dtype=np.float32)
-    for rows in row_chunks(n, network.head.n_scores(k)):
-        best, score = network.head.topk(_features(network, X, rows), k, exact=exact)
+    for rows, head, features in _blocks(network, beside, X, network.head.n_scores(k)):
+        best, score = head.topk(features, k, exact=exact)
         positions[rows], scores[rows] = best.cpu().numpy(), score.cpu().numpy()
     return positions, scores
 
 
 @torch.inference_mode()
-def log_prob(network, X, columns):
+def log_prob(network, beside, X, columns):
     """Return the log-probability of every label, float64 of shape (n, n_labels).
 
     ``columns[label]`` is the label's position. Computed in float64: a row's result
@@ -53,17 +110,15 @@ def log_prob(network, X, columns):
     logarithms do.
     """
     network.eval().double()
-    n = X.shape[0]
-    result = np.empty((n, len(columns)))
+    result = np.empty((X.shape[0], len(columns)))
     # Scores, log-probabilities and the reordered copy are held at a time.
-    for rows in row_chunks(n, 8 * len(columns)):
-        dense = network.head.log_prob(_features(network, X, rows))
-        result[rows] = dense.cpu().numpy()[:, columns]
+    for rows, head, features in _blocks(network, beside, X, 8 * len(columns)):
+        result[rows] = head.log_prob(features).cpu().numpy()[:, columns]
     return result
 
 
 @torch.inference_mode()
-def above(network, X, threshold, order):
+def above(network, beside, X, threshold, order):
     """Return the labels of more than a log-probability as a CSR indicator.
 
     ``order[position]`` is the label at a position.
@@ -71,8 +126,8 @@ def above(network, X, threshold, order):
     network.eval()
     n, n_labels = X.shape[0], len(order)
     samples, labels = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for rows in row_chunks(n, 4 * n_labels):
-        sample, position = network.head.above(_features(network, X, rows), threshold)
+    for rows, head, features in _blocks(network, beside, X, 4 * n_labels):
+        sample, position = head.above(features, threshold)
         samples.append(sample.cpu().numpy() + rows.start)
         labels.append(order[position.cpu().numpy()])
     samples, labels = np.concatenate(samples), np.concatenate(labels)

@@ -23,18 +23,31 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
 
     Parameters
     ----------
-    strategy : {"cascade", "product", "sampling", "full"}, default="cascade"
-        How labels are scored, with C classes, H heads of lengths L_h, and d
+    strategy : {"auto", "cascade", "product", "sampling", "full"}, default="auto"
+        How the network scores labels, with C classes, H heads of lengths L_h, and d
         features behind the hidden layers; multiply-adds are those of a sample.
 
+        - "auto": "full" for up to 1024 classes, "sampling" up to 131072, "cascade"
+          beyond; with ``model="linear"``, "full" or "cascade".
         - "cascade": a tree. Each head scores the digits that can follow a prefix;
           a beam of b prefixes is searched. Trains d * sum(L_h), predicts
           d * (L_1 + b L_2 + ..), has d * C weights.
         - "product": independent heads. d * sum(L_h) for everything: the smallest
           model, less accurate.
-        - "sampling": scores all classes, trained on a few groups of them a step.
-          Trains d * L_H * (1 + n_sampled_groups), predicts d * C.
+        - "sampling": scores all classes, trained on a pool of them: the batch's and
+          those of a few groups. Trains d * (pool), predicts d * C.
         - "full": scores all classes: d * C for everything. The plain network.
+    model : {"both", "linear", "network"}, default="both"
+        What learns. "linear" is the fast setting, "both" the accurate one.
+
+        - "linear": one-vs-rest linear classifiers of the samples scaled to unit
+          length (squared hinge loss, as `sklearn.svm.LinearSVC`): of all labels for
+          "full", otherwise in a tree, as "cascade" has it.
+        - "network": hidden layers and heads.
+        - "both": the sum of their scores. Of one label a sample and
+          ``strategy="sampling"``, the network is trained beside the similarity to
+          the classes' centroids, from which the sample itself is left out.
+          "product" has no linear classifiers.
     n_heads : int, default=2
         Number of heads, of balanced lengths, if `head_sizes` is None. "cascade"
         needs at least 2; "sampling" uses the last head's length as the size of its
@@ -47,7 +60,8 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         the labels by the mean of their samples into balanced clusters of similar
         labels. Not used by "full".
     beam_width : int, default=10
-        Number of prefixes whose labels "cascade" scores in `predict_topk`.
+        Number of prefixes whose labels "cascade" scores in `predict_topk`, and
+        trees of linear classifiers score.
         May be changed after fitting.
     n_sampled_groups : int, default=8
         Number of groups that "sampling" draws in each step.
@@ -62,6 +76,16 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         Share of the hidden layers' outputs that is dropped in training.
     input_dropout : float, default=0.2
         Share of the features that is dropped in training.
+    C : float, default=0.5
+        Cost of the linear classifiers' errors against the squared length of their
+        weights: the smaller, the stronger the regularisation.
+    centroid_prior : float, default=2.0
+        Weight of a label's centroid (the mean of its samples, at unit length) in
+        its linear classifier before training; errors are what changes it. Helps
+        rare labels.
+    linear_weight : float, default=2.0
+        Weight of the linear classifiers' log-scores, ``-max(0, 1 - s)^2``, beside
+        the network's scores. May be changed after fitting.
     alpha : float, default=0.0
         Decoupled weight decay (that of AdamW, not an L2 penalty).
     batch_size : int or "auto", default="auto"
@@ -80,8 +104,9 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         Weights of the classes, {class: weight}; classes that are left out have 1.
         "balanced" is ``n_samples / (n_classes * count)``.
     early_stopping : bool, default=False
-        Hold out a part of the training samples, score it after each epoch, stop
-        when the score does not improve, and keep the best epoch's weights.
+        Hold out a part of the training samples, score it after each epoch by the
+        network alone, stop when the score does not improve, and keep the best
+        epoch's weights. Linear classifiers are fitted to all samples.
     validation_fraction : float, default=0.1
         Share of the training samples that early stopping holds out.
     n_iter_no_change : int, default=10
@@ -110,6 +135,12 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         The label order, and the heads' local labels of each label.
     head_sizes_ : tuple of int
         Lengths of the heads.
+    strategy_ : str
+        The strategy, with "auto" resolved.
+    linear_ : list or None
+        The levels of the linear classifiers' tree, a single one for no tree.
+    centroids_ : Centroids or None
+        The classes' centroids, where the network was trained beside them.
     weights_ : dict of str to ndarray
         The network's weights, by name.
     n_features_in_ : int
@@ -155,8 +186,9 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
 
     def __init__(
         self,
-        strategy="cascade",
+        strategy="auto",
         *,
+        model="both",
         n_heads=2,
         head_sizes=None,
         label_order="cluster",
@@ -167,6 +199,9 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         activation="relu",
         dropout=0.3,
         input_dropout=0.2,
+        C=0.5,
+        centroid_prior=2.0,
+        linear_weight=2.0,
         alpha=0.0,
         batch_size="auto",
         learning_rate="linear",
@@ -183,6 +218,7 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         device="auto",
     ):
         self.strategy = strategy
+        self.model = model
         self.n_heads = n_heads
         self.head_sizes = head_sizes
         self.label_order = label_order
@@ -193,6 +229,9 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         self.activation = activation
         self.dropout = dropout
         self.input_dropout = input_dropout
+        self.C = C
+        self.centroid_prior = centroid_prior
+        self.linear_weight = linear_weight
         self.alpha = alpha
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -238,7 +277,10 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
     @fit_context(prefer_skip_nested_validation=True)
     @unchanged_on_error
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Train for one epoch on some samples.
+        """Train the network for one epoch on some samples.
+
+        Linear classifiers and centroids stay as `fit` left them; without a call of
+        `fit` there are none.
 
         Parameters
         ----------
@@ -341,18 +383,28 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
 
     Parameters
     ----------
-    strategy : {"cascade", "sampling", "full"}, default="cascade"
-        How labels are scored, with C labels, H heads of lengths L_h, and d
+    strategy : {"auto", "cascade", "sampling", "full"}, default="auto"
+        How the network scores labels, with C labels, H heads of lengths L_h, and d
         features behind the hidden layers; multiply-adds are those of a sample.
 
+        - "auto": "full" for up to 1024 labels, "sampling" up to 131072, "cascade"
+          beyond; with ``model="linear"``, "full" or "cascade".
         - "cascade": a tree. Each head scores the digits that can follow a prefix;
           a beam of b prefixes is searched. About d * (L_1 + b L_2 + ..) for
           training and predicting, has d * C weights.
-        - "sampling": scores all labels, trained on a few groups of them a step.
-          Trains d * L_H * (true groups + n_sampled_groups), predicts d * C.
+        - "sampling": scores all labels, trained on a pool of them: the batch's and
+          those of a few groups. Trains d * (pool), predicts d * C.
         - "full": scores all labels: d * C for everything. The plain network.
         - "product" is accepted for 1-D `y` only: independent softmaxes cannot give
           several labels.
+    model : {"both", "linear", "network"}, default="both"
+        What learns. "linear" is the fast setting, "both" the accurate one.
+
+        - "linear": one-vs-rest linear classifiers of the samples scaled to unit
+          length (squared hinge loss, as `sklearn.svm.LinearSVC`): of all labels for
+          "full", otherwise in a tree, as "cascade" has it.
+        - "network": hidden layers and heads.
+        - "both": the sum of their scores.
     n_heads : int, default=2
         Number of heads, of balanced lengths, if `head_sizes` is None. "cascade"
         needs at least 2; "sampling" uses the last head's length as the size of its
@@ -365,8 +417,8 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         the labels by the mean of their samples into balanced clusters of similar
         labels. Not used by "full".
     beam_width : int, default=10
-        Number of prefixes whose labels "cascade" scores in `predict_topk`, and, for
-        hard negatives, in training.
+        Number of prefixes whose labels "cascade" scores in `predict_topk` and, for
+        hard negatives, in training, and trees of linear classifiers score.
         May be changed after fitting.
     n_sampled_groups : int, default=8
         Number of groups that "sampling" draws in each step.
@@ -384,6 +436,16 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         Share of the hidden layers' outputs that is dropped in training.
     input_dropout : float, default=0.2
         Share of the features that is dropped in training.
+    C : float, default=0.5
+        Cost of the linear classifiers' errors against the squared length of their
+        weights: the smaller, the stronger the regularisation.
+    centroid_prior : float, default=2.0
+        Weight of a label's centroid (the mean of its samples, at unit length) in
+        its linear classifier before training; errors are what changes it. Helps
+        rare labels.
+    linear_weight : float, default=2.0
+        Weight of the linear classifiers' log-scores, ``-max(0, 1 - s)^2``, beside
+        the network's scores. May be changed after fitting.
     alpha : float, default=0.0
         Decoupled weight decay (that of AdamW, not an L2 penalty).
     batch_size : int or "auto", default="auto"
@@ -402,8 +464,9 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         Weights of the loss of the true labels, {label: weight}; labels that are left
         out have 1. "balanced" is ``n_true_labels / (n_labels * count)``.
     early_stopping : bool, default=False
-        Hold out a part of the training samples, score it after each epoch, stop
-        when the score does not improve, and keep the best epoch's weights.
+        Hold out a part of the training samples, score it after each epoch by the
+        network alone, stop when the score does not improve, and keep the best
+        epoch's weights. Linear classifiers are fitted to all samples.
     validation_fraction : float, default=0.1
         Share of the training samples that early stopping holds out.
     n_iter_no_change : int, default=10
@@ -433,6 +496,12 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         The label order, and the heads' local labels of each label.
     head_sizes_ : tuple of int
         Lengths of the heads.
+    strategy_ : str
+        The strategy, with "auto" resolved.
+    linear_ : list or None
+        The levels of the linear classifiers' tree, a single one for no tree.
+    centroids_ : None
+        Only with one label a sample is a network trained beside centroids.
     weights_ : dict of str to ndarray
         The network's weights, by name.
     n_features_in_ : int
@@ -486,8 +555,9 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
 
     def __init__(
         self,
-        strategy="cascade",
+        strategy="auto",
         *,
+        model="both",
         n_heads=2,
         head_sizes=None,
         label_order="cluster",
@@ -498,6 +568,9 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         activation="relu",
         dropout=0.3,
         input_dropout=0.2,
+        C=0.5,
+        centroid_prior=2.0,
+        linear_weight=2.0,
         alpha=0.0,
         batch_size="auto",
         learning_rate="linear",
@@ -514,6 +587,7 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         device="auto",
     ):
         self.strategy = strategy
+        self.model = model
         self.n_heads = n_heads
         self.head_sizes = head_sizes
         self.label_order = label_order
@@ -524,6 +598,9 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         self.activation = activation
         self.dropout = dropout
         self.input_dropout = input_dropout
+        self.C = C
+        self.centroid_prior = centroid_prior
+        self.linear_weight = linear_weight
         self.alpha = alpha
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -571,7 +648,10 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
     @fit_context(prefer_skip_nested_validation=True)
     @unchanged_on_error
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Train for one epoch on some samples.
+        """Train the network for one epoch on some samples.
+
+        Linear classifiers and centroids stay as `fit` left them; without a call of
+        `fit` there are none.
 
         Parameters
         ----------

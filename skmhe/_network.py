@@ -1,8 +1,10 @@
 """Networks from a description, and their weights as NumPy arrays."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import nn
 
@@ -14,6 +16,10 @@ from skmhe.nn import (
     SamplingHead,
     SparseRows,
 )
+
+# What the scale of the similarities to centroids is before training: near what it
+# is after it, on held-out samples of short texts.
+CENTROID_SCALE = 20.0
 
 
 class NetworkSpec(NamedTuple):
@@ -28,6 +34,9 @@ class NetworkSpec(NamedTuple):
     beam_width: int
     hard_negatives: bool
     n_sampled_groups: int
+    has_network: bool  # or linear classifiers only
+    has_centroids: bool
+    linear_weight: float
     hidden_layer_sizes: tuple[int, ...]
     activation: str
     dropout: float
@@ -78,15 +87,23 @@ class Network(nn.Module):
 
     def __init__(self, spec):
         super().__init__()
-        self.backbone = Backbone(
-            spec.n_features,
-            spec.hidden_layer_sizes,
-            spec.activation,
-            spec.dropout,
-            spec.input_dropout,
-            sparse_grad=True,
-        )
-        self.head = BUILD_HEAD[spec.strategy](spec, self.backbone.out_features)
+        self.spec = spec
+        self.backbone, n_features = None, 0
+        if spec.has_network:
+            self.backbone = Backbone(
+                spec.n_features,
+                spec.hidden_layer_sizes,
+                spec.activation,
+                spec.dropout,
+                spec.input_dropout,
+                sparse_grad=True,
+            )
+            n_features = self.backbone.out_features
+        if spec.has_centroids:
+            # The logarithm: steps of the optimiser's size are then relative ones.
+            start = torch.tensor(math.log(CENTROID_SCALE))
+            self.log_centroid_scale = nn.Parameter(start)
+        self.head = BUILD_HEAD[spec.strategy](spec, n_features)
 
 
 def network_from_weights(spec, weights, device, copy=False):
@@ -155,6 +172,13 @@ def rows_to_tensor(X, device, dtype=torch.float32):
         return to_tensor(X).to(device, dtype)
     rows = SparseRows(*map(to_tensor, (X.indices, X.indptr, X.data)), X.shape[1])
     return rows.to(device)._replace(values=rows.values.to(device, dtype))
+
+
+def root_mean_square_scale(X):
+    """Return the factor that gives the rows a root mean square length of 1."""
+    data = X.data if sp.issparse(X) else X
+    total = np.square(data, dtype=np.float64).sum()
+    return np.sqrt(X.shape[0] / total) if total > 0 else 1.0
 
 
 def resolve_device(device):

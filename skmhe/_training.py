@@ -10,8 +10,12 @@ import scipy.sparse as sp
 import torch
 from tqdm.auto import tqdm
 
+from skmhe._beside import Beside
+from skmhe._centroids import Centroids, TrainingCentroids
 from skmhe._decoding import topk
 from skmhe._network import rows_to_tensor, to_tensor
+from skmhe._offsets import CentroidOffsets, TrainingOffsets
+from skmhe._rows import unit_rows
 from skmhe.nn import RowAdamW
 
 
@@ -21,13 +25,14 @@ class TrainingData(NamedTuple):
     X: np.ndarray | sp.csr_array  # shape: (n, n_features), float32
     y: np.ndarray | sp.csr_array  # shape: (n,) positions, or (n, n_labels) 0/1
     sample_weight: np.ndarray | None  # shape: (n,), float32, of mean 1
+    # Of these samples, by position; or of others, which leaves no sample out.
+    centroids: TrainingCentroids | Centroids | None = None
 
     def take(self, rows):
         """Return some rows."""
         weight = self.sample_weight
-        return TrainingData(
-            self.X[rows], self.y[rows], None if weight is None else weight[rows]
-        )
+        weight = None if weight is None else weight[rows]
+        return TrainingData(self.X[rows], self.y[rows], weight, self.centroids)
 
 
 class TrainingPlan(NamedTuple):
@@ -95,13 +100,24 @@ def targets_to_tensor(y, device):
     ).to(device)
 
 
+def _offsets(network, batch):
+    """Return the similarities that the head adds to its scores, or None."""
+    if batch.centroids is None:
+        return None
+    X, scale = unit_rows(batch.X), network.log_centroid_scale.exp()
+    if isinstance(batch.centroids, TrainingCentroids):
+        return TrainingOffsets(batch.centroids, X, scale, batch.y, batch.sample_weight)
+    return CentroidOffsets(batch.centroids, X, scale)
+
+
 def train_step(network, optimizer, batch, label_weight, device):
     """Take one step on a batch, and return its loss."""
     inputs = rows_to_tensor(batch.X, device)
     targets = targets_to_tensor(batch.y, device)
     weight = batch.sample_weight
     weight = None if weight is None else to_tensor(weight).to(device)
-    loss = network.head.loss(network.backbone(inputs), targets, weight, label_weight)
+    with network.head.shifted(_offsets(network, batch)) as head:
+        loss = head.loss(network.backbone(inputs), targets, weight, label_weight)
     # The optimiser's zero_grad would import torch's compiler; see RowAdamW.
     network.zero_grad()
     loss.backward()
@@ -187,8 +203,11 @@ def run_epoch(network, optimizer, data, plan, rng, label_weight, progress):
 
 
 def validation_score(network, data):
-    """Return the weighted share of samples whose first predicted label is true."""
-    best, _ = topk(network, data.X, 1)
+    """Return the weighted share of samples whose first predicted label is true.
+
+    By the network alone: what is beside it has seen these samples.
+    """
+    best, _ = topk(network, Beside(), data.X, 1)
     best = best[:, 0]
     if isinstance(data.y, np.ndarray):
         correct = best == data.y
@@ -243,3 +262,27 @@ def train(network, data, plan, rng, validation=None, label_weight=None, optimize
     if best_state is not None:
         network.load_state_dict(best_state)
     return history
+
+
+def hold_out(y, fraction, rng):
+    """Split rows at random for early stopping: those to train on, and the others.
+
+    One label a sample: the first sample of each label, in random order, is trained
+    on, so that no label is lost.
+    """
+    n = y.shape[0]
+    order = rng.permutation(n)
+    eligible = np.ones(n, dtype=bool)
+    if isinstance(y, np.ndarray):
+        eligible[np.unique(y[order], return_index=True)[1]] = False
+    n_held_out = max(1, round(fraction * n))
+    held_out = np.flatnonzero(eligible)[:n_held_out]
+    if len(held_out) == 0 or len(held_out) == n:
+        raise ValueError(
+            f"early_stopping=True with validation_fraction={fraction} leaves no "
+            f"samples to validate or to train on, of {n}: use more samples, or "
+            "early_stopping=False."
+        )
+    kept = np.ones(n, dtype=bool)
+    kept[held_out] = False
+    return order[kept], order[held_out]

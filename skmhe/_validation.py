@@ -42,7 +42,8 @@ __all__ = [
 ]
 
 PARAMETER_CONSTRAINTS = {
-    "strategy": [StrOptions({"cascade", "product", "sampling", "full"})],
+    "strategy": [StrOptions({"auto", "cascade", "product", "sampling", "full"})],
+    "model": [StrOptions({"both", "linear", "network"})],
     "n_heads": [Interval(Integral, 1, None, closed="left")],
     "head_sizes": ["array-like", None],
     "label_order": [StrOptions(set(LABEL_ORDERS))],
@@ -55,6 +56,9 @@ PARAMETER_CONSTRAINTS = {
     "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
     "dropout": [Interval(Real, 0, 1, closed="left")],
     "input_dropout": [Interval(Real, 0, 1, closed="left")],
+    "C": [Interval(Real, 0, None, closed="neither")],
+    "centroid_prior": [Interval(Real, 0, None, closed="left")],
+    "linear_weight": [Interval(Real, 0, None, closed="neither")],
     "alpha": [Interval(Real, 0, None, closed="left")],
     "batch_size": [
         StrOptions({"auto"}),

@@ -260,30 +260,30 @@ def cascade_loss(head, row, target, label_weight):
     return total
 
 
-def sampling_loss(head, row, target, label_weight, drawn):
-    """Return the loss of a sample if the groups `drawn` were drawn."""
+def sampling_loss(head, row, target, label_weight, drawn, batch):
+    """Return the loss of a sample if the groups `drawn` were drawn.
+
+    `batch` holds the sets of true labels of all samples of the batch.
+    """
     scores = linear(head, 0, row)
-    scale = head.n_groups / head.n_sampled_groups
-    own = {label // head.group_size for label in target}
-    factors = {}  # label: how often its part of the sum over the labels counts
+    missed = 1 - head.n_sampled_groups / head.n_groups
+    frequencies = head.frequencies.tolist()
+    corrected = {}  # label: score minus log P(in the pool)
     for label in range(head.n_labels):
-        if label // head.group_size in own:
-            factors[label] = 1.0
-        elif label // head.group_size in drawn:
-            factors[label] = scale
+        in_batch = any(label in labels for labels in batch)
+        if in_batch or label // head.group_size in drawn:
+            absent = missed * (1 - frequencies[label]) ** (len(batch) - 1)
+            corrected[label] = scores[label] - math.log(1 - absent)
     if head.multilabel:
         return math.fsum(
-            factor
-            * cross_entropy(
-                math.exp(log_sigmoid(scores[label])),
-                label in target,
-                label_weight[label],
+            cross_entropy(
+                math.exp(log_sigmoid(score)), label in target, label_weight[label]
             )
-            for label, factor in factors.items()
+            for label, score in corrected.items()
         )
     (label,) = target
-    normaliser = math.fsum(f * math.exp(scores[label]) for label, f in factors.items())
-    return (math.log(normaliser) - scores[label]) * label_weight[label]
+    normaliser = math.fsum(math.exp(score) for score in corrected.values())
+    return (math.log(normaliser) - corrected[label]) * label_weight[label]
 
 
 def loss(head, features, targets, sample_weight=None, label_weight=None, drawn=None):
@@ -302,7 +302,8 @@ def loss(head, features, targets, sample_weight=None, label_weight=None, drawn=N
     for row, target in zip(features.tolist(), true, strict=True):
         if isinstance(head, SamplingHead):
             target = target if head.multilabel else {target}
-            value = sampling_loss(head, row, target, label_weight, drawn)
+            batch = true if head.multilabel else [{label} for label in true]
+            value = sampling_loss(head, row, target, label_weight, drawn, batch)
         elif isinstance(head, FullHead):
             value = full_loss(head, row, target, label_weight)
         elif isinstance(head, ProductHead):

@@ -8,6 +8,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmhe import MHEClassifier, MHEMultiLabelClassifier, _decoding
+from skmhe._beside import Beside
 from skmhe._decoding import above, log_prob, row_chunks, topk
 from skmhe._network import Network, NetworkSpec
 from skmhe._training import seeded
@@ -25,6 +26,7 @@ KINDS = [
 kinds = pytest.mark.parametrize(("strategy", "multilabel"), KINDS)
 # For so little working memory, every chunk is one row.
 TINY = 1e-9
+ALONE = Beside()
 
 
 def make_network(strategy, multilabel, n_labels=11, head_sizes=(4, 3), **changes):
@@ -38,6 +40,9 @@ def make_network(strategy, multilabel, n_labels=11, head_sizes=(4, 3), **changes
         beam_width=10,
         hard_negatives=True,
         n_sampled_groups=2,
+        has_network=True,
+        has_centroids=False,
+        linear_weight=1.0,
         hidden_layer_sizes=(4,),
         activation="tanh",
         dropout=0.5,
@@ -85,7 +90,7 @@ def test_chunks_cover_all_rows_in_order(n_rows, scores_per_row):
         (1, 2**16, 4),
         (1, 2**16 + 1, 3),
         (1, 2**30, 1),  # at least a row, even if it does not fit
-        (1024, 1, 1024),  # no more than the cache can hold
+        (1024, 1, 2048),  # no more than the cache can hold
     ],
 )
 def test_size_of_chunks(memory, scores_per_row, expected):
@@ -102,9 +107,9 @@ def test_working_memory_changes_the_chunks_only(strategy, multilabel):
     chunks = Chunks(network)
 
     def predict():
-        first = topk(network.float(), X, 3)
-        pairs = above(network.float(), X, -1.0, columns)
-        return [*first, pairs.toarray(), log_prob(network, X, columns)]
+        first = topk(network.float(), ALONE, X, 3)
+        pairs = above(network.float(), ALONE, X, -1.0, columns)
+        return [*first, pairs.toarray(), log_prob(network, ALONE, X, columns)]
 
     expected = predict()
     assert set(chunks.sizes) == {20}
@@ -147,12 +152,12 @@ def test_results_are_those_of_the_head(strategy, multilabel, sparse):
     rows = sp.csr_array(X) if sparse else X
     order = np.random.RandomState(2).permutation(11)
     columns = np.argsort(order)
-    positions, scores = topk(network, rows, 4)
+    positions, scores = topk(network, ALONE, rows, 4)
     assert positions.dtype == np.int64
     assert positions.shape == scores.shape == (20, 4)
-    indicator = above(network, rows, -1.0, order)
+    indicator = above(network, ALONE, rows, -1.0, order)
     # Switches to float64: the last to be called.
-    full = log_prob(network, rows, columns)
+    full = log_prob(network, ALONE, rows, columns)
     assert full.dtype == np.float64
     with torch.no_grad():
         reference = network.head.log_prob(
@@ -170,7 +175,9 @@ def test_results_are_those_of_the_head(strategy, multilabel, sparse):
 
 @kinds
 def test_nothing_is_above_a_probability_of_one(strategy, multilabel):
-    nothing = above(make_network(strategy, multilabel), make_rows(), 0.1, np.arange(11))
+    nothing = above(
+        make_network(strategy, multilabel), ALONE, make_rows(), 0.1, np.arange(11)
+    )
     assert nothing.shape == (20, 11)
     assert nothing.nnz == 0
 
@@ -178,7 +185,7 @@ def test_nothing_is_above_a_probability_of_one(strategy, multilabel):
 @kinds
 def test_everything_is_above_a_very_small_probability(strategy, multilabel):
     network = make_network(strategy, multilabel)
-    everything = above(network, make_rows(), -1e6, np.arange(11))
+    everything = above(network, ALONE, make_rows(), -1e6, np.arange(11))
     assert_array_equal(everything.toarray(), np.ones((20, 11)))
 
 
@@ -187,7 +194,7 @@ def test_dropout_is_off_and_no_graph_is_kept():
     X = make_rows()
     outputs = []
     network.backbone.register_forward_hook(lambda m, i, o: outputs.append(o))
-    assert_array_equal(topk(network, X, 2)[1], topk(network, X, 2)[1])
+    assert_array_equal(topk(network, ALONE, X, 2)[1], topk(network, ALONE, X, 2)[1])
     assert not any(output.requires_grad for output in outputs)
 
 
@@ -201,8 +208,8 @@ def test_exact_search_reaches_the_head(monkeypatch):
         return search(features, k, exact=exact)
 
     monkeypatch.setattr(network.head, "topk", recorded)
-    topk(network, make_rows(), 1)
-    topk(network, make_rows(), 1, exact=True)
+    topk(network, ALONE, make_rows(), 1)
+    topk(network, ALONE, make_rows(), 1, exact=True)
     assert seen == [False, True]
 
 
@@ -236,7 +243,7 @@ def test_topk_of_many_labels_never_scores_all(strategy, multilabel):
     network = make_network(strategy, multilabel, n_labels, head_sizes=(1000, 1000))
     X = make_rows(n)
     with LargestTensor(network) as largest:
-        topk(network, X, 5)
+        topk(network, ALONE, X, 5)
     assert largest.numel < n * n_labels / 20
     with LargestTensor(network) as largest:
         network.head.log_prob(network.backbone(torch.from_numpy(X)))

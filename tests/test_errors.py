@@ -24,6 +24,7 @@ Y_2D = np.eye(C, dtype=int)[Y_1D]
 
 def make(cls=MHEClassifier, **params):
     base = {
+        "strategy": "cascade",
         "hidden_layer_sizes": (4,),
         "dropout": 0.1,
         "batch_size": 20,

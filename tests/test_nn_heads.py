@@ -41,6 +41,10 @@ MULTI = [name for name in HEADS if name not in SINGLE]
 GROUPED = [name for name in HEADS if name.startswith(("cascade", "sampling"))]
 
 every_head = pytest.mark.parametrize("name", HEADS)
+# A sampling head's pool of labels is that of the batch.
+heads_without_pool = pytest.mark.parametrize(
+    "name", [name for name in HEADS if not name.startswith("sampling")]
+)
 
 
 def seeded_loss(head, *args, **kwargs):
@@ -111,7 +115,7 @@ def test_sparse_gradient_equals_the_dense_one(name, sparse_features):
         assert not any(is_sparse)
 
 
-@every_head
+@heads_without_pool
 def test_weight_two_is_a_sample_twice_and_weight_zero_is_none(name):
     head, features = make_head(name), make_features(4)
     targets = make_targets(head, 4)
@@ -296,7 +300,7 @@ def select(features, rows):
     )
 
 
-@every_head
+@heads_without_pool
 @pytest.mark.parametrize("sparse", [False, True])
 def test_order_of_the_rows_is_irrelevant_and_a_batch_equals_one_by_one(name, sparse):
     head, features = make_head(name), make_features(7)
@@ -762,18 +766,33 @@ def test_k_out_of_range(name, k):
 @pytest.mark.parametrize(
     ("make", "sizes"),
     [
-        (lambda: FullHead(0, 4), "in_features=0 and n_labels=4"),
+        (lambda: FullHead(-1, 4), "in_features=-1 and n_labels=4"),
         (lambda: FullHead(3, 0), "in_features=3 and n_labels=0"),
-        (lambda: CascadeHead(0, (2, 2)), "in_features=0 and n_labels=4"),
+        (lambda: CascadeHead(-1, (2, 2)), "in_features=-1 and n_labels=4"),
         (lambda: ProductHead(3, (2, 2), -1), "in_features=3 and n_labels=-1"),
     ],
 )
 def test_sizes_must_be_positive(make, sizes):
     with pytest.raises(ValueError) as error:
         make()
-    assert (
-        str(error.value) == f"in_features and n_labels must be at least 1, got {sizes}."
+    assert str(error.value) == (
+        f"in_features must be at least 0 and n_labels at least 1, got {sizes}."
     )
+
+
+@pytest.mark.parametrize("name", [name for name in HEADS if "product" not in name])
+def test_without_features_the_biases_are_the_scores(name):
+    head = make_head(name, n_features=0)
+    empty, constant = torch.zeros(3, 0).double(), torch.ones(3, 1).double()
+    other = make_head(name, n_features=1)
+    with torch.no_grad():
+        for weight, bias, own in zip(
+            other.weights, other.biases, head.biases, strict=True
+        ):
+            weight.zero_()
+            bias.copy_(own)
+    assert_close(head.log_prob(empty), other.log_prob(constant))
+    assert_close(head.topk(empty, 4), other.topk(constant, 4))
 
 
 @pytest.mark.parametrize("head_class", [ProductHead, CascadeHead])

@@ -1,15 +1,16 @@
-"""Sampled groups: the full loss if all are drawn, and on average."""
+"""A pool of labels: the full loss if all are drawn, corrected if not."""
 
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from _oracles import gradients, loss, make_features, make_targets, randomise
 from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
-from skmhe.nn import FullHead, SamplingHead
+from skmhe.nn import FullHead, Offsets, SamplingHead
 
 # 11 labels in 4 groups, of which the last has 2 labels.
 N_LABELS, GROUP_SIZE, N_GROUPS = 11, 3, 4
@@ -65,48 +66,46 @@ def test_loss_of_every_draw_is_the_written_out_one(multilabel, n_drawn, monkeypa
         assert head.loss(features, targets).item() == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("n_drawn", [1, 2, 3])
-def test_multi_label_loss_and_gradient_are_the_full_ones_on_average(
-    n_drawn, monkeypatch
-):
-    full, sampling = make_heads(n_drawn, multilabel=True)
-    features, targets = make_features(8, 3), make_targets(full, 8)
-    losses, grads = [], []
-    for groups in itertools.combinations(range(N_GROUPS), n_drawn):
-        draw(monkeypatch, groups)
-        value = sampling.loss(features, targets)
-        losses.append(value.detach())
-        grads.append(gradients(sampling, value))
-    expected = full.loss(features, targets)
-    assert torch.stack(losses).std() > 0.01
-    assert_close(torch.stack(losses).mean(), expected.detach())
-    for parts, whole in zip(
-        zip(*grads, strict=True), gradients(full, expected), strict=True
-    ):
-        assert_close(torch.stack(parts).mean(0), whole)
+@pytest.mark.parametrize("n_drawn", [1, 3])
+def test_correction_is_how_often_a_wrong_label_is_in_the_pool(n_drawn):
+    # Batches of 5 from a population, the first of which has label 0 only.
+    head = SamplingHead(3, N_LABELS, GROUP_SIZE, n_drawn)
+    rng = np.random.RandomState(0)
+    counts = np.array([1, 30, 20, 10, 10, 8, 8, 6, 4, 2, 1])
+    head.set_prior(torch.from_numpy(counts), counts.sum())
+    torch.manual_seed(0)
+    n_seen, n_draws = np.zeros(N_LABELS), 4000
+    for _ in range(n_draws):
+        others = rng.choice(N_LABELS, 4, p=counts / counts.sum())
+        pool = head._pool(torch.tensor([0, *others]))
+        n_seen[pool.numpy()] += 1
+    expected = head._log_inclusion(torch.arange(N_LABELS), 5).exp()
+    np.testing.assert_allclose(n_seen[1:] / n_draws, expected[1:], atol=0.03)
+    assert n_seen[0] == n_draws
 
 
-@pytest.mark.parametrize("n_drawn", [1, 2, 3])
-def test_softmax_normaliser_is_the_full_one_on_average(n_drawn, monkeypatch):
-    # Of one sample: exp(loss) is the normaliser over the true label's exp(score).
-    full, sampling = make_heads(n_drawn, multilabel=False)
-    for label in range(N_LABELS):
-        features, targets = make_features(1, 3, seed=label), torch.tensor([label])
-        ratios = []
-        for groups in itertools.combinations(range(N_GROUPS), n_drawn):
-            draw(monkeypatch, groups)
-            ratios.append(sampling.loss(features, targets).exp())
-        expected = full.loss(features, targets).exp()
-        assert_close(torch.stack(ratios).mean(), expected)
+def test_frequencies_are_the_labels_shares():
+    head = SamplingHead(3, N_LABELS, GROUP_SIZE)
+    assert_close(head.frequencies, torch.full((N_LABELS,), 1 / N_LABELS))
+    head.set_prior(torch.arange(N_LABELS), 20)
+    assert_close(head.frequencies, torch.arange(N_LABELS) / 20)
+    assert "frequencies" in head.state_dict()
 
 
-def test_a_true_group_counts_once_whether_it_is_drawn_or_not(monkeypatch):
-    _, head = make_heads(1, multilabel=False)
-    features, targets = make_features(1, 3), torch.tensor([4])
-    draw(monkeypatch, [1])
-    scores = (features @ head.weights[0].T + head.biases[0])[0, 3:6]
-    expected = scores.logsumexp(0) - scores[1]
-    assert_close(head.loss(features, targets), expected)
+@both_tasks
+def test_a_label_that_every_sample_has_is_certain_to_be_in_the_pool(multilabel):
+    # Frequencies of 1 and, by weights of the samples, more.
+    head = SamplingHead(3, N_LABELS, GROUP_SIZE, 1, multilabel)
+    head.set_prior(torch.full((N_LABELS,), 21), 20)
+    assert_close(head._log_inclusion(torch.arange(N_LABELS), 5), torch.zeros(N_LABELS))
+
+
+def test_the_rarest_labels_of_a_single_sample_are_finite():
+    head = randomise(SamplingHead(3, N_LABELS, 1, 1))
+    head.set_prior(torch.zeros(N_LABELS, dtype=torch.float64), 20)
+    head.n_sampled_groups = 0
+    value = head.loss(make_features(1, 3), torch.tensor([4]))
+    assert math.isfinite(value.item())
 
 
 @both_tasks
@@ -124,13 +123,11 @@ def test_draws_follow_torchs_generator(multilabel):
 
 
 @both_tasks
-def test_sparse_gradient_holds_the_scored_groups_only(multilabel, monkeypatch):
+def test_sparse_gradient_holds_the_pool_only(multilabel, monkeypatch):
     _, head = make_heads(1, multilabel, sparse_grad=True)
+    targets = torch.tensor([9, 10])
     if multilabel:
-        targets = torch.zeros(2, N_LABELS)
-        targets[0, 9] = 1
-    else:
-        targets = torch.tensor([9, 10])
+        targets = torch.nn.functional.one_hot(targets, N_LABELS)
     draw(monkeypatch, [1])
     head.loss(make_features(2, 3), targets).backward()
     grad = head.weights[0].grad
@@ -147,13 +144,40 @@ def test_predictions_are_the_full_heads(multilabel):
     assert_close(sampling.above(features, -2.0), full.above(features, -2.0))
 
 
-def test_a_step_multiplies_the_true_and_the_drawn_groups_only(monkeypatch):
-    # Groups of equal lengths, and no sample's own group is drawn.
+def test_a_step_multiplies_the_pool_only(monkeypatch):
     head = randomise(SamplingHead(5, 12, 3, n_sampled_groups=2))
     draw(monkeypatch, [1, 2])
     with FlopCounterMode(display=False) as counter:
-        head.loss(make_features(7, 5), torch.tensor([0, 1, 2, 9, 10, 11, 0]))
-    assert counter.get_total_flops() == 2 * 7 * (1 + 2) * 3 * 5
+        head.loss(make_features(7, 5), torch.tensor([0, 1, 2, 9, 9, 4, 0]))
+    # The labels 3..8 of the groups, and 0, 1, 2 and 9.
+    assert counter.get_total_flops() == 2 * 7 * (6 + 4) * 5
+
+
+@both_tasks
+def test_offsets_of_the_pool_are_added(multilabel, monkeypatch):
+    _, head = make_heads(1, multilabel)
+    features, targets = make_features(4, 3), make_targets(head, 4)
+    table = make_features(4, N_LABELS, seed=9)
+
+    class Table(Offsets):
+        def pool(self, labels):
+            return table[:, labels]
+
+    draw(monkeypatch, [1])
+    plain = head.loss(features, targets)
+    with head.shifted(Table()):
+        shifted = head.loss(features, targets)
+    # The same as features that say so, with weights of 1.
+    wide = randomise(SamplingHead(3 + N_LABELS, N_LABELS, GROUP_SIZE, 1, multilabel))
+    with torch.no_grad():
+        wide.weights[0].copy_(
+            torch.cat([head.weights[0], torch.eye(N_LABELS).double()], dim=1)
+        )
+        wide.biases[0].copy_(head.biases[0])
+    expected = wide.loss(torch.cat([features, table], dim=1), targets)
+    assert_close(shifted, expected)
+    assert abs(shifted - plain) > 0.01
+    assert head.offsets is None
 
 
 def test_a_single_group_has_nothing_to_draw():

@@ -10,6 +10,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skmhe import MHEClassifier, MHEMultiLabelClassifier, _base, _training
 from skmhe.nn import CascadeHead, FullHead, ProductHead, SamplingHead
 
+HEADS = {
+    "cascade": CascadeHead,
+    "product": ProductHead,
+    "sampling": SamplingHead,
+    "full": FullHead,
+}
+
 N, N_LABELS, N_FEATURES = 96, 12, 6
 CLASSES = [MHEClassifier, MHEMultiLabelClassifier]
 COVERED = {cls: set() for cls in CLASSES}
@@ -24,6 +31,9 @@ def covers(name, classes=CLASSES):
 
 def make(cls, **params):
     base = {
+        # What the network's parameters do, linear classifiers would hide.
+        "model": "network",
+        "strategy": "cascade",
         "hidden_layer_sizes": (8,),
         "dropout": 0.0,
         "input_dropout": 0.0,
@@ -92,6 +102,94 @@ def test_strategy(cls):
         heads["product"] = ProductHead
     for strategy, head in heads.items():
         assert type(fit(cls, strategy=strategy)._network().head) is head
+
+
+@covers("model")
+def test_model(cls):
+    X, y = make_data(cls)
+    both, linear, network = (
+        make(cls, model=m).fit(X, y) for m in ("both", "linear", "network")
+    )
+    assert same_weights(both, network)
+    assert network.linear_ is None
+    assert both.linear_ is not None
+    assert (linear.n_iter_, linear.loss_curve_) == (0, [])
+    assert all(weight.shape[-1:] != (8,) for weight in linear.weights_.values())
+    first = [clf.predict_topk(X, 2)[1] for clf in (both, linear, network)]
+    assert len({scores.tobytes() for scores in first}) == 3
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_auto_strategy_follows_the_number_of_labels(cls, monkeypatch):
+    X, y = make_data(cls)
+    expected = {}
+    for name, limits in {
+        "full": (12, 12),
+        "sampling": (11, 12),
+        "cascade": (11, 11),
+    }.items():
+        monkeypatch.setattr(_base, "MAX_FULL_LABELS", limits[0])
+        monkeypatch.setattr(_base, "MAX_SAMPLED_LABELS", limits[1])
+        for model in ("both", "network", "linear"):
+            clf = make(cls, strategy="auto", model=model).fit(X, y)
+            expected = "cascade" if (model, name) == ("linear", "sampling") else name
+            assert clf.strategy_ == expected
+            assert isinstance(clf._network().head, HEADS[expected])
+
+
+@pytest.mark.parametrize("strategy", ["full", "sampling", "cascade"])
+@pytest.mark.parametrize("cls", CLASSES)
+def test_linear_classifiers_of_few_labels_have_no_tree_unless_the_network_has(
+    cls, strategy
+):
+    clf = make(cls, strategy=strategy, model="both").fit(*make_data(cls))
+    assert len(clf.linear_) == (2 if strategy == "cascade" else 1)
+
+
+def test_centroids_go_with_sampling_of_one_label_a_sample():
+    X, y = make_data(MHEClassifier)
+    for strategy in ("full", "sampling", "cascade"):
+        clf = make(MHEClassifier, strategy=strategy, model="both").fit(X, y)
+        assert (clf.centroids_ is not None) == (strategy == "sampling")
+        assert ("log_centroid_scale" in clf.weights_) == (strategy == "sampling")
+    clf = make(MHEClassifier, strategy="sampling").fit(X, y)
+    assert clf.centroids_ is None
+
+
+@covers("C")
+def test_c(cls):
+    X, y = make_data(cls)
+    lengths = []
+    for C in (0.01, 1.0):
+        clf = make(cls, strategy="full", model="linear", C=C).fit(X, y)
+        lengths.append(np.square(clf.linear_[0].weights).sum())
+    assert lengths[1] > 2 * lengths[0]
+
+
+@covers("centroid_prior")
+def test_centroid_prior(cls):
+    X, y = make_data(cls)
+    Y = np.eye(N_LABELS)[y] if y.ndim == 1 else y
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    centroids = Y.T @ unit
+    centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
+    # With next to no cost of errors, the weights are the prior's.
+    params = {"strategy": "full", "model": "linear", "C": 1e-9}
+    for prior in (0.0, 1.5):
+        clf = make(cls, centroid_prior=prior, **params).fit(X, y)
+        weights = clf.linear_[0].weights[0].T
+        assert_allclose(weights, prior * centroids, atol=1e-5)
+
+
+@covers("linear_weight")
+def test_linear_weight(cls):
+    X, y = make_data(cls)
+    clf = make(cls, strategy="full", model="both").fit(X, y)
+    network = make(cls, strategy="full").fit(X, y)
+    clf.linear_weight = 1e-6  # after fitting, too
+    assert_allclose(clf.predict_proba(X), network.predict_proba(X), atol=1e-4)
+    clf.linear_weight = 2.0
+    assert abs(clf.predict_proba(X) - network.predict_proba(X)).max() > 0.01
 
 
 @covers("n_heads")

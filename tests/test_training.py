@@ -10,12 +10,12 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmhe import MHEClassifier, _training
-from skmhe._base import _hold_out
 from skmhe._network import Network, NetworkSpec
 from skmhe._training import (
     History,
     TrainingData,
     TrainingPlan,
+    hold_out,
     make_optimizer,
     optimizer_state_to_numpy,
     run_epoch,
@@ -41,6 +41,9 @@ def make_network(strategy="full", multilabel=False, **changes):
         beam_width=3,
         hard_negatives=True,
         n_sampled_groups=2,
+        has_network=True,
+        has_centroids=False,
+        linear_weight=1.0,
         hidden_layer_sizes=(5,),
         activation="relu",
         dropout=0.0,
@@ -286,20 +289,20 @@ def test_validation_score(strategy, multilabel, weighted):
 @pytest.mark.parametrize("fraction", [0.1, 0.3])
 def test_hold_out_splits_rows(fraction):
     y = np.arange(N) % N_LABELS
-    kept, held_out = _hold_out(y, fraction, np.random.RandomState(0))
+    kept, held_out = hold_out(y, fraction, np.random.RandomState(0))
     assert_array_equal(np.sort(np.r_[kept, held_out]), np.arange(N))
     assert len(held_out) == round(fraction * N)
     assert set(y[kept]) == set(range(N_LABELS))
-    again = _hold_out(y, fraction, np.random.RandomState(0))
+    again = hold_out(y, fraction, np.random.RandomState(0))
     assert_array_equal(again[1], held_out)
-    other = _hold_out(y, fraction, np.random.RandomState(1))
+    other = hold_out(y, fraction, np.random.RandomState(1))
     assert not np.array_equal(other[1], held_out)
 
 
 def test_hold_out_keeps_a_sample_of_each_label():
     y = np.array([0, 1, 1, 2, 2, 2])
     for seed in range(20):
-        kept, _ = _hold_out(y, 0.9, np.random.RandomState(seed))
+        kept, _ = hold_out(y, 0.9, np.random.RandomState(seed))
         assert sorted(y[kept].tolist()) == [0, 1, 2]
 
 

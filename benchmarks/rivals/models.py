@@ -190,6 +190,79 @@ class OneVsRest(Pickled):
         return np.argsort(-scores, axis=1, kind="stable")[:, :k]
 
 
+class Sgd(OneVsRest):
+    """scikit-learn's SGDClassifier with the logistic loss, one against the rest."""
+
+    def __init__(self, n_labels, seed):
+        from sklearn.linear_model import SGDClassifier
+        from sklearn.multiclass import OneVsRestClassifier
+
+        sgd = SGDClassifier(loss="log_loss", alpha=1e-5, random_state=seed)
+        self.model = OneVsRestClassifier(sgd, n_jobs=N_THREADS)
+
+
+class Mlp(OneVsRest):
+    """scikit-learn's MLPClassifier, with early stopping as it takes 200 epochs else."""
+
+    def __init__(self, n_labels, seed):
+        from sklearn.neural_network import MLPClassifier
+
+        self.model = MLPClassifier(early_stopping=True, random_state=seed)
+
+    def topk(self, X, k):
+        scores = self.model.predict_proba(X)
+        return np.argsort(-scores, axis=1, kind="stable")[:, :k]
+
+
+class FastText:
+    """fastText, a word for each feature: what it reads has no weights.
+
+    25 epochs at a rate of 0.5, as its tutorial arrives at; one-vs-all loss for several
+    labels a sample. Writing the file it reads is not counted.
+    """
+
+    def __init__(self, n_labels, seed):
+        import fasttext
+
+        self.library, self.seed = fasttext, seed
+        self.folder = tempfile.TemporaryDirectory()
+        self.file = os.path.join(self.folder.name, "train.txt")
+
+    def prepare(self, X, y):
+        Y = to_indicator(y, y.shape[1] if y.ndim == 2 else int(y.max()) + 1)
+        self.loss = "ova" if y.ndim == 2 else "softmax"
+        with open(self.file, "w") as out:
+            for i, words in enumerate(self.convert(X)):
+                labels = Y.indices[Y.indptr[i] : Y.indptr[i + 1]]
+                names = " ".join(f"__label__{label}" for label in labels)
+                out.write(f"{names} {words}\n")
+
+    def fit(self, X, y):
+        self.model = self.library.train_supervised(
+            input=self.file,
+            epoch=25,
+            lr=0.5,
+            loss=self.loss,
+            thread=N_THREADS,
+            seed=self.seed,
+            verbose=0,
+        )
+
+    def convert(self, X):
+        return [
+            " ".join(f"f{j}" for j in X.indices[a:b])
+            for a, b in zip(X.indptr[:-1], X.indptr[1:], strict=True)
+        ]
+
+    def topk(self, texts, k):
+        rows, _ = self.model.predict(list(texts), k=k)
+        prefix = len("__label__")
+        return dense_labels([[int(name[prefix:]) for name in row] for row in rows], k)
+
+    def save(self, path):
+        self.model.save_model(str(path))
+
+
 class NearestCentroid(Pickled):
     """Cosine with the sum of each label's samples, by sparse products."""
 
@@ -230,6 +303,9 @@ MODELS = {
     "pecos": Pecos,
     "omikuji": Omikuji,
     "napkinxc": Napkin,
+    "fasttext": FastText,
     "linearsvc": OneVsRest,
+    "sgd": Sgd,
+    "mlp": Mlp,
     "centroid": NearestCentroid,
 }

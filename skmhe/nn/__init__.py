@@ -5,7 +5,14 @@ All of them work in a plain torch loop, on any backbone.
 
 from skmhe.nn._rows import SparseRows
 from skmhe.nn.backbone import Backbone, InputLayer
-from skmhe.nn.heads import CascadeHead, FullHead, Head, ProductHead, SamplingHead
+from skmhe.nn.heads import (
+    CascadeHead,
+    FullHead,
+    Head,
+    Offsets,
+    ProductHead,
+    SamplingHead,
+)
 from skmhe.nn.optim import RowAdamW
 
 __all__ = [
@@ -14,6 +21,7 @@ __all__ = [
     "FullHead",
     "Head",
     "InputLayer",
+    "Offsets",
     "ProductHead",
     "RowAdamW",
     "SamplingHead",

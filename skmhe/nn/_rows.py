@@ -44,6 +44,17 @@ class SparseRows(NamedTuple):
         tensors = (t.to(device) for t in self[:3])
         return SparseRows(*tensors, self.n_features)
 
+    def slice(self, rows):
+        """Return the rows of a slice without a step."""
+        offsets = self.offsets[rows.start : rows.stop + 1]
+        stored = slice(int(offsets[0]), int(offsets[-1]))
+        return SparseRows(
+            self.indices[stored],
+            offsets - offsets[0],
+            self.values[stored],
+            self.n_features,
+        )
+
     def transpose(self):
         """Return the distinct features and the CSR form of their columns."""
         order = torch.argsort(self.indices, stable=True)

@@ -1,6 +1,7 @@
 """The interface that every head has, and the checks that they share."""
 
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -16,6 +17,36 @@ class Positives(NamedTuple):
     samples: torch.Tensor  # shape: (n_positives,)
     labels: torch.Tensor  # shape: (n_positives,)
     weights: torch.Tensor | None  # shape: (n_positives,)
+
+
+class Offsets:
+    """Scores that a head adds to its own before it makes probabilities of them.
+
+    So a model of another kind is put beside the network (see `Head.shifted`). A
+    subclass has what the head that uses it asks for: `FullHead` the scores of all
+    labels, `SamplingHead` in training those of a pool, `CascadeHead` those of
+    children.
+    """
+
+    def join(self, scores):
+        """Return a head's scores of all labels, shape (n, n_labels), with these."""
+        return scores + self.labels()
+
+    def labels(self):
+        """Return the scores of all labels, shape (n, n_labels)."""
+        raise NotImplementedError(f"{type(self).__name__} has no scores of all labels.")
+
+    def pool(self, labels):
+        """Return the scores of some labels, shape (n, n_pool)."""
+        raise NotImplementedError(f"{type(self).__name__} has no scores of a pool.")
+
+    def children(self, level, samples, nodes):
+        """Return those of the children of (sample, node) pairs, (n_pairs, L_level)."""
+        raise NotImplementedError(f"{type(self).__name__} has no scores of children.")
+
+    def take(self, rows):
+        """Return the offsets of some of the samples."""
+        raise NotImplementedError(f"{type(self).__name__} cannot take samples.")
 
 
 class Head(nn.Module, ABC):
@@ -39,15 +70,16 @@ class Head(nn.Module, ABC):
 
     def __init__(self, in_features, n_labels, multilabel, sparse_grad):
         super().__init__()
-        if n_labels < 1 or in_features < 1:
+        if n_labels < 1 or in_features < 0:
             raise ValueError(
-                "in_features and n_labels must be at least 1, got "
+                "in_features must be at least 0 and n_labels at least 1, got "
                 f"in_features={in_features} and n_labels={n_labels}."
             )
         self.in_features = in_features
         self.n_labels = n_labels
         self.multilabel = multilabel
         self.sparse_grad = sparse_grad
+        self.offsets = None
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
 
@@ -60,7 +92,7 @@ class Head(nn.Module, ABC):
 
     def reset_parameters(self):
         """Draw the tables anew, as `torch.nn.Linear` does; biases are 0."""
-        bound = self.in_features**-0.5
+        bound = max(self.in_features, 1) ** -0.5
         for weight, bias in zip(self.weights, self.biases, strict=True):
             nn.init.uniform_(weight, -bound, bound)
             nn.init.zeros_(bias)
@@ -79,6 +111,21 @@ class Head(nn.Module, ABC):
         priors = self._prior_scores(label_counts.double(), float(n_samples))
         for bias, prior in zip(self.biases, priors, strict=True):
             bias.copy_(prior)
+
+    @contextmanager
+    def shifted(self, offsets):
+        """Add scores from elsewhere to those of the features, for a while.
+
+        Parameters
+        ----------
+        offsets : Offsets or None
+            Scores for the samples that the methods are called with.
+        """
+        before, self.offsets = self.offsets, offsets
+        try:
+            yield self
+        finally:
+            self.offsets = before
 
     def loss(self, features, targets, sample_weight=None, label_weight=None):
         """Return the mean of the samples' losses.

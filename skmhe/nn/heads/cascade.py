@@ -104,22 +104,36 @@ class CascadeHead(Head):
     # Scores
 
     def _first_scores(self, features, weights):
-        return F.linear(features, weights[0], self.biases[0])
+        scores = F.linear(features, weights[0], self.biases[0])
+        if self.offsets is None:
+            return scores
+        samples = torch.arange(len(features), device=features.device)
+        offsets = self.offsets.children(0, samples, torch.zeros_like(samples))
+        return scores + offsets[:, : scores.shape[1]]
 
     def _child_scores(self, features, weights, level, samples, prefixes):
         """Return the scores of the children of (sample, prefix) pairs.
 
         Shape (n_pairs, L_level); -inf where there is no such child.
         """
-        return grouped_linear(
-            features,
-            samples,
-            prefixes,
-            weights[level],
-            self.biases[level],
-            self.head_sizes[level],
-            sparse_grad=self.sparse_grad and weights[level].is_leaf,
-        )
+        size = self.head_sizes[level]
+        if self.in_features:
+            scores = grouped_linear(
+                features,
+                samples,
+                prefixes,
+                weights[level],
+                self.biases[level],
+                size,
+                sparse_grad=self.sparse_grad and weights[level].is_leaf,
+            )
+        else:  # no network
+            n_missing = self.n_nodes[level - 1] * size - self.n_nodes[level]
+            bias = F.pad(self.biases[level], (0, n_missing), value=-torch.inf)
+            scores = bias.view(-1, size)[prefixes]
+        if self.offsets is None:
+            return scores
+        return scores + self.offsets.children(level, samples, prefixes)
 
     def _local_log_probs(self, scores):
         """Return log P(node | parent) from the scores of siblings (last axis)."""
@@ -275,10 +289,16 @@ class CascadeHead(Head):
         n = len(features)
         for level in range(1, len(self.head_sizes)):
             scores = F.linear(features, weights[level], self.biases[level])
-            size = self.head_sizes[level]
-            n_missing = self.n_nodes[level - 1] * size - scores.shape[1]
+            size, n_parents = self.head_sizes[level], self.n_nodes[level - 1]
+            n_missing = n_parents * size - scores.shape[1]
             scores = F.pad(scores, (0, n_missing), value=-torch.inf)
-            scores = scores.view(n, self.n_nodes[level - 1], size)
+            scores = scores.view(n, n_parents, size)
+            if self.offsets is not None:
+                samples = torch.arange(n, device=scores.device)
+                prefixes = torch.arange(n_parents, device=scores.device).repeat(n)
+                scores = scores + self.offsets.children(
+                    level, samples.repeat_interleave(n_parents), prefixes
+                ).view(n, n_parents, size)
             local = self._local_log_probs(scores)
             log_p = (log_p[:, :, None] + local).flatten(1)[:, : self.n_nodes[level]]
         return log_p
@@ -300,7 +320,9 @@ class CascadeHead(Head):
             if not len(rows):
                 break
             width *= 4
-            found = self._beam(features[rows], weights, k, width)
+            offsets = None if self.offsets is None else self.offsets.take(rows)
+            with self.shifted(offsets):
+                found = self._beam(features[rows], weights, k, width)
             labels[rows], scores[rows], pruned[rows] = found
         return labels, scores
 

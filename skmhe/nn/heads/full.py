@@ -45,15 +45,19 @@ class FullHead(Head):
         super().__init__(in_features, n_labels, multilabel, sparse_grad)
         self._make_tables([n_labels])
 
-    def _sample_losses(self, features, weights, targets):
+    def _scores(self, features, weights):
         # shape: (n, n_labels)
         scores = F.linear(features, weights[0], self.biases[0])
+        return scores if self.offsets is None else self.offsets.join(scores)
+
+    def _sample_losses(self, features, weights, targets):
+        scores = self._scores(features, weights)
         if self.multilabel:
             return bernoulli_losses(scores, targets)
         return F.cross_entropy(scores, targets, reduction="none")
 
     def _log_prob(self, features, weights):
-        scores = F.linear(features, weights[0], self.biases[0])
+        scores = self._scores(features, weights)
         return F.logsigmoid(scores) if self.multilabel else scores.log_softmax(1)
 
     def _prior_scores(self, counts, n_samples):

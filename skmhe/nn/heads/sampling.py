@@ -1,24 +1,48 @@
-"""A full table that is trained on sampled groups of labels."""
-
-import math
+"""A full table that is trained on a pool of labels."""
 
 import torch
 import torch.nn.functional as F
 
-from skmhe.nn._rows import grouped_linear
-from skmhe.nn.heads._base import bernoulli_losses, sum_by_sample
+from skmhe.nn._rows import row_gradient
+from skmhe.nn.heads._base import bernoulli_losses
 from skmhe.nn.heads.full import FullHead
 
 
+class PoolProduct(torch.autograd.Function):
+    """``features @ weight[pool].T + bias[pool]`` with sparse gradients."""
+
+    @staticmethod
+    def forward(ctx, features, weight, bias, pool):
+        """Return the scores of the pool, shape (n, n_pool)."""
+        rows = weight.index_select(0, pool)
+        ctx.save_for_backward(features, rows, pool)
+        ctx.shapes = weight.shape, bias.shape
+        return torch.addmm(bias[pool], features, rows.T)
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        """Return the gradients; those of the table and bias have the pool's rows."""
+        features, rows, pool = ctx.saved_tensors
+        weight_shape, bias_shape = ctx.shapes
+        return (
+            grad_output @ rows if ctx.needs_input_grad[0] else None,
+            row_gradient(pool, grad_output.T @ features, weight_shape),
+            row_gradient(pool, grad_output.sum(0), bias_shape),
+            None,
+        )
+
+
 class SamplingHead(FullHead):
-    """`FullHead`'s scores, trained on the true and some sampled groups (MHS in [1]_).
+    """`FullHead`'s scores, trained on a pool of labels (MHS in [1]_).
 
     Labels are divided into G groups of `group_size` consecutive ones (those that
-    share all digits but the last). A training step draws m groups, shared by the
-    batch, and scores the labels of each sample's true groups and of the drawn ones.
-    What the drawn groups contribute is scaled by G / m, so that the sum over the
-    labels (of the softmax's normaliser, or of the negatives' losses) is that of
-    all labels on average; with m = G the loss is that of `FullHead`.
+    share all digits but the last). The pool of a training step, shared by its
+    samples, holds the batch's true labels and all labels of m drawn groups, and is
+    scored by one dense product. The logarithm of the probability that a label is in
+    the pool, as a sample's wrong label, is subtracted from its score, so that the
+    scores estimate those of the full loss (the sampled softmax's correction [2]_;
+    for several labels a sample, the odds of a case-control study). With m = G the
+    loss is that of `FullHead`.
 
     Predictions score all labels, as `FullHead` does.
 
@@ -38,10 +62,19 @@ class SamplingHead(FullHead):
     sparse_grad : bool, default=False
         Give the table a sparse gradient, of the rows that were scored.
 
+    Attributes
+    ----------
+    frequencies : Tensor of shape (n_labels,)
+        Share of the samples that have each label, by `set_prior`; before it, that
+        of labels which are all as frequent.
+
     References
     ----------
     .. [1] Liang et al., "Multi-Head Encoding for Extreme Label Classification",
        TPAMI 2025, arXiv:2412.10182, section 3.4.
+    .. [2] Bengio & Senecal, "Adaptive Importance Sampling to Accelerate Training of a
+       Neural Probabilistic Language Model", IEEE Transactions on Neural Networks
+       2008.
 
     Examples
     --------
@@ -75,74 +108,60 @@ class SamplingHead(FullHead):
         self.group_size = group_size
         self.n_groups = -(-n_labels // group_size)
         self.n_sampled_groups = min(n_sampled_groups, self.n_groups)
+        self.register_buffer("frequencies", torch.full((n_labels,), 1 / n_labels))
+
+    @torch.no_grad()
+    def set_prior(self, label_counts, n_samples):
+        """Start the biases from how frequent the labels are, and keep these.
+
+        Parameters
+        ----------
+        label_counts : Tensor of shape (n_labels,)
+            (Weighted) number of samples of each label.
+        n_samples : float
+            (Weighted) number of samples.
+        """
+        super().set_prior(label_counts, n_samples)
+        self.frequencies.copy_(label_counts / n_samples)
 
     def _sample_losses(self, features, weights, targets):
-        n = len(features)
-        if self.multilabel:
-            own = torch.unique(targets.samples * self.n_groups + self._group(targets))
+        true = targets.labels if self.multilabel else targets
+        pool = self._pool(true)
+        if self.sparse_grad and weights[0].is_leaf:
+            scores = PoolProduct.apply(features, weights[0], self.biases[0], pool)
         else:
-            own = torch.arange(n, device=features.device) * self.n_groups
-            own = own + targets // self.group_size
-        drawn = self._draw(n, own)
-        # One product for both, so that each row's gradient comes out once.
-        pairs = torch.cat([own, drawn])
-        scores = grouped_linear(
-            features,
-            pairs // self.n_groups,
-            pairs % self.n_groups,
-            weights[0],
-            self.biases[0],
-            self.group_size,
-            sparse_grad=self.sparse_grad and weights[0].is_leaf,
-        )
-        own_scores, drawn_scores = scores.split([len(own), len(drawn)])
+            rows = weights[0].index_select(0, pool)
+            scores = F.linear(features, rows, self.biases[0][pool])
+        if self.offsets is not None:
+            scores = scores + self.offsets.pool(pool)
+        # shape: (n, n_pool)
+        scores = scores - self._log_inclusion(pool, len(features))
+        places = torch.searchsorted(pool, true)
         if self.multilabel:
-            return self._bernoulli(own_scores, own, drawn_scores, drawn, targets, n)
-        return self._softmax(own_scores, drawn_scores, drawn, targets)
+            return bernoulli_losses(scores, targets._replace(labels=places))
+        return F.cross_entropy(scores, places, reduction="none")
 
-    def _group(self, positives):
-        return positives.labels // self.group_size
-
-    def _draw(self, n_samples, own):
-        """Return the sorted (sample, group) keys of the drawn groups, without own."""
+    def _pool(self, true):
+        """Return the sorted labels of a step."""
+        wanted = torch.zeros(
+            self.n_groups * self.group_size, dtype=torch.bool, device=true.device
+        )
         # By torch's generator, like dropout.
-        groups = torch.randperm(self.n_groups, device=own.device)
-        drawn = torch.zeros(
-            n_samples, self.n_groups, dtype=torch.bool, device=own.device
-        )
-        drawn[:, groups[: self.n_sampled_groups]] = True
-        drawn.view(-1)[own] = False
-        return drawn.flatten().nonzero().squeeze(1)
+        drawn = torch.randperm(self.n_groups, device=true.device)
+        wanted.view(self.n_groups, -1)[drawn[: self.n_sampled_groups]] = True
+        wanted[true] = True
+        return wanted[: self.n_labels].nonzero().squeeze(1)
 
-    def _softmax(self, own_scores, drawn_scores, drawn, targets):
-        """Return -log softmax, the drawn groups' exp scaled by G / m."""
-        log_scale = math.log(self.n_groups / self.n_sampled_groups)
-        sums = drawn_scores.logsumexp(1) + log_scale
-        # A sample's drawn groups fill a row; where its own group was drawn, the row
-        # has one entry less than in the others.
-        samples = drawn // self.n_groups
-        counts = torch.bincount(samples, minlength=len(own_scores))
-        columns = torch.arange(len(drawn), device=drawn.device)
-        columns = columns - (counts.cumsum(0) - counts)[samples]
-        table = sums.new_full((len(own_scores), self.n_sampled_groups), -torch.inf)
-        table = table.index_put((samples, columns), sums)
-        # shape: (n, group_size + m)
-        scores = torch.cat([own_scores, table], dim=1)
-        return F.cross_entropy(scores, targets % self.group_size, reduction="none")
+    def _log_inclusion(self, pool, n_samples):
+        """Return log P(label in the pool) for labels that a sample does not have.
 
-    def _bernoulli(self, own_scores, own, drawn_scores, drawn, positives, n):
-        """Return the binary cross-entropies, the drawn groups' scaled by G / m."""
-        keys = positives.samples * self.n_groups + self._group(positives)
-        in_own = positives._replace(
-            samples=torch.searchsorted(own, keys),
-            labels=positives.labels % self.group_size,
-        )
-        losses = sum_by_sample(
-            bernoulli_losses(own_scores, in_own), own // self.n_groups, n
-        )
-        scale = self.n_groups / self.n_sampled_groups
-        negatives = scale * F.softplus(drawn_scores).sum(1)
-        return losses + sum_by_sample(negatives, drawn // self.n_groups, n)
+        Not in a drawn group, and no label of any of the other samples.
+        """
+        missed = 1 - self.n_sampled_groups / self.n_groups
+        others = (1 - self.frequencies[pool]).clamp(min=0) ** (n_samples - 1)
+        # A label that is in the pool by its own sample only cannot have less.
+        least = 1 / (self.n_labels + n_samples)
+        return (1 - missed * others).clamp(min=least).log()
 
     def extra_repr(self):
         """Return the sizes, for the module's repr."""

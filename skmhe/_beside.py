@@ -1,0 +1,62 @@
+"""What stands beside the network: linear classifiers, and centroids."""
+
+from typing import NamedTuple
+
+import scipy.sparse as sp
+import torch
+
+from skmhe._centroids import Centroids, fit_centroids
+from skmhe._linear import fit_levels
+from skmhe._rows import unit_rows
+
+
+class Beside(NamedTuple):
+    """What is put beside the network, each None if it is not.
+
+    Centroids are never without linear classifiers.
+    """
+
+    linear: list | None = None  # levels of linear classifiers
+    centroids: Centroids | None = None
+
+
+def fit_beside(data, sizes, C, prior, label_weight, has_centroids):
+    """Fit linear classifiers and, if wanted, centroids.
+
+    Parameters
+    ----------
+    data : TrainingData
+        Samples and an indicator of their labels, by position.
+    sizes : sequence of int
+        Numbers of children of the nodes of each level, see `fit_levels`.
+    C, prior : float
+        See `fit_levels`.
+    label_weight : ndarray of shape (n_labels,)
+        Weights of the labels' positive samples, or None.
+    has_centroids : bool
+        Whether to fit centroids.
+
+    Returns
+    -------
+    beside : Beside
+        For predictions.
+    centroids : TrainingCentroids or None
+        To train the network with.
+    """
+    samples, centroids = unit_rows(data.X), None
+    if has_centroids:
+        Y = data.y
+        if data.sample_weight is not None:
+            Y = sp.csr_array(sp.diags_array(data.sample_weight) @ Y)
+        centroids = fit_centroids(samples, Y)
+    linear = fit_levels(
+        samples,
+        data.y,
+        sizes,
+        C,
+        prior,
+        data.sample_weight,
+        label_weight,
+        n_threads=torch.get_num_threads(),
+    )
+    return Beside(linear, centroids and centroids.by_feature()), centroids
