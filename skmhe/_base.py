@@ -10,11 +10,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skmhe import _decoding, _training
-from skmhe._beside import Beside, fit_beside
+from skmhe._beside import N_NEWTON, Beside, fit_beside
 from skmhe._clustering import label_centroids
 from skmhe._network import (
     Network,
     NetworkSpec,
+    kept_network,
     network_from_weights,
     resolve_device,
     root_mean_square_scale,
@@ -23,6 +24,7 @@ from skmhe._network import (
 )
 from skmhe._training import TrainingData, TrainingPlan
 from skmhe._validation import (
+    MAX_FULL_LABELS,
     PARAMETER_CONSTRAINTS,
     check_fit_samples,
     check_k,
@@ -30,6 +32,7 @@ from skmhe._validation import (
     check_predict_samples,
     check_target,
     check_weight,
+    resolve_strategy,
 )
 from skmhe.label_codec import LabelCodec, balanced_head_sizes, check_head_sizes
 
@@ -45,9 +48,6 @@ RATED_BATCH = 512
 SMALLEST_LOG = np.log(np.finfo(np.float64).tiny)
 LARGEST_LOG = -np.finfo(np.float64).epsneg
 MAX_SEED = 2**31 - 1
-# Up to so many labels "auto" scores them all, in training and prediction; up to so
-# many it trains on samples of them.
-MAX_FULL_LABELS, MAX_SAMPLED_LABELS = 1024, 2**17
 # What cannot be changed when training goes on.
 SHAPES = (
     "strategy",
@@ -58,6 +58,16 @@ SHAPES = (
     "hidden_layer_sizes",
     "activation",
 )
+
+
+def has_partial_fit(estimator):
+    """Tell `available_if` whether a part of the samples can be learned from."""
+    if estimator.model == "linear":
+        raise AttributeError(
+            "model='linear' has no partial_fit: linear classifiers are fitted to all "
+            "samples at once. Use model='network' or 'both', or fit."
+        )
+    return True
 
 
 class BaseMHE(BaseEstimator):
@@ -79,7 +89,7 @@ class BaseMHE(BaseEstimator):
             self._start(X, target, weight)
         self._target_form = target._replace(y=None)
         centroids = self._fit_beside(X, target, weight)
-        self.n_iter_ = 0
+        self.n_iter_ = 0 if self._spec.has_network else N_NEWTON
         self.loss_curve_ = []
         self._optimizer_state = None
         if self._spec.has_network:
@@ -98,11 +108,6 @@ class BaseMHE(BaseEstimator):
             raise ValueError(
                 "class_weight='balanced' cannot be used in partial_fit, which sees a "
                 "part of the samples only: pass a dict of weights instead."
-            )
-        if self.model == "linear":
-            raise ValueError(
-                "model='linear' cannot be used in partial_fit: the linear classifiers "
-                "are fitted to all samples at once. Use model='network', or fit."
             )
         if first:
             self._start(X, target, weight)
@@ -146,7 +151,7 @@ class BaseMHE(BaseEstimator):
                 "with: use the same labels, or fit with warm_start=False."
             )
         n_labels = len(self.classes_)
-        self.strategy_ = self._choose_strategy(n_labels)
+        self.strategy_ = resolve_strategy(self.strategy, self.model, n_labels)
         head_sizes = self.head_sizes
         if head_sizes is None:
             head_sizes = balanced_head_sizes(n_labels, self.n_heads)
@@ -165,7 +170,9 @@ class BaseMHE(BaseEstimator):
     def _start(self, X, target, weight):
         """Set everything that training starts from but does not change."""
         multilabel = target.kind != "labels"
-        self.strategy_ = self._choose_strategy(len(target.classes))
+        self.strategy_ = resolve_strategy(
+            self.strategy, self.model, len(target.classes)
+        )
         if multilabel and self.strategy == "product":
             raise ValueError(
                 "strategy='product' is for one label a sample (a product of softmaxes "
@@ -200,23 +207,6 @@ class BaseMHE(BaseEstimator):
                 bias.data.fill_(1.25 * self.linear_weight * (self.strategy_ == "full"))
         self.weights_ = weights_to_numpy(network)
 
-    def _choose_strategy(self, n_labels):
-        """Return the strategy that "auto" stands for."""
-        if self.strategy == "product" and self.model == "linear":
-            raise ValueError(
-                "model='linear' has no independent heads, but strategy='product': use "
-                "another strategy, or model='network'."
-            )
-        if self.strategy == "sampling" and self.model == "linear":
-            return "cascade"  # there is no training to sample for
-        if self.strategy != "auto":
-            return self.strategy
-        if n_labels <= MAX_FULL_LABELS:
-            return "full"
-        if n_labels <= MAX_SAMPLED_LABELS and self.model != "linear":
-            return "sampling"
-        return "cascade"
-
     def _fit_beside(self, X, target, weight):
         """Fit what is put beside the network; return centroids to train it with."""
         self.linear_ = self.centroids_ = None
@@ -227,11 +217,15 @@ class BaseMHE(BaseEstimator):
         few = self.strategy_ == "sampling" and n_labels <= MAX_FULL_LABELS
         no_tree = self.strategy_ == "full" or few
         data = self._training_data(X, target, weight)
-        if target.kind == "labels":
-            data = data._replace(y=self._indicator(target._replace(y=data.y)))
         label_weight = check_label_weight(self.class_weight, target, weight)
         if label_weight is not None:
-            label_weight = label_weight[self.codec_.order]
+            label_weight = label_weight[self.codec_.order].astype(np.float32)
+        if target.kind == "labels":
+            if label_weight is not None:  # the weight of a sample, by its label
+                own = 1 if data.sample_weight is None else data.sample_weight
+                data = data._replace(sample_weight=own * label_weight[data.y])
+                label_weight = None
+            data = data._replace(y=self._indicator(target._replace(y=data.y)))
         beside, centroids = fit_beside(
             data,
             (n_labels,) if no_tree else self.head_sizes_,
@@ -406,12 +400,15 @@ class BaseMHE(BaseEstimator):
         labels, scores = self._topk(X, k)
         return self.classes_[labels], scores
 
-    def _network(self):
+    def _network(self, keep=True):
         check_is_fitted(self, "weights_")
         spec = self._spec._replace(
             beam_width=self.beam_width, linear_weight=float(self.linear_weight)
         )
-        return network_from_weights(spec, self.weights_, resolve_device(self.device))
+        device = resolve_device(self.device)
+        if keep:
+            return kept_network(self, spec, self.weights_, device)
+        return network_from_weights(spec, self.weights_, device)
 
     def _beside(self):
         return Beside(self.linear_, self.centroids_)
@@ -423,7 +420,7 @@ class BaseMHE(BaseEstimator):
 
     def _log_prob(self, X):
         """Return the log-probability of each label, in the order of `classes_`."""
-        network = self._network()
+        network = self._network(keep=False)  # it is converted to float64
         X = check_predict_samples(self, X)
         return _decoding.log_prob(network, self._beside(), X, self.codec_.positions)
 

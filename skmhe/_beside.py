@@ -7,7 +7,10 @@ import torch
 
 from skmhe._centroids import Centroids, fit_centroids
 from skmhe._linear import fit_levels
+from skmhe._newton import N_NEWTON
 from skmhe._rows import unit_rows
+
+__all__ = ["N_NEWTON", "Beside", "fit_beside"]
 
 
 class Beside(NamedTuple):

@@ -3,8 +3,9 @@
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
+from sklearn.utils.metaestimators import available_if
 
-from skmhe._base import LARGEST_LOG, BaseMHE, probabilities
+from skmhe._base import LARGEST_LOG, BaseMHE, has_partial_fit, probabilities
 from skmhe._validation import (
     HARD_NEGATIVES_CONSTRAINT,
     PARAMETER_CONSTRAINTS,
@@ -148,7 +149,7 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features, if X is a DataFrame with string column names.
     n_iter_ : int
-        Number of epochs.
+        Number of epochs; with ``model="linear"``, of Newton steps.
     loss_ : float
         Mean training loss of the last epoch.
     loss_curve_ : list of float
@@ -274,13 +275,14 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         """
         return self._fit(X, y, sample_weight)
 
+    @available_if(has_partial_fit)
     @fit_context(prefer_skip_nested_validation=True)
     @unchanged_on_error
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train the network for one epoch on some samples.
 
         Linear classifiers and centroids stay as `fit` left them; without a call of
-        `fit` there are none.
+        `fit` there are none. Not available with ``model="linear"``.
 
         Parameters
         ----------
@@ -509,7 +511,7 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features, if X is a DataFrame with string column names.
     n_iter_ : int
-        Number of epochs.
+        Number of epochs; with ``model="linear"``, of Newton steps.
     loss_ : float
         Mean training loss of the last epoch.
     loss_curve_ : list of float
@@ -645,13 +647,14 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         """
         return self._fit(X, y, sample_weight)
 
+    @available_if(has_partial_fit)
     @fit_context(prefer_skip_nested_validation=True)
     @unchanged_on_error
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train the network for one epoch on some samples.
 
         Linear classifiers and centroids stay as `fit` left them; without a call of
-        `fit` there are none.
+        `fit` there are none. Not available with ``model="linear"``.
 
         Parameters
         ----------

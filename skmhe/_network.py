@@ -1,6 +1,9 @@
 """Networks from a description, and their weights as NumPy arrays."""
 
 import math
+import threading
+import weakref
+from operator import is_
 from typing import NamedTuple
 
 import numpy as np
@@ -128,6 +131,33 @@ def network_from_weights(spec, weights, device, copy=False):
         for name, array in weights.items()
     }
     network.load_state_dict(state, assign=True)
+    return network
+
+
+# The last network of each estimator and thread: to build one takes longer than to
+# predict a row. Threads do not share them, as heads are given offsets for a while.
+_kept = weakref.WeakKeyDictionary()
+
+
+def kept_network(owner, spec, weights, device):
+    """Return a network on a device around arrays of weights, of which one is kept.
+
+    Parameters
+    ----------
+    owner : object
+        Whose network it is; while it lives, the network is kept for it.
+    spec, weights, device
+        See `network_from_weights`.
+    """
+    networks = _kept.setdefault(owner, {})
+    thread, arrays = threading.get_ident(), list(weights.values())
+    if thread in networks:
+        *known, kept_arrays, network = networks[thread]
+        same = len(arrays) == len(kept_arrays) and all(map(is_, arrays, kept_arrays))
+        if same and known == [spec, device]:
+            return network
+    network = network_from_weights(spec, weights, device)
+    networks[thread] = spec, device, arrays, network
     return network
 
 

@@ -28,6 +28,7 @@ from skmhe.label_codec import LABEL_ORDERS
 
 __all__ = [
     "HARD_NEGATIVES_CONSTRAINT",
+    "MAX_FULL_LABELS",
     "PARAMETER_CONSTRAINTS",
     "RANK_CONSTRAINT",
     "Target",
@@ -38,9 +39,13 @@ __all__ = [
     "check_target",
     "check_weight",
     "fit_context",
+    "resolve_strategy",
     "unchanged_on_error",
 ]
 
+# Up to so many labels "auto" scores them all, in training and prediction; up to so
+# many it trains on samples of them.
+MAX_FULL_LABELS, MAX_SAMPLED_LABELS = 1024, 2**17
 PARAMETER_CONSTRAINTS = {
     "strategy": [StrOptions({"auto", "cascade", "product", "sampling", "full"})],
     "model": [StrOptions({"both", "linear", "network"})],
@@ -409,6 +414,24 @@ def check_label_weight(class_weight, target, sample_weight):
     result = np.ones(len(classes))
     result[present] = counts.sum() / (present.sum() * counts[present])
     return result
+
+
+def resolve_strategy(strategy, model, n_labels):
+    """Return the strategy that "auto" stands for, or that a model has."""
+    if strategy == "product" and model == "linear":
+        raise ValueError(
+            "model='linear' has no independent heads, but strategy='product': use "
+            "another strategy, or model='network'."
+        )
+    if strategy == "sampling" and model == "linear":
+        return "cascade"  # there is no training to sample for
+    if strategy != "auto":
+        return strategy
+    if n_labels <= MAX_FULL_LABELS:
+        return "full"
+    if n_labels <= MAX_SAMPLED_LABELS and model != "linear":
+        return "sampling"
+    return "cascade"
 
 
 def check_k(k, n_labels):

@@ -36,7 +36,7 @@ ARROWS = {
     },
     "_decoding": {"_levels", "_network", "_offsets", "_rows", "nn"},
     "_offsets": {"_centroids", "_levels", "nn"},
-    "_beside": {"_centroids", "_linear", "_rows"},
+    "_beside": {"_centroids", "_linear", "_newton", "_rows"},
     "_linear": {"_levels", "_newton"},
     "_levels": set(),
     "_newton": set(),

@@ -673,3 +673,22 @@ def test_an_interrupted_fit_leaves_the_old_one(cls, error, monkeypatch):
     monkeypatch.setattr(_training, "train_step", interrupt)
     check_error(fitted, None, lambda clf: clf.fit(X, target(cls)), error)
     check_error(make(cls), None, lambda clf: clf.fit(X, target(cls)), error)
+
+
+# ------------------------------------------------------------ models
+
+
+@pytest.mark.parametrize("cls", [MHEClassifier, MHEMultiLabelClassifier])
+def test_linear_classifiers_have_no_partial_fit(cls):
+    clf = make(cls, model="linear")
+    assert not hasattr(clf, "partial_fit")
+    with pytest.raises(AttributeError) as error:
+        clf.partial_fit(X, target(cls))
+    assert "model='linear' has no partial_fit" in str(error.value.__cause__)
+    assert hasattr(clf.set_params(model="both"), "partial_fit")
+
+
+def test_linear_classifiers_have_no_independent_heads():
+    clf = make(model="linear", strategy="product")
+    with pytest.raises(ValueError, match="no independent heads, but strategy='prod"):
+        clf.fit(X, Y_1D)

@@ -1,7 +1,10 @@
 """Networks from descriptions, weights as arrays, arrays as tensors, devices."""
 
+import gc
 import pickle
 import warnings
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from skmhe._network import (
     BUILD_HEAD,
     Network,
     NetworkSpec,
+    kept_network,
     network_from_weights,
     resolve_device,
     rows_to_tensor,
@@ -313,3 +317,44 @@ def test_unknown_device(device):
 def test_absent_device_that_is_no_gpu_of_cuda():
     with pytest.raises(ValueError, match="device='xpu'"):
         resolve_device("xpu")
+
+
+# ------------------------------------------------------------ kept networks
+
+
+class Owner:
+    """Has a network."""
+
+
+def test_a_network_is_kept_until_something_changes():
+    owner, weights = Owner(), weights_to_numpy(make_network())
+    first = kept_network(owner, SPEC, weights, CPU)
+    assert kept_network(owner, SPEC, weights, CPU) is first
+    assert kept_network(Owner(), SPEC, weights, CPU) is not first
+    other = kept_network(owner, SPEC._replace(beam_width=5), weights, CPU)
+    assert other is not first
+    assert other.head.beam_width == 5
+    name = next(iter(weights))
+    weights[name] = weights[name] + 1
+    changed = kept_network(owner, SPEC._replace(beam_width=5), weights, CPU)
+    assert changed is not other
+    assert_array_equal(changed.state_dict()[name], weights[name])
+
+
+def test_threads_have_networks_of_their_own():
+    owner, weights = Owner(), weights_to_numpy(make_network())
+    mine = kept_network(owner, SPEC, weights, CPU)
+    with ThreadPoolExecutor(1) as threads:
+        other = threads.submit(kept_network, owner, SPEC, weights, CPU).result()
+    assert other is not mine
+
+
+def test_no_network_outlives_its_owner():
+    owner = Owner()
+    network = weakref.ref(
+        kept_network(owner, SPEC, weights_to_numpy(make_network()), CPU)
+    )
+    assert network() is not None
+    del owner
+    gc.collect()
+    assert network() is None

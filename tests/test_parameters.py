@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skmhe import MHEClassifier, MHEMultiLabelClassifier, _base, _training
+from skmhe import MHEClassifier, MHEMultiLabelClassifier, _base, _training, _validation
 from skmhe.nn import CascadeHead, FullHead, ProductHead, SamplingHead
 
 HEADS = {
@@ -113,7 +113,7 @@ def test_model(cls):
     assert same_weights(both, network)
     assert network.linear_ is None
     assert both.linear_ is not None
-    assert (linear.n_iter_, linear.loss_curve_) == (0, [])
+    assert (linear.n_iter_, linear.loss_curve_) == (3, [])
     assert all(weight.shape[-1:] != (8,) for weight in linear.weights_.values())
     first = [clf.predict_topk(X, 2)[1] for clf in (both, linear, network)]
     assert len({scores.tobytes() for scores in first}) == 3
@@ -128,8 +128,8 @@ def test_auto_strategy_follows_the_number_of_labels(cls, monkeypatch):
         "sampling": (11, 12),
         "cascade": (11, 11),
     }.items():
-        monkeypatch.setattr(_base, "MAX_FULL_LABELS", limits[0])
-        monkeypatch.setattr(_base, "MAX_SAMPLED_LABELS", limits[1])
+        monkeypatch.setattr(_validation, "MAX_FULL_LABELS", limits[0])
+        monkeypatch.setattr(_validation, "MAX_SAMPLED_LABELS", limits[1])
         for model in ("both", "network", "linear"):
             clf = make(cls, strategy="auto", model=model).fit(X, y)
             expected = "cascade" if (model, name) == ("linear", "sampling") else name
@@ -154,6 +154,23 @@ def test_centroids_go_with_sampling_of_one_label_a_sample():
         assert ("log_centroid_scale" in clf.weights_) == (strategy == "sampling")
     clf = make(MHEClassifier, strategy="sampling").fit(X, y)
     assert clf.centroids_ is None
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_class_weight_of_linear_classifiers(cls):
+    X, y = make_data(cls)
+    labels = np.arange(N_LABELS)
+    base = {"strategy": "full", "model": "linear", "C": 0.01}
+    plain = make(cls, **base).fit(X, y)
+    ones = make(cls, class_weight=dict.fromkeys(labels, 1.0), **base).fit(X, y)
+    assert_array_equal(plain.predict_proba(X), ones.predict_proba(X))
+    heavy = make(cls, class_weight={2: 50.0}, **base).fit(X, y)
+    gained = heavy.predict_proba(X) - plain.predict_proba(X)
+    assert gained[:, 2].mean() > 0.01
+    if cls is MHEClassifier:  # the weight of the label's samples
+        weight = np.where(y == 2, 50.0, 1.0)
+        same = make(cls, **base | {"C": 0.01 * weight.mean()}).fit(X, y, weight)
+        assert_allclose(same.predict_proba(X), heavy.predict_proba(X), atol=1e-4)
 
 
 @covers("C")

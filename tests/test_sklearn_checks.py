@@ -1,4 +1,4 @@
-"""scikit-learn's own checks, for both estimators and every strategy."""
+"""scikit-learn's own checks, for both estimators, every strategy and model."""
 
 import pytest
 from sklearn.utils.estimator_checks import (
@@ -13,10 +13,12 @@ ESTIMATORS = [
     MHEClassifier(strategy="product", random_state=0),
     MHEClassifier(strategy="sampling", random_state=0),
     MHEClassifier(strategy="full", random_state=0),
+    MHEClassifier(strategy="cascade", model="linear", random_state=0),
     MHEMultiLabelClassifier(strategy="cascade", random_state=0),
     MHEMultiLabelClassifier(strategy="product", random_state=0),
     MHEMultiLabelClassifier(strategy="sampling", random_state=0),
     MHEMultiLabelClassifier(strategy="full", random_state=0),
+    MHEMultiLabelClassifier(strategy="full", model="linear", random_state=0),
 ]
 
 # A sample of weight 2 and a sample that occurs twice give the same network only if
