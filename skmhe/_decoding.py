@@ -73,7 +73,7 @@ def _blocks(network, beside, X, scores_per_row):
     """
     step = max(1, BLOCK_SCORES // scores_per_row)
     for rows in row_chunks(X.shape[0], scores_per_row):
-        part = X[rows]
+        part = X if rows.stop - rows.start == X.shape[0] else X[rows]
         features, offsets = _features(network, part), _offsets(network, beside, part)
         n = part.shape[0]
         for start in range(0, n, step):
