@@ -201,8 +201,8 @@ class BaseMHE(BaseEstimator):
             network.backbone.input_scale.fill_(root_mean_square_scale(X[used]))
             network.head.set_prior(to_tensor(counts[self.codec_.order]), n_samples)
         elif multilabel:
-            # Log-scores are at most 0: with this, one of 0.1 gives a probability
-            # of 1/2, as is best on held-out samples.
+            # Log-scores are at most 0: with this, a score of 1 - sqrt(1.25) = -0.12
+            # gives a probability of 1/2, as is best on held-out samples.
             for bias in network.head.biases:
                 bias.data.fill_(1.25 * self.linear_weight * (self.strategy_ == "full"))
         self.weights_ = weights_to_numpy(network)
@@ -221,10 +221,6 @@ class BaseMHE(BaseEstimator):
         if label_weight is not None:
             label_weight = label_weight[self.codec_.order].astype(np.float32)
         if target.kind == "labels":
-            if label_weight is not None:  # the weight of a sample, by its label
-                own = 1 if data.sample_weight is None else data.sample_weight
-                data = data._replace(sample_weight=own * label_weight[data.y])
-                label_weight = None
             data = data._replace(y=self._indicator(target._replace(y=data.y)))
         beside, centroids = fit_beside(
             data,
@@ -232,6 +228,7 @@ class BaseMHE(BaseEstimator):
             self.C,
             self.centroid_prior,
             label_weight,
+            self._spec.multilabel,
             self._spec.has_centroids,
         )
         self.linear_, self.centroids_ = beside

@@ -23,7 +23,7 @@ class Beside(NamedTuple):
     centroids: Centroids | None = None
 
 
-def fit_beside(data, sizes, C, prior, label_weight, has_centroids):
+def fit_beside(data, sizes, C, prior, label_weight, is_multilabel, has_centroids):
     """Fit linear classifiers and, if wanted, centroids.
 
     Parameters
@@ -35,7 +35,10 @@ def fit_beside(data, sizes, C, prior, label_weight, has_centroids):
     C, prior : float
         See `fit_levels`.
     label_weight : ndarray of shape (n_labels,)
-        Weights of the labels' positive samples, or None.
+        Weights of the labels, or None: those of their positive samples or, of one
+        label a sample, of the samples in all problems.
+    is_multilabel : bool
+        Whether a sample may have several labels.
     has_centroids : bool
         Whether to fit centroids.
 
@@ -52,13 +55,18 @@ def fit_beside(data, sizes, C, prior, label_weight, has_centroids):
         if data.sample_weight is not None:
             Y = sp.csr_array(sp.diags_array(data.sample_weight) @ Y)
         centroids = fit_centroids(samples, Y)
+    weight = data.sample_weight
+    if label_weight is not None and not is_multilabel:
+        # Not in centroids, from which a sample is left out with its own weight.
+        own = label_weight[data.y.indices]
+        weight, label_weight = own if weight is None else own * weight, None
     linear = fit_levels(
         samples,
         data.y,
         sizes,
         C,
         prior,
-        data.sample_weight,
+        weight,
         label_weight,
         n_threads=torch.get_num_threads(),
     )

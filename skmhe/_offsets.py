@@ -27,9 +27,9 @@ class LinearOffsets(Offsets):
 
     Parameters
     ----------
-    levels : list of Level
+    levels : list of SparseLevel or DenseLevel
         The tree, as `skmhe._linear.fit_levels` gives it; of one level for no tree.
-    X : CSR of shape (n, n_features)
+    X : {CSR, ndarray} of shape (n, n_features)
         Samples of unit length.
     spec : NetworkSpec
         Number of labels, the beam's width and the weight of the scores.
@@ -123,7 +123,7 @@ class CentroidOffsets(Offsets):
     ----------
     centroids : Centroids
         The centroids.
-    X : CSR of shape (n, n_features)
+    X : {CSR, ndarray} of shape (n, n_features)
         Samples of unit length.
     scale : Tensor of shape ()
         Factor of the cosines.
@@ -153,7 +153,7 @@ class TrainingOffsets(Offsets):
     ----------
     centroids : TrainingCentroids
         The centroids.
-    X : CSR of shape (n, n_features)
+    X : {CSR, ndarray} of shape (n, n_features)
         Samples of unit length.
     scale : Tensor of shape ()
         Factor of the cosines.

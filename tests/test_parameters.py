@@ -173,6 +173,23 @@ def test_class_weight_of_linear_classifiers(cls):
         assert_allclose(same.predict_proba(X), heavy.predict_proba(X), atol=1e-4)
 
 
+def test_class_weight_leaves_centroids_alone(monkeypatch):
+    # Otherwise too little or too much of a sample would be left out of its own.
+    X, y = make_data(MHEClassifier)
+    lengths = []
+    train = _training.train
+
+    def recorded(network, data, *args):
+        lengths.append(data.centroids.lengths)
+        return train(network, data, *args)
+
+    monkeypatch.setattr(_training, "train", recorded)
+    for class_weight in (None, {2: 50.0}):
+        params = {"strategy": "sampling", "model": "both"}
+        make(MHEClassifier, class_weight=class_weight, **params).fit(X, y)
+    assert_array_equal(lengths[0], lengths[1])
+
+
 @covers("C")
 def test_c(cls):
     X, y = make_data(cls)
