@@ -204,7 +204,9 @@ class BaseMHE(BaseEstimator):
             # Log-scores are at most 0: with this, a score of 1 - sqrt(1.25) = -0.12
             # gives a probability of 1/2, as is best on held-out samples.
             for bias in network.head.biases:
-                bias.data.fill_(1.25 * self.linear_weight * (self.strategy_ == "full"))
+                bias.data.fill_(
+                    1.25 * self._spec.linear_scale * (self.strategy_ == "full")
+                )
         self.weights_ = weights_to_numpy(network)
 
     def _fit_beside(self, X, target, weight):
@@ -283,11 +285,7 @@ class BaseMHE(BaseEstimator):
                 f"hidden_layer_sizes={self.hidden_layer_sizes} must hold positive "
                 "integers, the width of each hidden layer; () for linear heads."
             )
-        has_centroids = (
-            self.model == "both"
-            and self.strategy_ == "sampling"
-            and target.kind == "labels"
-        )
+        has_centroids = self.model == "both" and self.strategy_ == "sampling"
         return NetworkSpec(
             n_features=self.n_features_in_,
             n_labels=len(target.classes),

@@ -70,4 +70,4 @@ def fit_beside(data, sizes, C, prior, label_weight, is_multilabel, has_centroids
         label_weight,
         n_threads=torch.get_num_threads(),
     )
-    return Beside(linear, centroids and centroids.by_feature()), centroids
+    return Beside(linear, centroids and centroids.for_predictions()), centroids

@@ -64,18 +64,21 @@ def _take(features, rows):
     return features[rows]
 
 
-def _blocks(network, beside, X, scores_per_row):
+def _blocks(network, beside, X, scores_per_row, by_group=False):
     """Yield rows, their features, and the head that scores them.
 
-    Many rows at a time go through the network and the linear classifiers. Scores
-    of all labels come in smaller blocks: large arrays take longer to allocate than
-    to compute.
+    Many rows at a time go through the network and the linear classifiers, whose
+    tables are made once for all of them. Scores of all labels come in smaller blocks:
+    large arrays take longer to allocate than to compute. `by_group` tells that only
+    those of groups are wanted, where the offsets name groups.
     """
-    step = max(1, BLOCK_SCORES // scores_per_row)
     for rows in row_chunks(X.shape[0], scores_per_row):
         part = X if rows.stop - rows.start == X.shape[0] else X[rows]
         features, offsets = _features(network, part), _offsets(network, beside, part)
-        n = part.shape[0]
+        n, step = part.shape[0], max(1, BLOCK_SCORES // scores_per_row)
+        few_groups = by_group and offsets is not None and offsets.groups() is not None
+        if few_groups or scores_per_row < network.spec.n_labels:
+            step = n
         for start in range(0, n, step):
             block = slice(start, min(start + step, n))
             taken = offsets if step >= n or offsets is None else offsets.take(block)
@@ -94,7 +97,8 @@ def topk(network, beside, X, k, exact=False):
     n = X.shape[0]
     positions = np.empty((n, k), dtype=np.int64)
     scores = np.empty((n, k), dtype=np.float32)
-    for rows, head, features in _blocks(network, beside, X, network.head.n_scores(k)):
+    n_scores = network.head.n_scores(k)
+    for rows, head, features in _blocks(network, beside, X, n_scores, not exact):
         best, score = head.topk(features, k, exact=exact)
         positions[rows], scores[rows] = best.cpu().numpy(), score.cpu().numpy()
     return positions, scores

@@ -45,9 +45,9 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
           length (squared hinge loss, as `sklearn.svm.LinearSVC`): of all labels for
           "full", otherwise in a tree, as "cascade" has it.
         - "network": hidden layers and heads.
-        - "both": the sum of their scores. Of one label a sample and
-          ``strategy="sampling"``, the network is trained beside the similarity to
-          the classes' centroids, from which the sample itself is left out.
+        - "both": the sum of their scores. With ``strategy="sampling"``, the network
+          is trained beside the similarity to the classes' centroids, from which the
+          sample itself is left out.
           "product" has no linear classifiers.
     n_heads : int, default=2
         Number of heads, of balanced lengths, if `head_sizes` is None. "cascade"
@@ -84,9 +84,9 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         Weight of a label's centroid (the mean of its samples, at unit length) in
         its linear classifier before training; errors are what changes it. Helps
         rare labels.
-    linear_weight : float, default=2.0
+    linear_weight : float, default=1.0
         Weight of the linear classifiers' log-scores, ``-max(0, 1 - s)^2``, beside
-        the network's scores. May be changed after fitting.
+        the network's scores, for ``model="both"``. May be changed after fitting.
     alpha : float, default=0.0
         Decoupled weight decay (that of AdamW, not an L2 penalty).
     batch_size : int or "auto", default="auto"
@@ -106,8 +106,9 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         "balanced" is ``n_samples / (n_classes * count)``.
     early_stopping : bool, default=False
         Hold out a part of the training samples, score it after each epoch by the
-        network alone, stop when the score does not improve, and keep the best
-        epoch's weights. Linear classifiers are fitted to all samples.
+        network (and the centroids that it is trained beside), stop when the score
+        does not improve, and keep the best epoch's weights. Linear classifiers are
+        fitted to all samples.
     validation_fraction : float, default=0.1
         Share of the training samples that early stopping holds out.
     n_iter_no_change : int, default=10
@@ -202,7 +203,7 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         input_dropout=0.2,
         C=0.5,
         centroid_prior=2.0,
-        linear_weight=2.0,
+        linear_weight=1.0,
         alpha=0.0,
         batch_size="auto",
         learning_rate="linear",
@@ -406,7 +407,9 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
           length (squared hinge loss, as `sklearn.svm.LinearSVC`): of all labels for
           "full", otherwise in a tree, as "cascade" has it.
         - "network": hidden layers and heads.
-        - "both": the sum of their scores.
+        - "both": the sum of their scores. With ``strategy="sampling"``, the network
+          is trained beside the similarity to the labels' centroids, from which the
+          sample itself is left out.
     n_heads : int, default=2
         Number of heads, of balanced lengths, if `head_sizes` is None. "cascade"
         needs at least 2; "sampling" uses the last head's length as the size of its
@@ -445,9 +448,9 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         Weight of a label's centroid (the mean of its samples, at unit length) in
         its linear classifier before training; errors are what changes it. Helps
         rare labels.
-    linear_weight : float, default=2.0
+    linear_weight : float, default=1.0
         Weight of the linear classifiers' log-scores, ``-max(0, 1 - s)^2``, beside
-        the network's scores. May be changed after fitting.
+        the network's scores, for ``model="both"``. May be changed after fitting.
     alpha : float, default=0.0
         Decoupled weight decay (that of AdamW, not an L2 penalty).
     batch_size : int or "auto", default="auto"
@@ -467,8 +470,9 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         out have 1. "balanced" is ``n_true_labels / (n_labels * count)``.
     early_stopping : bool, default=False
         Hold out a part of the training samples, score it after each epoch by the
-        network alone, stop when the score does not improve, and keep the best
-        epoch's weights. Linear classifiers are fitted to all samples.
+        network (and the centroids that it is trained beside), stop when the score
+        does not improve, and keep the best epoch's weights. Linear classifiers are
+        fitted to all samples.
     validation_fraction : float, default=0.1
         Share of the training samples that early stopping holds out.
     n_iter_no_change : int, default=10
@@ -572,7 +576,7 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         input_dropout=0.2,
         C=0.5,
         centroid_prior=2.0,
-        linear_weight=2.0,
+        linear_weight=1.0,
         alpha=0.0,
         batch_size="auto",
         learning_rate="linear",

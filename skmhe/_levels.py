@@ -4,7 +4,6 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 
@@ -46,15 +45,10 @@ class SparseLevel(NamedTuple):
         first, last = self.node_rows[node : node + 2]
         starts = self.indptr[first : last + 1]
         own = slice(starts[0], starts[-1])
-        weights = sp.csr_array(
-            (
-                self.values[own],
-                self.digits[own].astype(np.int32),
-                np.concatenate([starts[:1], starts]) - starts[0],
-            ),
-            shape=(last - first + 1, self.intercepts.shape[1]),
-        )
-        return self.features[first:last], weights.toarray()
+        table = np.zeros((last - first + 1, self.intercepts.shape[1]), np.float32)
+        rows = np.repeat(np.arange(1, last - first + 1), np.diff(starts))
+        table[rows, self.digits[own]] = self.values[own]
+        return self.features[first:last], table
 
     def sorted_scores(self, X, samples, nodes, bounds):
         """Score pairs sorted by node, without the intercepts."""
@@ -93,7 +87,7 @@ def _scores_by_tables(level, X, samples, nodes, bounds):
     """Score pairs sorted by node, with a dense table of each node's weights."""
     scores = np.empty((len(nodes), level.intercepts.shape[1]), X.dtype)
     lengths = np.diff(X.indptr)[samples]
-    stored = _ranges(X.indptr[samples], lengths)
+    stored = ranges(X.indptr[samples], lengths)
     features, factors = X.indices[stored], torch.from_numpy(X.data[stored])
     starts = torch.from_numpy(starts_of(lengths))
     # Where a feature's row is; 0 is a row of zeros, for features without weights.
@@ -118,13 +112,13 @@ def _scores_by_tables(level, X, samples, nodes, bounds):
 def _scores_by_rows(level, X, samples, nodes, _bounds):
     """Score pairs sorted by node, with the stored weights of their features only."""
     lengths = np.diff(X.indptr)[samples]
-    stored = _ranges(X.indptr[samples], lengths)
+    stored = ranges(X.indptr[samples], lengths)
     pairs = np.repeat(np.arange(len(nodes)), lengths)
     rows, known = _find_rows(level, X.indices[stored], nodes[pairs])
     pairs, rows, factors = pairs[known], rows[known], X.data[stored][known]
     # Every (stored value, weight) pair that meets, summed by pair and child.
     lengths = level.indptr[rows + 1] - level.indptr[rows]
-    weights = _ranges(level.indptr[rows], lengths)
+    weights = ranges(level.indptr[rows], lengths)
     n_children = level.intercepts.shape[1]
     cells = np.repeat(pairs * n_children, lengths)
     cells += level.digits[weights]
@@ -153,7 +147,7 @@ def starts_of(lengths):
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
 
 
-def _ranges(starts, lengths):
+def ranges(starts, lengths):
     """Return the concatenation of ``range(start, start + length)``."""
     stops = np.cumsum(lengths)
     total = stops[-1] if len(stops) else 0

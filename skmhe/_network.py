@@ -20,9 +20,11 @@ from skmhe.nn import (
     SparseRows,
 )
 
-# What the scale of the similarities to centroids is before training: near what it
-# is after it, on held-out samples of short texts.
-CENTROID_SCALE = 20.0
+# What the scale of the similarities to centroids is before training, by whether a
+# sample may have several labels: near what it is after it, on samples of short texts.
+CENTROID_SCALES = {False: 20.0, True: 5.0}
+# The weight of linear classifiers that stand alone: their scores are near log-odds.
+LINEAR_ALONE = 2.0
 
 
 class NetworkSpec(NamedTuple):
@@ -44,6 +46,11 @@ class NetworkSpec(NamedTuple):
     activation: str
     dropout: float
     input_dropout: float
+
+    @property
+    def linear_scale(self):
+        """Factor of the linear classifiers' scores."""
+        return self.linear_weight if self.has_network else LINEAR_ALONE
 
 
 def _full_head(spec, d):
@@ -104,7 +111,7 @@ class Network(nn.Module):
             n_features = self.backbone.out_features
         if spec.has_centroids:
             # The logarithm: steps of the optimiser's size are then relative ones.
-            start = torch.tensor(math.log(CENTROID_SCALE))
+            start = torch.tensor(math.log(CENTROID_SCALES[spec.multilabel]))
             self.log_centroid_scale = nn.Parameter(start)
         self.head = BUILD_HEAD[spec.strategy](spec, n_features)
 

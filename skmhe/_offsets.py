@@ -3,19 +3,45 @@
 import numpy as np
 import torch
 
-from skmhe._centroids import left_out_similarities, similarities
+from skmhe._centroids import (
+    group_similarities,
+    left_out_similarities,
+    similarities,
+)
 from skmhe._levels import child_scores
 from skmhe.nn import Offsets
 
 # The log-score of a label that the beam does not reach, and of less likely ones.
 FLOOR = -6.0
-# The sum of two models' scores is surer than it should be. By logistic regression on
-# held-out samples of five data sets, the slope and the intercept of the log-odds are
-# near 1 / (1 + 0.75 w) and 0.65 w for several labels a sample and a weight of w, and
-# one label's scores are best divided by 1.75 beside centroids. Linear classifiers
-# alone are not sure enough, by a factor of 1.5. None of it changes a sample's ranking.
-SLOPE, INTERCEPT = 0.75, 0.65
-CENTROID_TEMPERATURE, LINEAR_TEMPERATURE = 1.75, 1 / 1.5
+# The sum of models' scores is surer than it should be. By logistic regression on
+# held-out samples of five data sets, with linear classifiers of a weight of w: of
+# several labels a sample, slope and intercept of the log-odds are near 1 / (1 + w)
+# and 0.7 w; one label's scores are best divided by 1.1 + 0.3 w beside centroids, and
+# left alone without. Linear classifiers alone are not sure enough, by a factor of
+# 1.5. None of it changes a sample's ranking.
+INTERCEPT = 0.7
+TEMPERATURE, TEMPERATURE_BY_WEIGHT = 1.1, 0.3
+LINEAR_SLOPE = 1.5
+
+
+def calibrated(scores, spec):
+    """Return the sums of all models' scores, calibrated; may write to them.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (n, n_labels)
+        Sums.
+    spec : NetworkSpec
+        Which models, and whether a sample may have several labels.
+    """
+    weight = spec.linear_scale
+    if not spec.has_network:
+        return scores if spec.multilabel else scores * LINEAR_SLOPE
+    if spec.multilabel:
+        return scores.mul_(1 / (1 + weight)).add_(INTERCEPT * weight)
+    if spec.has_centroids:
+        return scores.div_(TEMPERATURE + TEMPERATURE_BY_WEIGHT * weight)
+    return scores
 
 
 class LinearOffsets(Offsets):
@@ -55,31 +81,40 @@ class LinearOffsets(Offsets):
             part._found = tuple(found[rows] for found in self.search())
         return part
 
-    def join(self, scores):
-        """Return a head's scores of all labels with these, calibrated."""
-        scores = scores + self.labels()
-        if not self.spec.has_network:
-            return scores if self.spec.multilabel else scores / LINEAR_TEMPERATURE
-        if not self.spec.multilabel:
-            return scores
-        weight = self.spec.linear_weight
-        return scores.mul_(1 / (1 + SLOPE * weight)).add_(INTERCEPT * weight)
+    def join(self, scores, groups=None):
+        """Return a head's scores with these, calibrated."""
+        return calibrated(super().join(scores, groups), self.spec)
+
+    def groups(self):
+        """Return the groups that the beam reached, of several labels a sample.
+
+        Of one label a sample, others may still be among the best five.
+        """
+        if not self.spec.multilabel or len(self.levels) == 1:
+            return None
+        size = self.levels[-1].intercepts.shape[1]
+        return self.search()[0][:, ::size] // size
+
+    def members(self, groups):
+        """Return the weighted log-scores of the labels of the groups of `groups`."""
+        path = self.search()[1].clamp(min=FLOOR).mul_(self.spec.linear_scale)
+        return path.view(*groups.shape, -1)
 
     def children(self, level, samples, nodes):
         """Return the weighted scores of the children of (sample, node) pairs."""
-        return 2 * self.spec.linear_weight * self._scores(level, samples, nodes)
+        return 2 * self.spec.linear_scale * self._scores(level, samples, nodes)
 
     def labels(self):
         """Return the weighted log-scores of all labels; `FLOOR` outside of the beam."""
         n, n_labels = self.X.shape[0], self.spec.n_labels
         nodes, path = self.search()
         if len(self.levels) == 1:
-            return self.spec.linear_weight * path[:, :n_labels].clamp(min=FLOOR)
-        scores = torch.full((n, n_labels), FLOOR, device=self.device)
+            return self.spec.linear_scale * path[:, :n_labels].clamp(min=FLOOR)
+        scores = path.new_full((n, n_labels), FLOOR)
         # Codes that name no label fall on the last one, to which they add nothing.
         gain = (path - FLOOR).clamp_(min=0).masked_fill_(nodes >= n_labels, 0)
         scores.scatter_add_(1, nodes.clamp(max=n_labels - 1), gain)
-        return scores.mul_(self.spec.linear_weight)
+        return scores.mul_(self.spec.linear_scale)
 
     def _scores(self, level, samples, nodes):
         samples, nodes = samples.cpu().numpy(), nodes.cpu().numpy()
@@ -145,38 +180,40 @@ class CentroidOffsets(Offsets):
         """Return those to some labels, shape (n, n_pool)."""
         return self.labels()[:, labels]
 
+    def of_groups(self, groups, size):
+        """Return those to the labels of some groups, shape (n, n_groups, size)."""
+        cosines = group_similarities(self.centroids, self.X, groups.cpu().numpy(), size)
+        return torch.from_numpy(cosines).to(self.scale.device) * self.scale
+
 
 class TrainingOffsets(Offsets):
-    """The same for training samples, each left out of its own label's centroid.
+    """The same for training samples, each left out of its own labels' centroids.
 
     Parameters
     ----------
     centroids : TrainingCentroids
-        The centroids.
+        The centroids, of these samples.
     X : {CSR, ndarray} of shape (n, n_features)
         Samples of unit length.
     scale : Tensor of shape ()
         Factor of the cosines.
-    y : ndarray of shape (n,)
-        The samples' labels.
-    weight : ndarray of shape (n,)
-        The samples' weights, or None.
     """
 
-    def __init__(self, centroids, X, scale, y, weight):
+    def __init__(self, centroids, X, scale):
         self.centroids, self.X, self.scale = centroids, X, scale
-        self.y, self.weight = y, weight
+
+    def labels(self):
+        """Return the scaled similarities to all labels."""
+        return self.pool(torch.arange(len(self.centroids.block)))
 
     def pool(self, labels):
         """Return those to some labels, shape (n, n_pool)."""
-        cosines = left_out_similarities(
-            self.centroids, self.X, self.y, labels.cpu().numpy(), self.weight
-        )
+        cosines = left_out_similarities(self.centroids, self.X, labels.cpu().numpy())
         return torch.from_numpy(cosines).to(self.scale.device) * self.scale
 
 
 class BothOffsets(Offsets):
-    """Similarities to centroids and linear classifiers, of one label a sample."""
+    """Similarities to centroids and linear classifiers."""
 
     def __init__(self, centroids, linear):
         self.centroids, self.linear = centroids, linear
@@ -185,9 +222,18 @@ class BothOffsets(Offsets):
         """Return the offsets of some of the samples."""
         return BothOffsets(self.centroids.take(rows), self.linear.take(rows))
 
-    def join(self, scores):
-        """Return a head's scores of all labels with these, calibrated."""
-        return (scores + self.labels()).div_(CENTROID_TEMPERATURE)
+    def join(self, scores, groups=None):
+        """Return a head's scores with these, calibrated."""
+        return calibrated(super().join(scores, groups), self.linear.spec)
+
+    def groups(self):
+        """Return the groups of the linear classifiers' beam."""
+        return self.linear.groups()
+
+    def members(self, groups):
+        """Return the sum for the labels of the groups of `groups`."""
+        paths = self.linear.members(groups)
+        return self.centroids.of_groups(groups, paths.shape[2]).add_(paths)
 
     def labels(self):
         """Return the sum."""

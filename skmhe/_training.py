@@ -10,9 +10,8 @@ import scipy.sparse as sp
 import torch
 from tqdm.auto import tqdm
 
-from skmhe._beside import Beside
 from skmhe._centroids import Centroids, TrainingCentroids
-from skmhe._decoding import topk
+from skmhe._decoding import row_chunks
 from skmhe._network import rows_to_tensor, to_tensor
 from skmhe._offsets import CentroidOffsets, TrainingOffsets
 from skmhe._rows import unit_rows
@@ -32,7 +31,10 @@ class TrainingData(NamedTuple):
         """Return some rows."""
         weight = self.sample_weight
         weight = None if weight is None else weight[rows]
-        return TrainingData(self.X[rows], self.y[rows], weight, self.centroids)
+        centroids = self.centroids
+        if isinstance(centroids, TrainingCentroids):
+            centroids = centroids.take(rows)
+        return TrainingData(self.X[rows], self.y[rows], weight, centroids)
 
 
 class TrainingPlan(NamedTuple):
@@ -106,7 +108,7 @@ def _offsets(network, batch):
         return None
     X, scale = unit_rows(batch.X), network.log_centroid_scale.exp()
     if isinstance(batch.centroids, TrainingCentroids):
-        return TrainingOffsets(batch.centroids, X, scale, batch.y, batch.sample_weight)
+        return TrainingOffsets(batch.centroids, X, scale)
     return CentroidOffsets(batch.centroids, X, scale)
 
 
@@ -202,18 +204,28 @@ def run_epoch(network, optimizer, data, plan, rng, label_weight, progress):
     return mean
 
 
+@torch.inference_mode()
 def validation_score(network, data):
     """Return the weighted share of samples whose first predicted label is true.
 
-    By the network alone: what is beside it has seen these samples.
+    By the network and the centroids it is trained beside, without the sample itself.
+    The linear classifiers have no part in it: they have seen these samples.
     """
-    best, _ = topk(network, Beside(), data.X, 1)
-    best = best[:, 0]
-    if isinstance(data.y, np.ndarray):
-        correct = best == data.y
-    else:
-        correct = np.asarray(data.y[np.arange(len(best)), best]).ravel() != 0
-    return float(np.average(correct, weights=data.sample_weight))
+    network.eval()
+    device = next(network.parameters()).device
+    correct = []
+    for rows in row_chunks(data.X.shape[0], network.head.n_scores(1)):
+        batch = data.take(rows)
+        with network.head.shifted(_offsets(network, batch)) as head:
+            features = network.backbone(rows_to_tensor(batch.X, device))
+            # A copy: SciPy wants to index with arrays of their own memory.
+            best = head.topk(features, 1)[0][:, 0].cpu().numpy().copy()
+        if isinstance(data.y, np.ndarray):
+            correct.append(best == batch.y)
+        else:
+            hits = batch.y[np.arange(len(best)), best]
+            correct.append(np.asarray(hits).ravel() != 0)
+    return float(np.average(np.concatenate(correct), weights=data.sample_weight))
 
 
 def train(network, data, plan, rng, validation=None, label_weight=None, optimizer=None):

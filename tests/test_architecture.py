@@ -26,7 +26,6 @@ ARROWS = {
     },
     "_validation": {"label_codec"},
     "_training": {
-        "_beside",
         "_centroids",
         "_decoding",
         "_network",
@@ -40,7 +39,7 @@ ARROWS = {
     "_linear": {"_levels", "_newton"},
     "_levels": set(),
     "_newton": set(),
-    "_centroids": set(),
+    "_centroids": {"_levels", "nn"},
     "_rows": set(),
     "_network": {"nn"},
     "nn": {"label_codec"},

@@ -146,13 +146,14 @@ def test_linear_classifiers_of_few_labels_have_no_tree_unless_the_network_has(
     assert len(clf.linear_) == (2 if strategy == "cascade" else 1)
 
 
-def test_centroids_go_with_sampling_of_one_label_a_sample():
-    X, y = make_data(MHEClassifier)
+@pytest.mark.parametrize("cls", CLASSES)
+def test_centroids_go_with_sampling(cls):
+    X, y = make_data(cls)
     for strategy in ("full", "sampling", "cascade"):
-        clf = make(MHEClassifier, strategy=strategy, model="both").fit(X, y)
+        clf = make(cls, strategy=strategy, model="both").fit(X, y)
         assert (clf.centroids_ is not None) == (strategy == "sampling")
         assert ("log_centroid_scale" in clf.weights_) == (strategy == "sampling")
-    clf = make(MHEClassifier, strategy="sampling").fit(X, y)
+    clf = make(cls, strategy="sampling", model="network").fit(X, y)
     assert clf.centroids_ is None
 
 

@@ -10,7 +10,9 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmhe import MHEClassifier, _training
+from skmhe._centroids import fit_centroids, left_out_similarities
 from skmhe._network import Network, NetworkSpec
+from skmhe._rows import unit_rows
 from skmhe._training import (
     History,
     TrainingData,
@@ -284,6 +286,28 @@ def test_validation_score(strategy, multilabel, weighted):
     expected = np.average(correct, weights=data.sample_weight)
     assert 0 < expected < 1
     assert_allclose(validation_score(network, data), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_validation_leaves_samples_out_of_the_centroids_beside(multilabel):
+    network = make_network("sampling", multilabel, has_centroids=True).eval()
+    data = make_data(multilabel)
+    X = unit_rows(data.X)
+    Y = data.y if multilabel else sp.csr_array(np.eye(N_LABELS)[data.y])
+    centroids = fit_centroids(X, Y)
+    labels = np.arange(N_LABELS)
+    scale = network.log_centroid_scale.exp().item()
+    similar = scale * left_out_similarities(centroids, X, labels)
+    with torch.no_grad():
+        features = network.backbone(torch.from_numpy(data.X))
+        best = (network.head.log_prob(features).numpy() + similar).argmax(1)
+        if multilabel:  # as log-odds
+            p = network.head.log_prob(features).double().exp()
+            best = (torch.logit(p).numpy() + similar).argmax(1)
+    true = Y.toarray()[np.arange(N), best]
+    assert 0 < true.mean() < 1
+    found = validation_score(network, data._replace(centroids=centroids))
+    assert found == pytest.approx(true.mean())
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.3])

@@ -24,13 +24,27 @@ class Offsets:
 
     So a model of another kind is put beside the network (see `Head.shifted`). A
     subclass has what the head that uses it asks for: `FullHead` the scores of all
-    labels, `SamplingHead` in training those of a pool, `CascadeHead` those of
-    children.
+    labels, `SamplingHead` in training those of a pool, and in predictions, where
+    `groups` names some, those of groups of labels; `CascadeHead` those of children.
     """
 
-    def join(self, scores):
-        """Return a head's scores of all labels, shape (n, n_labels), with these."""
-        return scores + self.labels()
+    def join(self, scores, groups=None):
+        """Return a head's scores with these.
+
+        Of all labels, shape (n, n_labels), or of groups, shape (n, n_groups, size).
+        """
+        return scores + (self.labels() if groups is None else self.members(groups))
+
+    def groups(self):
+        """Return the groups that the best labels are in, (n, n_groups); None for all.
+
+        A group has consecutive labels, as many as the head's `group_size`.
+        """
+        return None
+
+    def members(self, groups):
+        """Return the scores of the labels of `groups()`, (n, n_groups, size)."""
+        raise NotImplementedError(f"{type(self).__name__} has no scores of groups.")
 
     def labels(self):
         """Return the scores of all labels, shape (n, n_labels)."""

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from skmhe.nn._rows import row_gradient
+from skmhe.nn._rows import grouped_linear, row_gradient
 from skmhe.nn.heads._base import bernoulli_losses
 from skmhe.nn.heads.full import FullHead
 
@@ -44,7 +44,8 @@ class SamplingHead(FullHead):
     for several labels a sample, the odds of a case-control study). With m = G the
     loss is that of `FullHead`.
 
-    Predictions score all labels, as `FullHead` does.
+    Predictions score all labels, as `FullHead` does; `topk` only those of some groups,
+    where offsets (see `Offsets.groups`) know that the best ones are there.
 
     Parameters
     ----------
@@ -140,6 +141,27 @@ class SamplingHead(FullHead):
         if self.multilabel:
             return bernoulli_losses(scores, targets._replace(labels=places))
         return F.cross_entropy(scores, places, reduction="none")
+
+    def _topk(self, features, weights, k, exact):
+        groups = None if exact or self.offsets is None else self.offsets.groups()
+        if groups is None or groups.shape[1] <= -(-k // self.group_size):
+            return super()._topk(features, weights, k, exact)
+        n, n_groups = groups.shape
+        samples = torch.arange(n, device=groups.device).repeat_interleave(n_groups)
+        # shape: (n, n_groups, group_size)
+        scores = grouped_linear(
+            features,
+            samples,
+            groups.flatten(),
+            weights[0],
+            self.biases[0],
+            self.group_size,
+        ).view(n, n_groups, -1)
+        scores = self.offsets.join(scores, groups).flatten(1)
+        scores = F.logsigmoid(scores) if self.multilabel else scores.log_softmax(1)
+        best, places = scores.topk(k, dim=1)
+        chosen = groups.gather(1, places // self.group_size)
+        return chosen * self.group_size + places % self.group_size, best
 
     def _pool(self, true):
         """Return the sorted labels of a step."""
