@@ -54,10 +54,13 @@ def parse_run(text):
     return text, model, json.loads(parameters or "{}")
 
 
-def measure(folder, model, parameters, seed, python):
-    """Run a model in a process of its own; return its figures and predictions."""
+def measure(folder, model, parameters, seed, python, memory=None):
+    """Run a model in a process of its own; return its figures and predictions.
+
+    `memory` limits the GiB of its data. A failure is raised as CalledProcessError.
+    """
     # The worker's imports: data.py, and for skmhe this checkout.
-    path = [HERE, HERE.parent] if model == "skmhe" else [HERE]
+    path = [HERE, HERE.parent] if model.startswith("skmhe") else [HERE]
     environment = os.environ | {
         "OMP_NUM_THREADS": N_THREADS,
         "PYTHONPATH": os.pathsep.join(map(str, path)),
@@ -66,11 +69,11 @@ def measure(folder, model, parameters, seed, python):
         out = Path(temporary) / "labels.npy"
         command = [python, HERE / "rivals" / "worker.py", folder, model, out]
         command += ["--seed", str(seed), "--parameters", json.dumps(parameters)]
+        if memory is not None:
+            command += ["--memory", str(memory)]
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=False
+            command, env=environment, capture_output=True, text=True, check=True
         )
-        if done.returncode:
-            sys.exit(f"{model} on {folder.name} failed:\n{done.stderr[-3000:]}")
         return json.loads(done.stdout.splitlines()[-1]), np.load(out)
 
 
@@ -103,7 +106,10 @@ def run_data(folder, runs, args):
         for name, model, parameters in runs:
             ours = model == "skmhe"
             python = sys.executable if ours else args.rivals_python
-            costs, labels = measure(folder, model, parameters, repeat, python)
+            try:
+                costs, labels = measure(folder, model, parameters, repeat, python)
+            except subprocess.CalledProcessError as error:
+                sys.exit(f"{model} on {folder.name} failed:\n{error.stderr[-3000:]}")
             rows[name].append(
                 [*accuracies(y_train, y_test, labels), *(costs[c] for c in COSTS)]
             )

