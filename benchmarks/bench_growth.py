@@ -6,7 +6,8 @@ The data are generated: samples, features and stored values stay the same for ea
 number of labels C. A label has ten features of its own; a sample has half of those of
 each of its labels, and as many others. Two tables:
 
-- an epoch of the network alone, by strategy, one label a sample;
+- an epoch of the network alone (a first call of partial_fit, in which all C labels
+  are known), by strategy, one label a sample;
 - the whole fit of skmhe (both settings) and of PECOS, three labels a sample.
 
 Each model runs in a process of its own with two threads and at most --memory GiB of
@@ -144,8 +145,9 @@ def main():
     parser.add_argument(
         "--labels", nargs="+", type=int, default=[10**3, 10**4, 10**5, 10**6]
     )
-    parser.add_argument("--samples", type=int, default=50_000)
-    parser.add_argument("--features", type=int, default=50_000)
+    parser.add_argument("--samples", type=int, default=20_000)
+    parser.add_argument("--features", type=int, default=20_000)
+    parser.add_argument("--tables", nargs="+", default=["epoch", "fit"])
     parser.add_argument("--memory", type=float, default=6, help="GiB of each process")
     parser.add_argument("--fit-from", type=int, default=10**4)
     parser.add_argument("--repeats", type=int, default=1)
@@ -155,12 +157,11 @@ def main():
     fits = [("default", "skmhe", {}), ("fast", "skmhe", {"model": "linear"})]
     if args.rivals_python is not None:
         fits.append(("pecos", "pecos", {}))
-    results = {
-        "epoch": run(
-            "An epoch of the network alone, one label a sample", 1, epochs, args
-        ),
-        "fit": run("The whole fit, three labels a sample", 3, fits, args),
+    tables = {
+        "epoch": ("An epoch of the network alone, one label a sample", 1, epochs),
+        "fit": ("The whole fit, three labels a sample", 3, fits),
     }
+    results = {name: run(*tables[name], args) for name in args.tables}
     if args.out is not None:
         args.out.write_text(json.dumps({"labels": args.labels} | results) + "\n")
 

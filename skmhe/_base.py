@@ -376,7 +376,8 @@ class BaseMHE(BaseEstimator):
     def predict_topk(self, X, k=5):
         """Predict the k most probable labels of each sample, best first.
 
-        Neither "cascade" nor "product" scores all labels for it.
+        Neither "cascade" nor "product" scores all labels for it, nor, of several labels
+        a sample and beside a tree of linear classifiers, "sampling".
 
         Parameters
         ----------

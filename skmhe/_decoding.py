@@ -14,8 +14,9 @@ from skmhe.nn import SparseRows
 # Bounds the memory of features and of gathered rows, which scores do not count.
 MAX_CHUNK_ROWS = 2048
 BYTES_PER_SCORE = 4
-# Scores of a block: 4 MiB in float32.
+# Scores of a block: 4 MiB in float32. Fewer rows would read all weights for each.
 BLOCK_SCORES = 2**20
+MIN_BLOCK_ROWS = 16
 BYTES_PER_MIB = 2**20
 
 
@@ -75,7 +76,8 @@ def _blocks(network, beside, X, scores_per_row, by_group=False):
     for rows in row_chunks(X.shape[0], scores_per_row):
         part = X if rows.stop - rows.start == X.shape[0] else X[rows]
         features, offsets = _features(network, part), _offsets(network, beside, part)
-        n, step = part.shape[0], max(1, BLOCK_SCORES // scores_per_row)
+        n = part.shape[0]
+        step = max(MIN_BLOCK_ROWS, BLOCK_SCORES // scores_per_row)
         few_groups = by_group and offsets is not None and offsets.groups() is not None
         if few_groups or scores_per_row < network.spec.n_labels:
             step = n

@@ -169,9 +169,12 @@ def kept_network(owner, spec, weights, device):
 
 
 def weights_to_numpy(network):
-    """Return the network's weights as arrays on no device."""
+    """Return the network's weights as arrays on no device.
+
+    Of a network on the CPU they share the memory: it must not be used any more.
+    """
     return {
-        name: np.array(tensor.detach().cpu().numpy())
+        name: tensor.detach().cpu().numpy()
         for name, tensor in network.state_dict().items()
     }
 

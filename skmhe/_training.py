@@ -143,10 +143,13 @@ def make_optimizer(network, plan, state=None):
 
 
 def optimizer_state_to_numpy(network, optimizer):
-    """Return the moments of each parameter as arrays on no device."""
+    """Return the moments of each parameter as arrays on no device.
+
+    They may share the optimiser's memory: it must not be used any more.
+    """
     return {
         i: {
-            name: np.array(value.cpu().numpy())
+            name: value.cpu().numpy()
             for name, value in optimizer.state[parameter].items()
         }
         for i, parameter in enumerate(network.parameters())
@@ -177,6 +180,11 @@ class Progress:
         self.bar.set_postfix(report)
 
 
+def _is_finite(tensor):
+    """Tell whether all values are finite, without an array as large as the tensor."""
+    return not tensor.numel() or all(map(math.isfinite, tensor.detach().aminmax()))
+
+
 def run_epoch(network, optimizer, data, plan, rng, label_weight, progress):
     """Pass over the data once in random order, and return the mean loss."""
     n = data.X.shape[0]
@@ -192,7 +200,7 @@ def run_epoch(network, optimizer, data, plan, rng, label_weight, progress):
         total += len(rows) * train_step(network, optimizer, batch, label_weight, device)
     mean = total / n
     # The last step's damage does not show in the loss.
-    finite = all(p.isfinite().all() for p in network.parameters())
+    finite = all(map(_is_finite, network.parameters()))
     if not (math.isfinite(mean) and finite):
         what = "the weights" if math.isfinite(mean) else "the loss"
         value = "infinite" if math.isfinite(mean) else mean

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 import torch
 from numpy.testing import assert_array_equal
 
+from skmhe import MHEClassifier
 from skmhe._network import (
     BUILD_HEAD,
     Network,
@@ -120,15 +121,27 @@ def test_weights_go_to_numpy_and_back(strategy, hidden_layer_sizes):
     pickle.loads(pickle.dumps(weights))
 
 
-def test_arrays_are_not_views_of_the_network():
+def test_no_memory_is_taken_twice_for_the_weights():
     network = make_network()
     weights = weights_to_numpy(network)
-    before = {name: array.copy() for name, array in weights.items()}
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(1)
+    state = network.state_dict()
     for name, array in weights.items():
+        assert array.__array_interface__["data"][0] == state[name].data_ptr()
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_weights_are_not_changed_by_going_on(method):
+    X = np.random.RandomState(0).randn(30, 4)
+    y = np.arange(30) % 5
+    clf = MHEClassifier(warm_start=True, max_iter=2, model="network", random_state=0)
+    arguments = {"classes": np.arange(5)} if method == "partial_fit" else {}
+    getattr(clf, method)(X, y, **arguments)
+    first = clf.weights_
+    before = {name: array.copy() for name, array in first.items()}
+    getattr(clf, method)(X, y, **arguments)
+    for name, array in first.items():
         assert_array_equal(array, before[name])
+    assert not np.array_equal(clf.weights_["head.weights.0"], first["head.weights.0"])
 
 
 def test_memory_is_shared_unless_copied():

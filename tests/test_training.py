@@ -362,7 +362,8 @@ def test_optimizer_goes_on_from_a_state():
     optimizer = make_optimizer(together, plan)
     run(together, optimizer)
     apart = copy.deepcopy(together)
-    state = optimizer_state_to_numpy(together, optimizer)
+    # It shares memory with the optimiser, which goes on below.
+    state = copy.deepcopy(optimizer_state_to_numpy(together, optimizer))
     fresh = copy.deepcopy(together)
     run(together, optimizer)
     run(apart, make_optimizer(apart, plan, state))

@@ -7,11 +7,11 @@ its source.
 """
 
 import os
-import pickle
 import shutil
 import tempfile
 from pathlib import Path
 
+import joblib
 import numpy as np
 import scipy.sparse as sp
 
@@ -37,11 +37,10 @@ def folder_size(path):
 
 
 class Pickled:
-    """What is written to disk by pickle."""
+    """What is written to disk by joblib: a pickle, without a copy in memory."""
 
     def save(self, path):
-        with open(path, "wb") as file:
-            pickle.dump(self.model, file)
+        joblib.dump(self.model, path)
 
 
 class Ours(Pickled):
@@ -65,7 +64,7 @@ class Ours(Pickled):
 class OursByEpoch(Pickled):
     """An epoch of skmhe's network alone; labels that no sample has are known, too.
 
-    The network is made before, by a call for a few samples that is not counted.
+    Counted with all that a first call of partial_fit does: label order, first weights.
     """
 
     def __init__(self, n_labels, seed, **parameters):
@@ -74,11 +73,8 @@ class OursByEpoch(Pickled):
         self.classes = np.arange(n_labels)
         self.model = MHEClassifier(random_state=seed, model="network", **parameters)
 
-    def prepare(self, X, y):
-        self.model.partial_fit(X[:16], y[:16], classes=self.classes)
-
     def fit(self, X, y):
-        self.model.partial_fit(X, y)
+        self.model.partial_fit(X, y, classes=self.classes)
 
     def topk(self, X, k):
         return self.model.predict_topk(X, k)[0]
