@@ -1,4 +1,4 @@
-"""The linear classifiers' scores, in the form in which heads add them to theirs."""
+"""Scores of what is beside the network, in the form in which heads add them."""
 
 import numpy as np
 import torch

@@ -281,20 +281,13 @@ class FastText:
         self.model.save_model(str(path))
 
 
-class Logistic(Pickled):
+class Logistic(OneVsRest):
     """scikit-learn's LogisticRegression with its defaults (100 iterations of lbfgs)."""
 
     def __init__(self, n_labels, seed, **parameters):
         from sklearn.linear_model import LogisticRegression
 
         self.model = LogisticRegression(random_state=seed, **parameters)
-
-    def fit(self, X, y):
-        self.model.fit(X, y)
-
-    def topk(self, X, k):
-        scores = self.model.decision_function(X)
-        return np.argsort(-scores, axis=1, kind="stable")[:, :k]
 
 
 class TorchLinear(Pickled):
