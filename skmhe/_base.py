@@ -22,32 +22,26 @@ from skmhe._network import (
     to_tensor,
     weights_to_numpy,
 )
-from skmhe._training import TrainingData, TrainingPlan
+from skmhe._storage import compacted, restored, round_to_half
+from skmhe._targets import check_label_weight, check_target
+from skmhe._training import TrainingData, resolve_plan
 from skmhe._validation import (
     MAX_FULL_LABELS,
     PARAMETER_CONSTRAINTS,
     check_fit_samples,
     check_k,
-    check_label_weight,
     check_predict_samples,
-    check_target,
     check_weight,
     resolve_strategy,
 )
 from skmhe.label_codec import LabelCodec, balanced_head_sizes, check_head_sizes
 
-# "auto" batches: so many steps an epoch at least, as few samples need many steps
-# and many samples need large batches.
-MIN_STEPS_PER_EPOCH = 64
-MIN_AUTO_BATCH, MAX_AUTO_BATCH = 16, 1024
-# By whether a sample may have several labels; chosen on held-out training samples.
-AUTO_RATES = {False: 5e-3, True: 1e-2}
-# Larger batches have less noise and fewer steps: the rate grows with their root.
-RATED_BATCH = 512
 # Probabilities stay inside (0, 1), as log loss and the logit need.
 SMALLEST_LOG = np.log(np.finfo(np.float64).tiny)
 LARGEST_LOG = -np.finfo(np.float64).epsneg
 MAX_SEED = 2**31 - 1
+# What holds tables, which are on disk in 16 bits where this loses nothing.
+STORED = ("weights_", "linear_")
 # What cannot be changed when training goes on.
 SHAPES = (
     "strategy",
@@ -75,6 +69,15 @@ class BaseMHE(BaseEstimator):
 
     _parameter_constraints = PARAMETER_CONSTRAINTS
     _accepts_multilabel = False
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        stored = {name: state[name] for name in STORED if name in state}
+        return state | compacted(stored)
+
+    def __setstate__(self, state):
+        stored = {name: state[name] for name in STORED if name in state}
+        super().__setstate__(state | restored(stored))
 
     # Fitting
 
@@ -306,19 +309,12 @@ class BaseMHE(BaseEstimator):
         )
 
     def _plan(self, X, weight, max_iter):
-        n_samples = X.shape[0] if weight is None else np.count_nonzero(weight)
-        batch_size = self.batch_size
-        if batch_size == "auto":
-            batch_size = n_samples // MIN_STEPS_PER_EPOCH
-            batch_size = min(max(batch_size, MIN_AUTO_BATCH), MAX_AUTO_BATCH)
-        rate = self.learning_rate_init
-        if rate == "auto":
-            rate = AUTO_RATES[self._spec.multilabel]
-            rate *= max(1.0, (batch_size / RATED_BATCH) ** 0.5)
-        return TrainingPlan(
+        return resolve_plan(
+            X.shape[0] if weight is None else np.count_nonzero(weight),
+            self._spec.multilabel,
             max_iter=max_iter,
-            batch_size=batch_size,
-            learning_rate_init=rate,
+            batch_size=self.batch_size,
+            learning_rate_init=self.learning_rate_init,
             learning_rate=self.learning_rate,
             alpha=self.alpha,
             tol=self.tol,
@@ -347,6 +343,9 @@ class BaseMHE(BaseEstimator):
             )
         self._random_state = rng
         self.weights_ = weights_to_numpy(network)
+        # Training that goes on needs every digit: its steps may be small.
+        if not (keep_optimizer or self.warm_start):
+            round_to_half(self.weights_)
         self.loss_curve_ = self.loss_curve_ + history.loss_curve
         self.loss_ = self.loss_curve_[-1]
         self.n_iter_ += history.n_iter

@@ -9,6 +9,7 @@ from skmhe._centroids import Centroids, fit_centroids
 from skmhe._linear import fit_levels
 from skmhe._newton import N_NEWTON
 from skmhe._rows import unit_rows
+from skmhe._storage import round_to_half
 
 __all__ = ["N_NEWTON", "Beside", "fit_beside"]
 
@@ -70,4 +71,5 @@ def fit_beside(data, sizes, C, prior, label_weight, is_multilabel, has_centroids
         label_weight,
         n_threads=torch.get_num_threads(),
     )
+    round_to_half(linear)
     return Beside(linear, centroids and centroids.for_predictions()), centroids

@@ -7,6 +7,7 @@ import scipy.sparse as sp
 import torch
 
 from skmhe._levels import SparseLevel, child_scores, ranges, starts_of
+from skmhe._storage import compacted, restored, round_to_half
 from skmhe.nn._rows import grouped_linear
 
 # The features that occur in most centroids are multiplied as a dense block: few
@@ -44,7 +45,10 @@ class Centroids:
 
     def __getstate__(self):
         # What can be made again is not written to disk.
-        return self.__dict__ | {"_level": None}
+        return compacted(self.__dict__ | {"_level": None})
+
+    def __setstate__(self, state):
+        self.__dict__.update(restored(state))
 
     @property
     def rest(self):
@@ -102,7 +106,9 @@ class TrainingCentroids(NamedTuple):
 
     def for_predictions(self):
         """Return the centroids in the form that predictions need."""
-        return Centroids(self.frequent, self.block, sp.csr_array(self.rows.T))
+        rest = sp.csr_array(self.rows.T)
+        round_to_half([self.block, rest.data])
+        return Centroids(self.frequent, self.block, rest)
 
 
 def fit_centroids(X, Y):

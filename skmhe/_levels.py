@@ -76,7 +76,7 @@ def child_scores(level, X, samples, nodes):
     """
     order = np.argsort(nodes, kind="stable")  # neighbours stay in cache
     samples, nodes = samples[order], nodes[order]
-    bounds = np.flatnonzero(np.diff(nodes, prepend=-1, append=-1))
+    bounds = run_bounds(nodes)
     scores = np.empty((len(order), level.intercepts.shape[1]), X.dtype)
     scores[order] = level.sorted_scores(X, samples, nodes, bounds)
     scores[order] += level.intercepts[nodes]
@@ -132,7 +132,7 @@ def _find_rows(level, features, nodes):
     """Return the row of each (node, feature), sorted by node, and if there is one."""
     rows = np.empty(len(nodes), np.int64)
     known = np.zeros(len(nodes), bool)
-    bounds = np.flatnonzero(np.diff(nodes, prepend=-1, append=-1))
+    bounds = run_bounds(nodes)
     for start, stop in pairwise(bounds):
         first, last = level.node_rows[nodes[start] : nodes[start] + 2]
         found = np.searchsorted(level.features[first:last], features[start:stop])
@@ -140,6 +140,14 @@ def _find_rows(level, features, nodes):
     inside = rows < level.node_rows[nodes + 1]
     known[inside] = level.features[rows[inside]] == features[inside]
     return rows, known
+
+
+def run_bounds(values):
+    """Return where runs of equal values start, and where the last one ends."""
+    if not len(values):
+        return np.empty(0, np.int64)
+    starts = np.flatnonzero(values[1:] != values[:-1]) + 1
+    return np.concatenate([[0], starts, [len(values)]])
 
 
 def starts_of(lengths):

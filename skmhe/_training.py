@@ -17,6 +17,15 @@ from skmhe._offsets import CentroidOffsets, TrainingOffsets
 from skmhe._rows import unit_rows
 from skmhe.nn import RowAdamW
 
+# "auto" batches: so many steps an epoch at least, as few samples need many steps
+# and many samples need large batches.
+MIN_STEPS_PER_EPOCH = 64
+MIN_AUTO_BATCH, MAX_AUTO_BATCH = 16, 1024
+# By whether a sample may have several labels; chosen on held-out training samples.
+AUTO_RATES = {False: 5e-3, True: 1e-2}
+# Larger batches have less noise and fewer steps: the rate grows with their root.
+RATED_BATCH = 512
+
 
 class TrainingData(NamedTuple):
     """Samples in rows, with targets as positions in the label order."""
@@ -48,6 +57,19 @@ class TrainingPlan(NamedTuple):
     tol: float
     n_iter_no_change: int
     verbose: bool
+
+
+def resolve_plan(n_samples, multilabel, *, batch_size, learning_rate_init, **settings):
+    """Return a plan whose settings of "auto" are derived from the data."""
+    if batch_size == "auto":
+        batch_size = n_samples // MIN_STEPS_PER_EPOCH
+        batch_size = min(max(batch_size, MIN_AUTO_BATCH), MAX_AUTO_BATCH)
+    if learning_rate_init == "auto":
+        learning_rate_init = AUTO_RATES[multilabel]
+        learning_rate_init *= max(1.0, (batch_size / RATED_BATCH) ** 0.5)
+    return TrainingPlan(
+        batch_size=batch_size, learning_rate_init=learning_rate_init, **settings
+    )
 
 
 class History:

@@ -121,6 +121,21 @@ def test_x_is_not_finite(cls, value, match, sparse):
 
 
 @both
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_rows_that_are_predicted_as_they_are_must_be_finite(cls, value):
+    fitted = make(cls).fit(X, target(cls))
+    rows = sp.csr_array(with_value(X, value).astype(np.float32))
+    match = "X contains NaN" if np.isnan(value) else "X contains infinity"
+    check_error(fitted, match, lambda clf: clf.predict_topk(rows))
+    # Without it, the short way gives what the long one does.
+    rows = sp.csr_array(X.astype(np.float32))
+    for plain, other in zip(
+        fitted.predict_topk(rows), fitted.predict_topk(rows.tocsc()), strict=True
+    ):
+        np.testing.assert_array_equal(plain, other)
+
+
+@both
 def test_x_is_too_large_for_float32(cls):
     with np.errstate(over="ignore"):
         check_fit_error(cls, "too large for dtype", with_value(X, 1e39), target(cls))

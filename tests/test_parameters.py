@@ -424,7 +424,7 @@ def test_batch_size(cls, steps):
 
 def test_auto_batches_grow_with_the_samples(steps):
     rng = np.random.RandomState(0)
-    steps_per_epoch = _base.MIN_STEPS_PER_EPOCH
+    steps_per_epoch = _training.MIN_STEPS_PER_EPOCH
     for n, batch_size in [(30 * steps_per_epoch, 30), (1100 * steps_per_epoch, 1024)]:
         steps.rows.clear()
         clf = make(MHEClassifier, batch_size="auto", max_iter=1)
@@ -449,7 +449,7 @@ def test_learning_rate_init(cls, steps):
     assert slow.loss_ > fit(cls, learning_rate_init=0.05).loss_
     steps.rates.clear()
     fit(cls, learning_rate_init="auto")
-    rate = _base.AUTO_RATES[cls is MHEMultiLabelClassifier]
+    rate = _training.AUTO_RATES[cls is MHEMultiLabelClassifier]
     assert_allclose(steps.rates, rate)
     steps.rates.clear()
     fit(cls, learning_rate_init="auto", batch_size=4 * 512)

@@ -13,6 +13,7 @@ from skmhe import MHEClassifier, _training
 from skmhe._centroids import fit_centroids, left_out_similarities
 from skmhe._network import Network, NetworkSpec
 from skmhe._rows import unit_rows
+from skmhe._targets import Target, check_label_weight
 from skmhe._training import (
     History,
     TrainingData,
@@ -26,7 +27,6 @@ from skmhe._training import (
     train,
     validation_score,
 )
-from skmhe._validation import Target, check_label_weight
 
 CPU = torch.device("cpu")
 N, N_LABELS, N_FEATURES = 30, 6, 4

@@ -104,7 +104,10 @@ class CascadeHead(Head):
     # Scores
 
     def _first_scores(self, features, weights):
-        scores = F.linear(features, weights[0], self.biases[0])
+        if self.in_features:
+            scores = F.linear(features, weights[0], self.biases[0])
+        else:  # no network
+            scores = self.biases[0].expand(len(features), -1)
         if self.offsets is None:
             return scores
         samples = torch.arange(len(features), device=features.device)
