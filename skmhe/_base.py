@@ -7,21 +7,23 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
-from skmhe import _decoding, _training
-from skmhe._beside import N_NEWTON, Beside, fit_beside
+from skmhe import _training
+from skmhe._beside import N_NEWTON, fit_beside
 from skmhe._clustering import label_centroids
+from skmhe._label_features import check_label_features
+from skmhe._label_training import LabelTraining
 from skmhe._network import (
     Network,
     NetworkSpec,
-    kept_network,
     network_from_weights,
     resolve_device,
     root_mean_square_scale,
     to_tensor,
     weights_to_numpy,
 )
+from skmhe._pools import PoolPlan, label_counts
+from skmhe._predicting import PredictMixin
 from skmhe._storage import compacted, restored, round_to_half
 from skmhe._targets import check_label_weight, check_target
 from skmhe._training import TrainingData, resolve_plan
@@ -29,16 +31,11 @@ from skmhe._validation import (
     MAX_FULL_LABELS,
     PARAMETER_CONSTRAINTS,
     check_fit_samples,
-    check_k,
-    check_predict_samples,
     check_weight,
     resolve_strategy,
 )
 from skmhe.label_codec import LabelCodec, balanced_head_sizes, check_head_sizes
 
-# Probabilities stay inside (0, 1), as log loss and the logit need.
-SMALLEST_LOG = np.log(np.finfo(np.float64).tiny)
-LARGEST_LOG = -np.finfo(np.float64).epsneg
 MAX_SEED = 2**31 - 1
 # What holds tables, which are on disk in 16 bits where this loses nothing.
 STORED = ("weights_", "linear_")
@@ -51,6 +48,8 @@ SHAPES = (
     "rank",
     "hidden_layer_sizes",
     "activation",
+    "n_label_features",
+    "shares_encoder",
 )
 
 
@@ -64,8 +63,8 @@ def has_partial_fit(estimator):
     return True
 
 
-class BaseMHE(BaseEstimator):
-    """Orchestration: validation, codec, network, training, decoding."""
+class BaseMHE(PredictMixin, BaseEstimator):
+    """Orchestration of fitting: validation, codec, network, training."""
 
     _parameter_constraints = PARAMETER_CONSTRAINTS
     _accepts_multilabel = False
@@ -81,15 +80,17 @@ class BaseMHE(BaseEstimator):
 
     # Fitting
 
-    def _fit(self, X, y, sample_weight):
+    def _fit(self, X, y, sample_weight, label_features):
         going_on = self.warm_start and hasattr(self, "weights_")
         X = check_fit_samples(self, X, reset=not going_on)
         target = check_target(y, X.shape[0], self._accepts_multilabel)
         weight = check_weight(sample_weight, X)
+        target, Z = self._check_label_features(label_features, target)
         if going_on:
-            self._check_same_task(target)
+            self._check_same_task(target, Z)
         else:
-            self._start(X, target, weight)
+            self._start(X, target, weight, Z)
+        self._label_features = None if Z is None else Z[self.codec_.order]
         self._target_form = target._replace(y=None)
         centroids = self._fit_beside(X, target, weight)
         self.n_iter_ = 0 if self._spec.has_network else N_NEWTON
@@ -100,7 +101,7 @@ class BaseMHE(BaseEstimator):
             self._train(X, target, weight, plan, centroids)
         return self
 
-    def _partial_fit(self, X, y, classes, sample_weight):
+    def _partial_fit(self, X, y, classes, sample_weight, label_features):
         first = not hasattr(self, "weights_")
         X = check_fit_samples(self, X, reset=first)
         known = self._known_classes(classes)
@@ -112,13 +113,19 @@ class BaseMHE(BaseEstimator):
                 "class_weight='balanced' cannot be used in partial_fit, which sees a "
                 "part of the samples only: pass a dict of weights instead."
             )
+        Z = None
+        if label_features is not None:
+            target, Z = self._check_label_features(label_features, target)
+        elif not first and self._label_features is not None:
+            Z = self._label_features[self.codec_.positions]
         if first:
-            self._start(X, target, weight)
+            self._start(X, target, weight, Z)
             self._target_form = target._replace(y=None)
             self.linear_ = self.centroids_ = None
             self.n_iter_, self.loss_curve_, self._optimizer_state = 0, [], None
         else:
-            self._check_same_task(target)
+            self._check_same_task(target, Z)
+        self._label_features = None if Z is None else Z[self.codec_.order]
         plan = self._plan(X, weight, 1)._replace(learning_rate="constant")
         self._train(X, target, weight, plan, self.centroids_, keep_optimizer=True)
         return self
@@ -144,7 +151,23 @@ class BaseMHE(BaseEstimator):
             )
         return self.classes_
 
-    def _check_same_task(self, target):
+    def _check_label_features(self, label_features, target):
+        """Return the targets with all labels that have features, and these or None."""
+        if label_features is None:
+            return target, None
+        Z, target = check_label_features(label_features, target)
+        hidden = np.ravel(self.hidden_layer_sizes)
+        if self.model == "linear" or self.strategy == "product" or not len(hidden):
+            raise ValueError(
+                f"label_features cannot be used with model={self.model!r}, "
+                f"strategy={self.strategy!r} and hidden_layer_sizes="
+                f"{self.hidden_layer_sizes}: they need a network with a hidden layer "
+                "(model='both' or 'network') and heads that score labels one by one "
+                "(any strategy but 'product')."
+            )
+        return target, Z
+
+    def _check_same_task(self, target, Z):
         form = self._target_form
         same_kind = (form.kind == "labels") == (target.kind == "labels")
         if not same_kind or not np.array_equal(target.classes, self.classes_):
@@ -158,7 +181,7 @@ class BaseMHE(BaseEstimator):
         head_sizes = self.head_sizes
         if head_sizes is None:
             head_sizes = balanced_head_sizes(n_labels, self.n_heads)
-        spec = self._make_spec(target, check_head_sizes(head_sizes, n_labels))
+        spec = self._make_spec(target, check_head_sizes(head_sizes, n_labels), Z)
         changed = [
             name for name in SHAPES if getattr(spec, name) != getattr(self._spec, name)
         ]
@@ -170,7 +193,7 @@ class BaseMHE(BaseEstimator):
             )
         self._spec = spec
 
-    def _start(self, X, target, weight):
+    def _start(self, X, target, weight, Z):
         """Set everything that training starts from but does not change."""
         multilabel = target.kind != "labels"
         self.strategy_ = resolve_strategy(
@@ -195,7 +218,7 @@ class BaseMHE(BaseEstimator):
         )
         self.codec_ = self._make_codec(X[used], indicator, counts)
         self.head_sizes_ = self.codec_.head_sizes
-        self._spec = self._make_spec(target, self.head_sizes_)
+        self._spec = self._make_spec(target, self.head_sizes_, Z)
         n_samples = indicator.shape[0] if weight is None else weight.sum()
         device = resolve_device(self.device)
         with _training.seeded(self._random_state.randint(MAX_SEED), device):
@@ -211,6 +234,7 @@ class BaseMHE(BaseEstimator):
                     1.25 * self._spec.linear_scale * (self.strategy_ == "full")
                 )
         self.weights_ = weights_to_numpy(network)
+        self._label_counts = None
 
     def _fit_beside(self, X, target, weight):
         """Fit what is put beside the network; return centroids to train it with."""
@@ -236,7 +260,7 @@ class BaseMHE(BaseEstimator):
             self._spec.multilabel,
             self._spec.has_centroids,
         )
-        self.linear_, self.centroids_ = beside
+        self.linear_, self.centroids_ = beside.linear, beside.centroids
         return centroids
 
     def _indicator(self, target):
@@ -280,7 +304,7 @@ class BaseMHE(BaseEstimator):
                 "n_heads."
             )
 
-    def _make_spec(self, target, head_sizes):
+    def _make_spec(self, target, head_sizes, Z):
         hidden = self.hidden_layer_sizes
         hidden = (hidden,) if isinstance(hidden, Integral) else tuple(hidden)
         if any(not isinstance(w, Integral) or w < 1 for w in hidden):
@@ -306,7 +330,25 @@ class BaseMHE(BaseEstimator):
             activation=self.activation,
             dropout=float(self.dropout),
             input_dropout=float(self.input_dropout),
+            n_label_features=0 if Z is None else Z.shape[1],
+            shares_encoder=self._shares_encoder(Z),
+            encoder_weight=float(self.encoder_weight),
         )
+
+    def _shares_encoder(self, Z):
+        """Tell whether samples and labels have one first layer."""
+        if Z is None:
+            return False
+        same = Z.shape[1] == self.n_features_in_
+        if self.share_encoder == "auto":
+            return same
+        if self.share_encoder and not same:
+            raise ValueError(
+                f"share_encoder=True, but label_features has {Z.shape[1]} features and "
+                f"X {self.n_features_in_}: make both by one vectorizer, or use "
+                "share_encoder='auto'."
+            )
+        return self.share_encoder
 
     def _plan(self, X, weight, max_iter):
         return resolve_plan(
@@ -339,7 +381,15 @@ class BaseMHE(BaseEstimator):
         optimizer = _training.make_optimizer(network, plan, self._optimizer_state)
         with _training.seeded(rng.randint(MAX_SEED), device):
             history = _training.train(
-                network, data, plan, rng, validation, label_weight, optimizer
+                network,
+                data,
+                plan,
+                rng,
+                validation,
+                label_weight,
+                optimizer,
+                self._label_training(data.y, plan.batch_size),
+                self.n_iter_,
             )
         self._random_state = rng
         self.weights_ = weights_to_numpy(network)
@@ -355,6 +405,27 @@ class BaseMHE(BaseEstimator):
                 network, optimizer
             )
 
+    def _label_training(self, y, batch_size):
+        """Return what trains the label encoder, None without one."""
+        if self._label_features is None or not self.encoder_weight:
+            return None
+        pool_size = self.pool_size
+        if pool_size == "auto":
+            pool_size = 2 * batch_size
+        plan = PoolPlan(
+            pool_size=pool_size,
+            n_pool_positives=self.n_pool_positives,
+            n_hard_negatives=self.n_hard_negatives,
+            shortlist_size=self.shortlist_size,
+            shortlist_refresh=self.shortlist_refresh,
+            neighbor_batches=bool(self.neighbor_batches),
+        )
+        # Of all samples that were ever trained on.
+        before, n_before = self._label_counts or (0, 0)
+        counts = before + label_counts(y, len(self.classes_))
+        self._label_counts = counts, n_before + y.shape[0]
+        return LabelTraining(self._label_features, plan, *self._label_counts)
+
     def _training_data(self, X, target, weight):
         y = target.y
         if target.kind == "labels":
@@ -369,72 +440,3 @@ class BaseMHE(BaseEstimator):
         # A sample of weight 0 is as good as absent, also for the batches.
         data = data._replace(sample_weight=weight.astype(np.float32))
         return data if weight.all() else data.take(np.flatnonzero(weight))
-
-    # Predicting
-
-    def predict_topk(self, X, k=5):
-        """Predict the k most probable labels of each sample, best first.
-
-        Neither "cascade" nor "product" scores all labels for it, nor, of several labels
-        a sample and beside a tree of linear classifiers, "sampling".
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-        k : int, default=5
-            Number of labels, 1..n_labels.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples, k)
-            Labels, from `classes_`: for an indicator, its columns.
-        scores : ndarray of float64, of shape (n_samples, k)
-            Their probabilities.
-        """
-        labels, scores = self._topk(X, k)
-        return self.classes_[labels], scores
-
-    def _network(self, keep=True):
-        check_is_fitted(self, "weights_")
-        spec = self._spec._replace(
-            beam_width=self.beam_width, linear_weight=float(self.linear_weight)
-        )
-        device = resolve_device(self.device)
-        if keep:
-            return kept_network(self, spec, self.weights_, device)
-        return network_from_weights(spec, self.weights_, device)
-
-    def _beside(self):
-        return Beside(self.linear_, self.centroids_)
-
-    def _fitted_form(self):
-        """Return the form of the targets that were fitted."""
-        check_is_fitted(self, "weights_")
-        return self._target_form
-
-    def _log_prob(self, X):
-        """Return the log-probability of each label, in the order of `classes_`."""
-        network = self._network(keep=False)  # it is converted to float64
-        X = check_predict_samples(self, X)
-        return _decoding.log_prob(network, self._beside(), X, self.codec_.positions)
-
-    def _topk(self, X, k, exact=False):
-        """Return the indices and probabilities of the k best labels."""
-        network = self._network()
-        X = check_predict_samples(self, X)
-        k = check_k(k, len(self.classes_))
-        positions, log_p = _decoding.topk(network, self._beside(), X, k, exact)
-        return self.codec_.order[positions], probabilities(log_p.astype(np.float64))
-
-    def _above(self, X, log_threshold):
-        """Return the labels of more than a log-probability as a CSR indicator."""
-        network = self._network()
-        X = check_predict_samples(self, X)
-        return _decoding.above(
-            network, self._beside(), X, log_threshold, self.codec_.order
-        )
-
-
-def probabilities(log_p):
-    return np.exp(np.clip(log_p, SMALLEST_LOG, LARGEST_LOG))

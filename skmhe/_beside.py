@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import scipy.sparse as sp
 import torch
 
@@ -22,6 +23,7 @@ class Beside(NamedTuple):
 
     linear: list | None = None  # levels of linear classifiers
     centroids: Centroids | None = None
+    label_features: np.ndarray | sp.csr_array | None = None  # by position
 
 
 def fit_beside(data, sizes, C, prior, label_weight, is_multilabel, has_centroids):

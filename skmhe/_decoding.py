@@ -1,5 +1,7 @@
 """Predictions for all rows of X, chunk by chunk."""
 
+from functools import partial
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -7,7 +9,13 @@ from sklearn import get_config
 
 from skmhe._levels import DenseLevel
 from skmhe._network import rows_to_tensor
-from skmhe._offsets import BothOffsets, CentroidOffsets, LinearOffsets
+from skmhe._offsets import (
+    CentroidOffsets,
+    EncoderOffsets,
+    LinearOffsets,
+    SumOffsets,
+    calibrated,
+)
 from skmhe._rows import unit_rows
 from skmhe.nn import SparseRows
 
@@ -30,10 +38,12 @@ def row_chunks(n_rows, scores_per_row):
 
 
 def _features(network, X):
+    """Return the backbone's features, and the samples' embeddings if it has any."""
     weight = next(network.head.parameters())
     if network.backbone is None:
-        return weight.new_zeros(X.shape[0], 0)
-    return network.backbone(rows_to_tensor(X, weight.device, weight.dtype))
+        return weight.new_zeros(X.shape[0], 0), None
+    rows = rows_to_tensor(X, weight.device, weight.dtype)
+    return network.features(rows), network.embed_samples(rows)
 
 
 def _as_fitted(linear, X):
@@ -43,19 +53,22 @@ def _as_fitted(linear, X):
     return X if sp.issparse(X) else sp.csr_array(X)
 
 
-def _offsets(network, beside, X):
+def _offsets(network, beside, X, embedded):
     """Return what the head adds to its scores, or None."""
-    weight = next(network.head.parameters())
-    offsets = None
-    if beside.linear is not None:
+    weight, spec, parts = next(network.head.parameters()), network.spec, []
+    if spec.scores_labels and beside.linear is not None:
         dtype = np.float64 if weight.dtype == torch.float64 else np.float32
         X = unit_rows(_as_fitted(beside.linear, X), dtype)
-        offsets = LinearOffsets(beside.linear, X, network.spec, weight.device)
-    if beside.centroids is not None:
+        parts.append(LinearOffsets(beside.linear, X, spec, weight.device))
+    if spec.scores_labels and beside.centroids is not None:
         scale = network.log_centroid_scale.exp()
-        similarities = CentroidOffsets(beside.centroids, X, scale)
-        offsets = BothOffsets(similarities, offsets)
-    return offsets
+        size = spec.head_sizes[-1]
+        parts.append(CentroidOffsets(beside.centroids, X, scale, size))
+    if embedded is not None:
+        table = network.label_table(beside.label_features)
+        parts.append(EncoderOffsets(embedded, table, spec))
+    calibrate = partial(calibrated, spec=spec, has_linear=beside.linear is not None)
+    return SumOffsets(parts, calibrate) if parts else None
 
 
 def _take(features, rows):
@@ -75,7 +88,8 @@ def _blocks(network, beside, X, scores_per_row, by_group=False):
     """
     for rows in row_chunks(X.shape[0], scores_per_row):
         part = X if rows.stop - rows.start == X.shape[0] else X[rows]
-        features, offsets = _features(network, part), _offsets(network, beside, part)
+        features, embedded = _features(network, part)
+        offsets = _offsets(network, beside, part, embedded)
         n = part.shape[0]
         step = max(MIN_BLOCK_ROWS, BLOCK_SCORES // scores_per_row)
         few_groups = by_group and offsets is not None and offsets.groups() is not None

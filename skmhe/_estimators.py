@@ -5,7 +5,8 @@ from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.metaestimators import available_if
 
-from skmhe._base import LARGEST_LOG, BaseMHE, has_partial_fit, probabilities
+from skmhe._base import BaseMHE, has_partial_fit
+from skmhe._predicting import LARGEST_LOG, probabilities
 from skmhe._validation import (
     HARD_NEGATIVES_CONSTRAINT,
     PARAMETER_CONSTRAINTS,
@@ -87,6 +88,29 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
     linear_weight : float, default=1.0
         Weight of the linear classifiers' log-scores, ``-max(0, 1 - s)^2``, beside
         the network's scores, for ``model="both"``. May be changed after fitting.
+    encoder_weight : float, default=0.1
+        With `label_features`, the share lambda of the label encoder's loss in the
+        joint loss, ``lambda * L_encoder + (1 - lambda) * L_classifier``, in [0, 1).
+    share_encoder : bool or "auto", default="auto"
+        Whether samples and labels share the first layer, as one vectorizer for both
+        allows; otherwise labels have one of their own. "auto" shares if X and
+        `label_features` have as many columns.
+    pool_size : int or "auto", default="auto"
+        Number of labels that a step of the label encoder scores; "auto" is
+        ``2 * batch_size``. All labels, if there are no more: the full softmax.
+    n_pool_positives : int, default=3
+        Number of labels of each sample that are drawn into the pool first.
+    n_hard_negatives : int, default=1
+        Number of labels of each sample's shortlist that are drawn into the pool.
+    shortlist_size : int, default=20
+        Number of nearest labels, by the encoder, that a sample's shortlist holds.
+    shortlist_refresh : int, default=4
+        Shortlists are found anew every so many epochs, after the first one.
+    neighbor_batches : bool, default=False
+        Make batches of runs of samples whose nearest labels are alike.
+    scoring : {"both", "classifier", "encoder"}, default="both"
+        What scores the labels in predictions, where there are `label_features`. May
+        be changed after fitting.
     alpha : float, default=0.0
         Decoupled weight decay (that of AdamW, not an L2 penalty).
     batch_size : int or "auto", default="auto"
@@ -204,6 +228,15 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         C=0.5,
         centroid_prior=2.0,
         linear_weight=1.0,
+        encoder_weight=0.1,
+        share_encoder="auto",
+        pool_size="auto",
+        n_pool_positives=3,
+        n_hard_negatives=1,
+        shortlist_size=20,
+        shortlist_refresh=4,
+        neighbor_batches=False,
+        scoring="both",
         alpha=0.0,
         batch_size="auto",
         learning_rate="linear",
@@ -234,6 +267,15 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         self.C = C
         self.centroid_prior = centroid_prior
         self.linear_weight = linear_weight
+        self.encoder_weight = encoder_weight
+        self.share_encoder = share_encoder
+        self.pool_size = pool_size
+        self.n_pool_positives = n_pool_positives
+        self.n_hard_negatives = n_hard_negatives
+        self.shortlist_size = shortlist_size
+        self.shortlist_refresh = shortlist_refresh
+        self.neighbor_batches = neighbor_batches
+        self.scoring = scoring
         self.alpha = alpha
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -251,7 +293,7 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
 
     @fit_context(prefer_skip_nested_validation=True)
     @unchanged_on_error
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, label_features=None):
         """Fit the classifier.
 
         Parameters
@@ -262,6 +304,12 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
             Classes: integers, strings or other objects that can be sorted.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples; 0 is as good as leaving the sample out.
+        label_features : {array-like, sparse matrix} of shape \
+                (n_labels, n_label_features), default=None
+            What is known of each label, in the order of the sorted labels (of the
+            columns of an indicator): one more model, an encoder, scores labels by it.
+            A DataFrame is aligned by its index. Labels without a sample may have
+            rows, too: named by the index, or, if labels are integers, 0..n_rows - 1.
 
         Returns
         -------
@@ -274,12 +322,12 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
             If a parameter or the data is invalid, or training diverges. The
             estimator is then as it was before the call.
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, y, sample_weight, label_features)
 
     @available_if(has_partial_fit)
     @fit_context(prefer_skip_nested_validation=True)
     @unchanged_on_error
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(self, X, y, classes=None, sample_weight=None, label_features=None):
         """Train the network for one epoch on some samples.
 
         Linear classifiers and centroids stay as `fit` left them; without a call of
@@ -295,13 +343,16 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
             All classes; needed in the first call, if `fit` was not called.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
+        label_features : {array-like, sparse matrix} of shape \
+                (n_labels, n_label_features), default=None
+            See `fit`; known from the first call on.
 
         Returns
         -------
         MHEClassifier
             The fitted estimator.
         """
-        return self._partial_fit(X, y, classes, sample_weight)
+        return self._partial_fit(X, y, classes, sample_weight, label_features)
 
     def predict(self, X):
         """Predict the most probable class of each sample.
@@ -451,6 +502,29 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
     linear_weight : float, default=1.0
         Weight of the linear classifiers' log-scores, ``-max(0, 1 - s)^2``, beside
         the network's scores, for ``model="both"``. May be changed after fitting.
+    encoder_weight : float, default=0.1
+        With `label_features`, the share lambda of the label encoder's loss in the
+        joint loss, ``lambda * L_encoder + (1 - lambda) * L_classifier``, in [0, 1).
+    share_encoder : bool or "auto", default="auto"
+        Whether samples and labels share the first layer, as one vectorizer for both
+        allows; otherwise labels have one of their own. "auto" shares if X and
+        `label_features` have as many columns.
+    pool_size : int or "auto", default="auto"
+        Number of labels that a step of the label encoder scores; "auto" is
+        ``2 * batch_size``. All labels, if there are no more: the full softmax.
+    n_pool_positives : int, default=3
+        Number of labels of each sample that are drawn into the pool first.
+    n_hard_negatives : int, default=1
+        Number of labels of each sample's shortlist that are drawn into the pool.
+    shortlist_size : int, default=20
+        Number of nearest labels, by the encoder, that a sample's shortlist holds.
+    shortlist_refresh : int, default=4
+        Shortlists are found anew every so many epochs, after the first one.
+    neighbor_batches : bool, default=False
+        Make batches of runs of samples whose nearest labels are alike.
+    scoring : {"both", "classifier", "encoder"}, default="both"
+        What scores the labels in predictions, where there are `label_features`. May
+        be changed after fitting.
     alpha : float, default=0.0
         Decoupled weight decay (that of AdamW, not an L2 penalty).
     batch_size : int or "auto", default="auto"
@@ -577,6 +651,15 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         C=0.5,
         centroid_prior=2.0,
         linear_weight=1.0,
+        encoder_weight=0.1,
+        share_encoder="auto",
+        pool_size="auto",
+        n_pool_positives=3,
+        n_hard_negatives=1,
+        shortlist_size=20,
+        shortlist_refresh=4,
+        neighbor_batches=False,
+        scoring="both",
         alpha=0.0,
         batch_size="auto",
         learning_rate="linear",
@@ -607,6 +690,15 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         self.C = C
         self.centroid_prior = centroid_prior
         self.linear_weight = linear_weight
+        self.encoder_weight = encoder_weight
+        self.share_encoder = share_encoder
+        self.pool_size = pool_size
+        self.n_pool_positives = n_pool_positives
+        self.n_hard_negatives = n_hard_negatives
+        self.shortlist_size = shortlist_size
+        self.shortlist_refresh = shortlist_refresh
+        self.neighbor_batches = neighbor_batches
+        self.scoring = scoring
         self.alpha = alpha
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -624,7 +716,7 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
 
     @fit_context(prefer_skip_nested_validation=True)
     @unchanged_on_error
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, label_features=None):
         """Fit the classifier.
 
         Parameters
@@ -637,6 +729,12 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
             class a sample.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples; 0 is as good as leaving the sample out.
+        label_features : {array-like, sparse matrix} of shape \
+                (n_labels, n_label_features), default=None
+            What is known of each label, in the order of the sorted labels (of the
+            columns of an indicator): one more model, an encoder, scores labels by it.
+            A DataFrame is aligned by its index. Labels without a sample may have
+            rows, too: named by the index, or, if labels are integers, 0..n_rows - 1.
 
         Returns
         -------
@@ -649,12 +747,12 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
             If a parameter or the data is invalid, or training diverges. The
             estimator is then as it was before the call.
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, y, sample_weight, label_features)
 
     @available_if(has_partial_fit)
     @fit_context(prefer_skip_nested_validation=True)
     @unchanged_on_error
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(self, X, y, classes=None, sample_weight=None, label_features=None):
         """Train the network for one epoch on some samples.
 
         Linear classifiers and centroids stay as `fit` left them; without a call of
@@ -672,13 +770,16 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
             `y`, unless these hold all of them.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
+        label_features : {array-like, sparse matrix} of shape \
+                (n_labels, n_label_features), default=None
+            See `fit`; known from the first call on.
 
         Returns
         -------
         MHEMultiLabelClassifier
             The fitted estimator.
         """
-        return self._partial_fit(X, y, classes, sample_weight)
+        return self._partial_fit(X, y, classes, sample_weight, label_features)
 
     def predict(self, X):
         """Predict the labels that are more probable than not.
@@ -772,6 +873,9 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
             True labels.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
+        label_features : {array-like, sparse matrix} of shape \
+                (n_labels, n_label_features), default=None
+            See `fit`; known from the first call on.
 
         Returns
         -------

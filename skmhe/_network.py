@@ -14,6 +14,7 @@ from torch import nn
 from skmhe.nn import (
     Backbone,
     CascadeHead,
+    DualEncoder,
     FullHead,
     ProductHead,
     SamplingHead,
@@ -25,6 +26,11 @@ from skmhe.nn import (
 CENTROID_SCALES = {False: 20.0, True: 5.0}
 # The weight of linear classifiers that stand alone: their scores are near log-odds.
 LINEAR_ALONE = 2.0
+# What the label encoder's scores count beside the classifier's, by whether a sample may
+# have several labels; chosen on held-out samples of two data sets.
+ENCODER_FACTORS = {False: 1.0, True: 0.5}
+# Labels that are embedded at a time.
+LABELS_PER_CHUNK = 2**14
 
 
 class NetworkSpec(NamedTuple):
@@ -46,6 +52,15 @@ class NetworkSpec(NamedTuple):
     activation: str
     dropout: float
     input_dropout: float
+    n_label_features: int = 0  # of labels that have features, or 0
+    shares_encoder: bool = False  # one first layer for samples and labels
+    encoder_weight: float = 0.0  # share of the label encoder's loss
+    scoring: str = "both"
+
+    @property
+    def scores_labels(self):
+        """Whether the classifier's scores count, or those of the encoder alone."""
+        return self.scoring != "encoder" or not self.n_label_features
 
     @property
     def linear_scale(self):
@@ -113,7 +128,55 @@ class Network(nn.Module):
             # The logarithm: steps of the optimiser's size are then relative ones.
             start = torch.tensor(math.log(CENTROID_SCALES[spec.multilabel]))
             self.log_centroid_scale = nn.Parameter(start)
-        self.head = BUILD_HEAD[spec.strategy](spec, n_features)
+        if spec.scores_labels:
+            self.head = BUILD_HEAD[spec.strategy](spec, n_features)
+        else:
+            self.head = FullHead(0, spec.n_labels, spec.multilabel)
+        # Behind the head, whose starting values must not depend on it.
+        self.encoder = None
+        if spec.n_label_features:
+            self.encoder = DualEncoder(
+                spec.hidden_layer_sizes[0],
+                None if spec.shares_encoder else spec.n_label_features,
+                sparse_grad=True,
+            )
+        self._label_table = None
+
+    def features(self, rows):
+        """Return the features that the head takes of samples."""
+        if not self.head.in_features:
+            return self.head.biases[0].new_zeros(rows.shape[0], 0)
+        return self.backbone(rows)
+
+    def embed_samples(self, rows):
+        """Return embeddings of samples, None where the encoder has no part."""
+        if self.encoder is None or self.spec.scoring == "classifier":
+            return None
+        return self.encoder.embed_samples(rows, self.backbone.layers[0])
+
+    def embed_labels(self, Z):
+        """Return embeddings of labels from rows of features, dense or CSR."""
+        weight = self.backbone.layers[0].weight
+        rows = rows_to_tensor(Z, weight.device, weight.dtype)
+        return self.encoder.embed_labels(rows, self.backbone.layers[0])
+
+    def label_table(self, Z, keep=True):
+        """Return the scaled embeddings of all labels, and keep them if told to.
+
+        Only to be kept by a network that is not trained any more.
+        """
+        if self._label_table is not None:
+            return self._label_table
+        parts = [
+            self.embed_labels(Z[start : start + LABELS_PER_CHUNK])
+            for start in range(0, Z.shape[0], LABELS_PER_CHUNK)
+        ]
+        factor = self.encoder.log_scale.exp()
+        if self.spec.scores_labels:
+            factor = factor * ENCODER_FACTORS[self.spec.multilabel]
+        table = torch.cat(parts) * factor
+        self._label_table = table if keep else None
+        return table
 
 
 def network_from_weights(spec, weights, device, copy=False):
@@ -133,6 +196,10 @@ def network_from_weights(spec, weights, device, copy=False):
     """
     with torch.device("meta"):
         network = Network(spec)
+    if not spec.scores_labels:
+        weights = {n: w for n, w in weights.items() if not n.startswith("head.")}
+        weights["head.weights.0"] = np.zeros((spec.n_labels, 0), np.float32)
+        weights["head.biases.0"] = np.zeros(spec.n_labels, np.float32)
     state = {
         name: to_tensor(array.copy() if copy else array).to(device)
         for name, array in weights.items()

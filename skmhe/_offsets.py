@@ -10,6 +10,7 @@ from skmhe._centroids import (
 )
 from skmhe._levels import child_scores
 from skmhe.nn import Offsets
+from skmhe.nn._rows import grouped_linear
 
 # The log-score of a label that the beam does not reach, and of less likely ones.
 FLOOR = -6.0
@@ -24,7 +25,7 @@ TEMPERATURE, TEMPERATURE_BY_WEIGHT = 1.1, 0.3
 LINEAR_SLOPE = 1.5
 
 
-def calibrated(scores, spec):
+def calibrated(scores, spec, has_linear):
     """Return the sums of all models' scores, calibrated; may write to them.
 
     Parameters
@@ -33,13 +34,15 @@ def calibrated(scores, spec):
         Sums.
     spec : NetworkSpec
         Which models, and whether a sample may have several labels.
+    has_linear : bool
+        Whether linear classifiers are among them.
     """
-    weight = spec.linear_scale
     if not spec.has_network:
         return scores if spec.multilabel else scores * LINEAR_SLOPE
+    weight = spec.linear_scale * has_linear
     if spec.multilabel:
         return scores.mul_(1 / (1 + weight)).add_(INTERCEPT * weight)
-    if spec.has_centroids:
+    if spec.has_centroids and has_linear:
         return scores.div_(TEMPERATURE + TEMPERATURE_BY_WEIGHT * weight)
     return scores
 
@@ -80,10 +83,6 @@ class LinearOffsets(Offsets):
         if self.spec.strategy != "cascade":  # which asks for children only
             part._found = tuple(found[rows] for found in self.search())
         return part
-
-    def join(self, scores, groups=None):
-        """Return a head's scores with these, calibrated."""
-        return calibrated(super().join(scores, groups), self.spec)
 
     def groups(self):
         """Return the groups that the beam reached, of several labels a sample.
@@ -162,14 +161,17 @@ class CentroidOffsets(Offsets):
         Samples of unit length.
     scale : Tensor of shape ()
         Factor of the cosines.
+    size : int, default=None
+        Number of labels of a group, if groups are asked for.
     """
 
-    def __init__(self, centroids, X, scale):
-        self.centroids, self.X, self.scale = centroids, X, scale
+    def __init__(self, centroids, X, scale, size=None):
+        self.centroids, self.X, self.scale, self.size = centroids, X, scale, size
 
     def take(self, rows):
         """Return the offsets of some of the samples."""
-        return CentroidOffsets(self.centroids, self.X[_to_index(rows)], self.scale)
+        own = self.X[_to_index(rows)]
+        return CentroidOffsets(self.centroids, own, self.scale, self.size)
 
     def labels(self):
         """Return the scaled similarities to all labels."""
@@ -180,9 +182,11 @@ class CentroidOffsets(Offsets):
         """Return those to some labels, shape (n, n_pool)."""
         return self.labels()[:, labels]
 
-    def of_groups(self, groups, size):
+    def members(self, groups):
         """Return those to the labels of some groups, shape (n, n_groups, size)."""
-        cosines = group_similarities(self.centroids, self.X, groups.cpu().numpy(), size)
+        cosines = group_similarities(
+            self.centroids, self.X, groups.cpu().numpy(), self.size
+        )
         return torch.from_numpy(cosines).to(self.scale.device) * self.scale
 
 
@@ -212,32 +216,89 @@ class TrainingOffsets(Offsets):
         return torch.from_numpy(cosines).to(self.scale.device) * self.scale
 
 
-class BothOffsets(Offsets):
-    """Similarities to centroids and linear classifiers."""
+class EncoderOffsets(Offsets):
+    """Scaled cosines of embedded samples and embedded labels.
 
-    def __init__(self, centroids, linear):
-        self.centroids, self.linear = centroids, linear
+    Parameters
+    ----------
+    samples : Tensor of shape (n, d)
+        Embeddings of the samples.
+    labels : Tensor of shape (n_labels, d)
+        Embeddings of the labels by position, times the scale.
+    spec : NetworkSpec
+        Strategy and lengths of the heads.
+    """
+
+    def __init__(self, samples, labels, spec):
+        self.samples, self.table, self.spec = samples, labels, spec
 
     def take(self, rows):
         """Return the offsets of some of the samples."""
-        return BothOffsets(self.centroids.take(rows), self.linear.take(rows))
+        return EncoderOffsets(self.samples[rows], self.table, self.spec)
+
+    def labels(self):
+        """Return the scores of all labels."""
+        return self.samples @ self.table.T
+
+    def members(self, groups):
+        """Return those of the labels of some groups, shape (n, n_groups, size)."""
+        samples = torch.arange(len(groups), device=groups.device)
+        samples = samples.repeat_interleave(groups.shape[1])
+        return self._of_groups(samples, groups.flatten()).view(*groups.shape, -1)
+
+    def children(self, level, samples, nodes):
+        """Return those of the labels below nodes; 0 for nodes above the labels."""
+        if level < len(self.spec.head_sizes) - 1:
+            size = self.spec.head_sizes[level]
+            return self.samples.new_zeros(len(nodes), size)
+        return self._of_groups(samples, nodes)
+
+    def _of_groups(self, samples, groups):
+        size = self.spec.head_sizes[-1]
+        zeros = self.table.new_zeros(len(self.table))
+        scores = grouped_linear(self.samples, samples, groups, self.table, zeros, size)
+        # A label that does not exist: its head's score is -inf already.
+        return scores.masked_fill_(scores == -torch.inf, 0)
+
+
+class SumOffsets(Offsets):
+    """The sum of offsets, and with a head's scores, calibrated.
+
+    Parameters
+    ----------
+    parts : list of Offsets
+        What to add up.
+    calibrate : callable
+        Makes of sums of all models' scores those that probabilities come from.
+    """
+
+    def __init__(self, parts, calibrate):
+        self.parts, self.calibrate = parts, calibrate
+
+    def take(self, rows):
+        """Return the offsets of some of the samples."""
+        return SumOffsets([part.take(rows) for part in self.parts], self.calibrate)
 
     def join(self, scores, groups=None):
         """Return a head's scores with these, calibrated."""
-        return calibrated(super().join(scores, groups), self.linear.spec)
+        return self.calibrate(super().join(scores, groups))
 
     def groups(self):
-        """Return the groups of the linear classifiers' beam."""
-        return self.linear.groups()
+        """Return the groups of the linear classifiers' beam, None without one."""
+        found = (part.groups() for part in self.parts)
+        return next((groups for groups in found if groups is not None), None)
 
     def members(self, groups):
         """Return the sum for the labels of the groups of `groups`."""
-        paths = self.linear.members(groups)
-        return self.centroids.of_groups(groups, paths.shape[2]).add_(paths)
+        return sum(part.members(groups) for part in self.parts)
 
     def labels(self):
-        """Return the sum."""
-        return self.centroids.labels().add_(self.linear.labels())
+        """Return the sum for all labels."""
+        return sum(part.labels() for part in self.parts)
+
+    def children(self, level, samples, nodes):
+        """Return the sum for the children of (sample, node) pairs."""
+        return sum(part.children(level, samples, nodes) for part in self.parts)
 
 
 def _to_index(rows):

@@ -3,6 +3,7 @@
 import copy
 import math
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,12 @@ from tqdm.auto import tqdm
 from skmhe._centroids import Centroids, TrainingCentroids
 from skmhe._decoding import row_chunks
 from skmhe._network import rows_to_tensor, to_tensor
-from skmhe._offsets import CentroidOffsets, TrainingOffsets
+from skmhe._offsets import (
+    CentroidOffsets,
+    EncoderOffsets,
+    SumOffsets,
+    TrainingOffsets,
+)
 from skmhe._rows import unit_rows
 from skmhe.nn import RowAdamW
 
@@ -134,14 +140,20 @@ def _offsets(network, batch):
     return CentroidOffsets(batch.centroids, X, scale)
 
 
-def train_step(network, optimizer, batch, label_weight, device):
-    """Take one step on a batch, and return its loss."""
+def train_step(network, optimizer, batch, label_weight, device, encoder_loss=None):
+    """Take one step on a batch, and return its loss.
+
+    ``encoder_loss(inputs, y, weight)`` is the label encoder's, in a joint loss.
+    """
     inputs = rows_to_tensor(batch.X, device)
     targets = targets_to_tensor(batch.y, device)
     weight = batch.sample_weight
     weight = None if weight is None else to_tensor(weight).to(device)
     with network.head.shifted(_offsets(network, batch)) as head:
         loss = head.loss(network.backbone(inputs), targets, weight, label_weight)
+    if encoder_loss is not None:
+        share = network.spec.encoder_weight
+        loss = (1 - share) * loss + share * encoder_loss(inputs, batch.y, weight)
     # The optimiser's zero_grad would import torch's compiler; see RowAdamW.
     network.zero_grad()
     loss.backward()
@@ -207,19 +219,25 @@ def _is_finite(tensor):
     return not tensor.numel() or all(map(math.isfinite, tensor.detach().aminmax()))
 
 
-def run_epoch(network, optimizer, data, plan, rng, label_weight, progress):
+def run_epoch(network, optimizer, data, plan, rng, label_weight, progress, labels=None):
     """Pass over the data once in random order, and return the mean loss."""
     n = data.X.shape[0]
     device = next(network.parameters()).device
     network.train()
-    order = rng.permutation(n)
+    order = rng.permutation(n) if labels is None else labels.order(n, rng)
     total = 0.0
     for start in range(0, n, plan.batch_size):
         progress.next_step(optimizer)
         # Sorted rows slice faster; within a batch their order means nothing.
         rows = np.sort(order[start : start + plan.batch_size])
-        batch = data.take(rows)
-        total += len(rows) * train_step(network, optimizer, batch, label_weight, device)
+        batch, encoder_loss = data.take(rows), None
+        if labels is not None:
+            encoder_loss = partial(
+                labels.loss, network, rows=rows, rng=rng, label_weight=label_weight
+            )
+        total += len(rows) * train_step(
+            network, optimizer, batch, label_weight, device, encoder_loss
+        )
     mean = total / n
     # The last step's damage does not show in the loss.
     finite = all(map(_is_finite, network.parameters()))
@@ -235,19 +253,28 @@ def run_epoch(network, optimizer, data, plan, rng, label_weight, progress):
 
 
 @torch.inference_mode()
-def validation_score(network, data):
+def validation_score(network, data, labels=None):
     """Return the weighted share of samples whose first predicted label is true.
 
-    By the network and the centroids it is trained beside, without the sample itself.
+    By the network, the centroids it is trained beside, without the sample itself, and
+    the label encoder.
     The linear classifiers have no part in it: they have seen these samples.
     """
     network.eval()
     device = next(network.parameters()).device
     correct = []
+    table = None if labels is None else network.label_table(labels.Z, keep=False)
     for rows in row_chunks(data.X.shape[0], network.head.n_scores(1)):
         batch = data.take(rows)
-        with network.head.shifted(_offsets(network, batch)) as head:
-            features = network.backbone(rows_to_tensor(batch.X, device))
+        inputs = rows_to_tensor(batch.X, device)
+        parts = [_offsets(network, batch)]
+        if labels is not None:
+            embedded = network.embed_samples(inputs)
+            parts.append(EncoderOffsets(embedded, table, network.spec))
+        parts = [part for part in parts if part is not None]
+        offsets = SumOffsets(parts, lambda scores: scores) if parts else None
+        with network.head.shifted(offsets) as head:
+            features = network.backbone(inputs)
             # A copy: SciPy wants to index with arrays of their own memory.
             best = head.topk(features, 1)[0][:, 0].cpu().numpy().copy()
         if isinstance(data.y, np.ndarray):
@@ -258,7 +285,17 @@ def validation_score(network, data):
     return float(np.average(np.concatenate(correct), weights=data.sample_weight))
 
 
-def train(network, data, plan, rng, validation=None, label_weight=None, optimizer=None):
+def train(
+    network,
+    data,
+    plan,
+    rng,
+    validation=None,
+    label_weight=None,
+    optimizer=None,
+    labels=None,
+    first_epoch=0,
+):
     """Train a network in place.
 
     Parameters
@@ -277,6 +314,10 @@ def train(network, data, plan, rng, validation=None, label_weight=None, optimize
         Weights of the labels.
     optimizer : Optimizer, default=None
         Goes on with this one instead of a new one.
+    labels : LabelTraining, default=None
+        Trains the label encoder, too.
+    first_epoch : int, default=0
+        Number of epochs that came before.
 
     Returns
     -------
@@ -289,12 +330,16 @@ def train(network, data, plan, rng, validation=None, label_weight=None, optimize
     n_batches = -(-data.X.shape[0] // plan.batch_size)
     progress = Progress(plan, plan.max_iter * n_batches)
     with progress.bar:
-        for _ in range(plan.max_iter):
+        for epoch in range(first_epoch, first_epoch + plan.max_iter):
+            if labels is not None:
+                labels.start_epoch(network, data.X, epoch)
             history.loss_curve.append(
-                run_epoch(network, optimizer, data, plan, rng, label_weight, progress)
+                run_epoch(
+                    network, optimizer, data, plan, rng, label_weight, progress, labels
+                )
             )
             if validation is not None:
-                score = validation_score(network, validation)
+                score = validation_score(network, validation, labels)
                 if score > max(history.validation_scores, default=-1.0):
                     best_state = copy.deepcopy(network.state_dict())
                 history.validation_scores.append(score)

@@ -14,18 +14,25 @@ MAX_LINES = 450
 # Each module may import these, and nothing else of skmhe. Packages count as one.
 ARROWS = {
     "__init__": {"_estimators", "label_codec"},
-    "_estimators": {"_base", "_validation"},
+    "_estimators": {"_base", "_predicting", "_validation"},
     "_base": {
         "_beside",
         "_clustering",
-        "_decoding",
+        "_label_features",
+        "_label_training",
         "_network",
+        "_pools",
+        "_predicting",
         "_storage",
         "_targets",
         "_training",
         "_validation",
         "label_codec",
     },
+    "_predicting": {"_beside", "_decoding", "_network", "_validation"},
+    "_label_features": {"_rows", "_validation"},
+    "_label_training": {"_decoding", "_network", "_pools", "nn"},
+    "_pools": set(),
     "_targets": {"_validation"},
     "_validation": {"label_codec"},
     "_training": {
@@ -54,8 +61,9 @@ ARROWS = {
 }
 # Inside of nn: parts, then heads, then the package that shows them.
 NN_ARROWS = {
-    "__init__": {"_rows", "backbone", "heads", "optim"},
+    "__init__": {"_rows", "backbone", "dual_encoder", "heads", "optim"},
     "backbone": {"_rows"},
+    "dual_encoder": {"_rows", "backbone"},
     "heads": {"_rows", "_beam"},
     "optim": set(),
     "_rows": set(),

@@ -1,6 +1,7 @@
 """What is put beside the network: centroids, and linear classifiers as offsets."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,10 +21,12 @@ from skmhe._centroids import (
 from skmhe._levels import child_scores
 from skmhe._offsets import (
     FLOOR,
-    BothOffsets,
     CentroidOffsets,
+    EncoderOffsets,
     LinearOffsets,
+    SumOffsets,
     TrainingOffsets,
+    calibrated,
 )
 from skmhe._rows import unit_rows
 from skmhe.nn import CascadeHead, FullHead, Offsets, SamplingHead
@@ -185,6 +188,10 @@ def test_centroid_offsets_are_scaled_similarities():
 # ------------------------------------------------------------ linear classifiers
 
 
+def summed(parts, spec):
+    return SumOffsets(parts, partial(calibrated, spec=spec, has_linear=True))
+
+
 def make_offsets(X, levels, **spec):
     spec = {"n_labels": N_LABELS, "linear_weight": 2.0, "beam_width": 2} | spec
     return LinearOffsets(levels, X, SPEC._replace(**spec), CPU)
@@ -251,7 +258,7 @@ def test_both_are_summed():
     similar = CentroidOffsets(centroids, X, torch.tensor(3.0))
     spec = {"strategy": "sampling", "has_centroids": True, "multilabel": False}
     linear = make_offsets(X, fit(X, Y, (N_LABELS,)), **spec)
-    both = BothOffsets(similar, linear)
+    both = summed([similar, linear], linear.spec)
     expected = similar.labels() + linear.labels()
     assert_allclose(both.labels(), expected, rtol=1e-6)
     assert_allclose(both.take(slice(2, 4)).labels(), expected[2:4], rtol=1e-5)
@@ -274,7 +281,44 @@ def test_scores_are_calibrated_without_changing_the_ranking(
         expected = expected / (1 + weight) + 0.7 * weight
     elif not has_network and not multilabel:
         expected = 1.5 * expected
-    assert_allclose(offsets.join(scores), expected, rtol=1e-4, atol=1e-5)
+    joined = summed([offsets], offsets.spec).join(scores)
+    assert_allclose(joined, expected, rtol=1e-4, atol=1e-5)
+
+
+class Embedded:
+    """Embeddings of samples and of 11 labels in groups of 3, or in a tree of (4, 3)."""
+
+    def __init__(self):
+        generator = torch.Generator().manual_seed(0)
+        self.samples = torch.randn(5, 4, generator=generator)
+        self.labels = torch.randn(11, 4, generator=generator)
+        spec = SPEC._replace(n_labels=11, head_sizes=(4, 3), strategy="cascade")
+        self.offsets = EncoderOffsets(self.samples, self.labels, spec)
+        self.scores = self.samples @ self.labels.T
+
+
+def test_embedded_labels_score_by_groups_as_they_do_alone():
+    case = Embedded()
+    assert_allclose(case.offsets.labels(), case.scores, rtol=1e-5)
+    rows = slice(1, 3)
+    assert_allclose(case.offsets.take(rows).labels(), case.scores[rows], rtol=1e-5)
+    groups = torch.tensor([[0, 3], [1, 2], [3, 0], [2, 1], [0, 1]])
+    found = case.offsets.members(groups)
+    for i, row in enumerate(groups.tolist()):
+        for j, group in enumerate(row):
+            own = case.scores[i, 3 * group : 3 * group + 3]
+            assert_allclose(found[i, j, : len(own)], own, rtol=1e-4, atol=1e-5)
+    assert torch.isfinite(found).all()
+
+
+def test_embedded_labels_are_children_of_the_last_level_only():
+    case = Embedded()
+    samples, nodes = torch.tensor([0, 0, 4]), torch.tensor([0, 2, 3])
+    assert (case.offsets.children(0, samples, nodes) == torch.zeros(3, 4)).all()
+    found = case.offsets.children(1, samples, nodes)
+    for row, i, node in zip(found, samples, nodes, strict=True):
+        own = case.scores[i, 3 * node : 3 * node + 3]
+        assert_allclose(row[: len(own)], own, rtol=1e-4, atol=1e-5)
 
 
 # ------------------------------------------------------------ heads

@@ -7,7 +7,16 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skmhe import MHEClassifier, MHEMultiLabelClassifier, _base, _training, _validation
+from skmhe import (
+    MHEClassifier,
+    MHEMultiLabelClassifier,
+    _base,
+    _label_training,
+    _pools,
+    _predicting,
+    _training,
+    _validation,
+)
 from skmhe.nn import CascadeHead, FullHead, ProductHead, SamplingHead
 
 HEADS = {
@@ -526,7 +535,7 @@ def test_early_stopping_keeps_the_best_epoch(cls, monkeypatch):
     scores = iter([0.3, 0.9, 0.5, 0.4, 0.2])
     states = []
 
-    def score(network, data):
+    def score(network, data, labels):
         states.append(copy.deepcopy(network.state_dict()))
         return next(scores)
 
@@ -634,7 +643,8 @@ def test_device(cls, monkeypatch):
         asked.append(device)
         return resolve(device)
 
-    monkeypatch.setattr(_base, "resolve_device", recorded)
+    for module in (_base, _predicting):
+        monkeypatch.setattr(module, "resolve_device", recorded)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     cpu, auto = fit(cls, device="cpu"), fit(cls, device="auto")
     assert same_weights(cpu, auto)
@@ -644,6 +654,183 @@ def test_device(cls, monkeypatch):
     asked.clear()
     auto.predict(make_data(cls)[0])
     assert asked == ["auto"]
+
+
+# ------------------------------------------------------------ label features
+
+
+def fit_labels(cls, Z=None, **params):
+    """Fit with features of labels: sums of their samples."""
+    X, y = make_data(cls)
+    if Z is None:
+        Y = np.eye(N_LABELS)[y] if y.ndim == 1 else y
+        Z = Y.T @ X
+    return make(cls, **params).fit(X, y, label_features=Z)
+
+
+class Pools:
+    """Records what each pool was drawn with, and what it was."""
+
+    def __init__(self, monkeypatch):
+        self.plans, self.pools, self.shortlists = [], [], []
+        draw = _label_training.draw_pool
+
+        def recorded(plan, y, shortlists, counts, rng):
+            self.plans.append(plan)
+            self.shortlists.append(shortlists)
+            self.pools.append(draw(plan, y, shortlists, counts, rng))
+            return self.pools[-1]
+
+        monkeypatch.setattr(_label_training, "draw_pool", recorded)
+
+
+@pytest.fixture
+def pools(monkeypatch):
+    return Pools(monkeypatch)
+
+
+@covers("encoder_weight")
+def test_encoder_weight(cls):
+    none, little, much = (fit_labels(cls, encoder_weight=w) for w in (0, 0.1, 0.9))
+    # The encoder is not trained at all, or more or less.
+    assert (none.weights_["encoder.sample_map.weight"] == 0).all()
+    assert not same_weights(little, much)
+    X, y = make_data(cls)
+    plain = make(cls).fit(X, y)
+    for name, weight in plain.weights_.items():
+        assert_array_equal(none.weights_[name], weight)
+
+
+@covers("encoder_weight")
+def test_joint_loss(cls, monkeypatch):
+    losses, step = [], _training.train_step
+
+    def recorded(network, optimizer, batch, label_weight, device, encoder_loss):
+        def noted(*args):
+            losses.append([encoder_loss(*args).item()])
+            return torch.tensor(losses[-1][0])
+
+        losses.append(step(network, optimizer, batch, label_weight, device, noted))
+        return losses[-1]
+
+    monkeypatch.setattr(_training, "train_step", recorded)
+    classifier = {}
+    for weight in (0.25, 0.75):
+        losses.clear()
+        fit_labels(cls, encoder_weight=weight, max_iter=1, batch_size=N)
+        (encoder,), joint = losses
+        classifier[weight] = (joint - weight * encoder) / (1 - weight)
+    assert_allclose(classifier[0.25], classifier[0.75], rtol=1e-4)
+
+
+@covers("share_encoder")
+def test_share_encoder(cls):
+    shared = fit_labels(cls)
+    own = fit_labels(cls, share_encoder=False)
+    layer = "encoder.label_layer.weight"
+    assert layer not in shared.weights_
+    assert own.weights_[layer].shape == (N_FEATURES, 8)
+    other = np.random.RandomState(0).rand(N_LABELS, 3)
+    assert fit_labels(cls, other).weights_[layer].shape == (3, 8)
+    assert same_weights(fit_labels(cls, share_encoder=True), shared)
+    with pytest.raises(ValueError, match="share_encoder=True, but label_features has"):
+        fit_labels(cls, other, share_encoder=True)
+
+
+@covers("pool_size")
+def test_pool_size(cls, pools):
+    fit_labels(cls, pool_size=5, max_iter=1)
+    assert {len(pool) for pool in pools.pools} == {5}
+    pools.pools.clear()
+    fit_labels(cls, batch_size=4, max_iter=1)
+    assert {len(pool) for pool in pools.pools} == {8}  # twice the batch
+    pools.pools.clear()
+    fit_labels(cls, pool_size=99, max_iter=1)
+    assert {len(pool) for pool in pools.pools} == {N_LABELS}
+
+
+@covers("n_pool_positives")
+@pytest.mark.parametrize("n", [1, 2])
+def test_n_pool_positives(cls, n, monkeypatch):
+    drawn = []
+    labels = 1 if cls is MHEClassifier else 2
+    monkeypatch.setattr(
+        _pools, "_add", lambda taken, *args: drawn.append(taken.sum()) or args[1]
+    )
+    fit_labels(cls, pool_size=11, n_pool_positives=n, batch_size=2, max_iter=1, tol=0)
+    # What was in the pool before anything was added to it.
+    assert max(drawn) == 2 * min(n, labels)
+
+
+@covers("n_hard_negatives")
+def test_n_hard_negatives(cls, pools, monkeypatch):
+    none = fit_labels(cls, n_hard_negatives=0, batch_size=4, max_iter=3)
+    assert all(lists is None for lists in pools.shortlists)
+    some = fit_labels(cls, n_hard_negatives=2, batch_size=4, max_iter=3)
+    assert not all(lists is None for lists in pools.shortlists)
+    assert not same_weights(none, some)
+
+
+@covers("shortlist_size")
+def test_shortlist_size(cls, pools):
+    fit_labels(cls, shortlist_size=3, pool_size=6, max_iter=2)
+    widths = {lists.shape[1] for lists in pools.shortlists if lists is not None}
+    assert widths == {3}
+    pools.shortlists.clear()
+    fit_labels(cls, shortlist_size=99, pool_size=6, max_iter=2)
+    widths = {lists.shape[1] for lists in pools.shortlists if lists is not None}
+    assert widths == {N_LABELS}
+
+
+@covers("shortlist_refresh")
+def test_shortlist_refresh(cls, monkeypatch):
+    epochs, start = [], _label_training.LabelTraining.start_epoch
+
+    def recorded(self, network, X, epoch):
+        before = self.shortlists
+        start(self, network, X, epoch)
+        if self.shortlists is not before:
+            epochs.append(epoch)
+
+    monkeypatch.setattr(_label_training.LabelTraining, "start_epoch", recorded)
+    for refresh, wanted in [(1, [1, 2, 3, 4, 5]), (2, [1, 3, 5]), (9, [1])]:
+        epochs.clear()
+        fit_labels(cls, shortlist_refresh=refresh, max_iter=6, tol=0)
+        assert epochs == wanted
+
+
+@covers("neighbor_batches")
+def test_neighbor_batches(cls, monkeypatch):
+    orders, order = [], _label_training.neighbour_order
+    monkeypatch.setattr(
+        _label_training,
+        "neighbour_order",
+        lambda *args: orders.append(order(*args)) or orders[-1],
+    )
+    plain = fit_labels(cls)
+    assert orders == []
+    near = fit_labels(cls, neighbor_batches=True)
+    assert len(orders) == 1  # there are no neighbours before the first epoch
+    assert not same_weights(plain, near)
+
+
+@covers("scoring")
+def test_scoring(cls):
+    clf, (X, _) = fit_labels(cls, max_iter=4), make_data(cls)
+    scores = {}
+    for scoring in ("both", "classifier", "encoder"):
+        clf.set_params(scoring=scoring)
+        scores[scoring] = (
+            clf.predict_log_proba(X)
+            if cls is MHEClassifier
+            else (clf.decision_function(X))
+        )
+    assert not np.allclose(scores["both"], scores["classifier"])
+    assert not np.allclose(scores["encoder"], scores["classifier"])
+    # Without features of labels there is the classifier only.
+    plain = fit(cls)
+    before = plain.predict_proba(X)
+    assert_array_equal(plain.set_params(scoring="encoder").predict_proba(X), before)
 
 
 # ------------------------------------------------------------ completeness

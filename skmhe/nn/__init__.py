@@ -5,6 +5,7 @@ All of them work in a plain torch loop, on any backbone.
 
 from skmhe.nn._rows import SparseRows
 from skmhe.nn.backbone import Backbone, InputLayer
+from skmhe.nn.dual_encoder import DualEncoder, pick_some_label_loss
 from skmhe.nn.heads import (
     CascadeHead,
     FullHead,
@@ -18,6 +19,7 @@ from skmhe.nn.optim import RowAdamW
 __all__ = [
     "Backbone",
     "CascadeHead",
+    "DualEncoder",
     "FullHead",
     "Head",
     "InputLayer",
@@ -26,4 +28,5 @@ __all__ = [
     "RowAdamW",
     "SamplingHead",
     "SparseRows",
+    "pick_some_label_loss",
 ]

@@ -1,0 +1,158 @@
+"""Labels with features: an encoder of samples and labels, and its loss."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from skmhe.nn._rows import RowProduct
+from skmhe.nn.backbone import InputDropout, InputLayer
+
+# UniDEC's, which multiplies cosines.
+START_SCALE = 18.0
+
+
+class DualEncoder(nn.Module):
+    """Cosines of embedded samples and embedded labels (UniDEC [1]_).
+
+    A sample is embedded by a first layer without bias, mostly the backbone's; a label
+    by the same layer, if its features are of the same kind, or by one of its own. Two
+    linear maps, which start as the identity, make them differ: a label's own text is
+    seldom a sample of it.
+
+    Parameters
+    ----------
+    dim : int
+        Length d of the embeddings: the outputs of the first layer.
+    n_label_features : int, default=None
+        Number of features of a label, if they have a first layer of their own; None
+        if samples and labels share one.
+    dropout : float, default=0.6
+        Share of the features of samples and labels that is dropped in training.
+    sparse_grad : bool, default=False
+        See `InputLayer`.
+
+    Attributes
+    ----------
+    log_scale : Parameter of shape ()
+        Logarithm of the factor of the cosines; 18 at the start, trained.
+
+    References
+    ----------
+    .. [1] Kharbanda et al., "UniDEC: Unified Dual Encoder and Classifier Training for
+       Extreme Multi-Label Classification", arXiv:2405.03714, section 3.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skmhe.nn import DualEncoder, InputLayer
+    >>> layer, encoder = InputLayer(20, 8), DualEncoder(8)
+    >>> samples = encoder.embed_samples(torch.rand(2, 20), layer)
+    >>> labels = encoder.embed_labels(torch.rand(5, 20), layer)
+    >>> encoder(samples, labels).shape
+    torch.Size([2, 5])
+    """
+
+    def __init__(self, dim, n_label_features=None, dropout=0.6, sparse_grad=False):
+        super().__init__()
+        self.sample_map = nn.Linear(dim, dim, bias=False)
+        self.label_map = nn.Linear(dim, dim, bias=False)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(START_SCALE)))
+        self.label_layer = None
+        if n_label_features is not None:
+            self.label_layer = InputLayer(n_label_features, dim, sparse_grad)
+            # Embeddings have no bias: it would make all of them alike.
+            self.label_layer.bias.requires_grad_(False)
+        self.dropout = InputDropout(dropout)
+        self.reset_parameters()
+
+    def reset_parameters(self):
+        """Start the maps as the identity: they are what is added to it."""
+        nn.init.zeros_(self.sample_map.weight)
+        nn.init.zeros_(self.label_map.weight)
+
+    def embed_samples(self, inputs, layer):
+        """Return embeddings of unit length.
+
+        Parameters
+        ----------
+        inputs : Tensor or SparseRows of shape (n, n_features)
+            Samples.
+        layer : InputLayer
+            The samples' first layer.
+
+        Returns
+        -------
+        Tensor of shape (n, dim)
+            Embeddings; 0 for a row of zeros.
+        """
+        return self._embed(inputs, layer, self.sample_map)
+
+    def embed_labels(self, inputs, layer):
+        """Return embeddings of unit length.
+
+        Parameters
+        ----------
+        inputs : Tensor or SparseRows of shape (n_labels, n_label_features)
+            Features of labels.
+        layer : InputLayer
+            The samples' first layer, used if labels have none of their own.
+
+        Returns
+        -------
+        Tensor of shape (n_labels, dim)
+            Embeddings; 0 for a row of zeros.
+        """
+        return self._embed(inputs, self.label_layer or layer, self.label_map)
+
+    def forward(self, samples, labels):
+        """Return the scaled cosines of embeddings, shape (n, n_labels)."""
+        return samples @ (labels * self.log_scale.exp()).T
+
+    def _embed(self, inputs, layer, linear):
+        rows = self.dropout(inputs)
+        embedded = RowProduct.apply(layer.weight, rows, layer.sparse_grad)
+        return F.normalize(embedded + linear(embedded))
+
+
+def pick_some_label_loss(scores, samples, places, weights=None):
+    """Return the loss of a pool of labels for each sample (PSL in [1]_).
+
+    With P_i, the sample's labels in the pool, it is the mean over p in P_i of
+    ``log(sum_l exp(s_il)) - s_ip``, and 0 if there are none. If the pool holds all
+    labels, this is the softmax loss of all labels.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (n, n_pool)
+        Scores of the pool's labels.
+    samples, places : Tensor of int64, of shape (n_positives,)
+        All true (sample, place in the pool) pairs.
+    weights : Tensor of shape (n_positives,), default=None
+        Factors of the pairs' losses.
+
+    Returns
+    -------
+    Tensor of shape (n,)
+        Losses.
+
+    References
+    ----------
+    .. [1] Kharbanda et al., "UniDEC: Unified Dual Encoder and Classifier Training for
+       Extreme Multi-Label Classification", arXiv:2405.03714, section 3.2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skmhe.nn import pick_some_label_loss
+    >>> scores, zero = torch.zeros(1, 4), torch.zeros(1, dtype=torch.int64)
+    >>> pick_some_label_loss(scores, zero, zero)  # log(4)
+    tensor([1.3863])
+    """
+    n = len(scores)
+    losses = scores.logsumexp(1)[samples] - scores[samples, places]
+    if weights is not None:
+        losses = losses * weights
+    counts = torch.bincount(samples, minlength=n).clamp(min=1)
+    return scores.new_zeros(n).index_add(0, samples, losses / counts[samples])
