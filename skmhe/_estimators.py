@@ -100,8 +100,9 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         ``2 * batch_size``. All labels, if there are no more: the full softmax.
     n_pool_positives : int, default=3
         Number of labels of each sample that are drawn into the pool first.
-    n_hard_negatives : int, default=1
-        Number of labels of each sample's shortlist that are drawn into the pool.
+    n_hard_negatives : int, default=0
+        Number of labels of each sample's shortlist that are drawn into the pool; 0
+        needs no shortlists.
     shortlist_size : int, default=20
         Number of nearest labels, by the encoder, that a sample's shortlist holds.
     shortlist_refresh : int, default=4
@@ -232,7 +233,7 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         share_encoder="auto",
         pool_size="auto",
         n_pool_positives=3,
-        n_hard_negatives=1,
+        n_hard_negatives=0,
         shortlist_size=20,
         shortlist_refresh=4,
         neighbor_batches=False,
@@ -514,8 +515,9 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         ``2 * batch_size``. All labels, if there are no more: the full softmax.
     n_pool_positives : int, default=3
         Number of labels of each sample that are drawn into the pool first.
-    n_hard_negatives : int, default=1
-        Number of labels of each sample's shortlist that are drawn into the pool.
+    n_hard_negatives : int, default=0
+        Number of labels of each sample's shortlist that are drawn into the pool; 0
+        needs no shortlists.
     shortlist_size : int, default=20
         Number of nearest labels, by the encoder, that a sample's shortlist holds.
     shortlist_refresh : int, default=4
@@ -655,7 +657,7 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         share_encoder="auto",
         pool_size="auto",
         n_pool_positives=3,
-        n_hard_negatives=1,
+        n_hard_negatives=0,
         shortlist_size=20,
         shortlist_refresh=4,
         neighbor_batches=False,

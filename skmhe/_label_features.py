@@ -30,7 +30,8 @@ def check_label_features(label_features, target):
     target : Target
         The targets, with all labels that have a row.
     """
-    index = getattr(label_features, "index", None)
+    # Lists have an index, too, which is a method.
+    index = label_features.index if hasattr(label_features, "iloc") else None
     Z = check_array(
         label_features,
         accept_sparse="csr",

@@ -325,8 +325,12 @@ def test_what_can_be_routed(cls):
         clf = make(cls)
         clf.set_partial_fit_request(classes=True, sample_weight=True)
         request = clf.get_metadata_routing()
-    assert set(request.fit.requests) == {"sample_weight"}
-    assert set(request.partial_fit.requests) == {"classes", "sample_weight"}
+    assert set(request.fit.requests) == {"label_features", "sample_weight"}
+    assert set(request.partial_fit.requests) == {
+        "classes",
+        "label_features",
+        "sample_weight",
+    }
     assert set(request.score.requests) == {"sample_weight"}
     assert request.predict.requests == {}
 

@@ -773,11 +773,11 @@ def test_n_hard_negatives(cls, pools, monkeypatch):
 
 @covers("shortlist_size")
 def test_shortlist_size(cls, pools):
-    fit_labels(cls, shortlist_size=3, pool_size=6, max_iter=2)
+    fit_labels(cls, shortlist_size=3, n_hard_negatives=1, pool_size=6, max_iter=2)
     widths = {lists.shape[1] for lists in pools.shortlists if lists is not None}
     assert widths == {3}
     pools.shortlists.clear()
-    fit_labels(cls, shortlist_size=99, pool_size=6, max_iter=2)
+    fit_labels(cls, shortlist_size=99, n_hard_negatives=1, pool_size=6, max_iter=2)
     widths = {lists.shape[1] for lists in pools.shortlists if lists is not None}
     assert widths == {N_LABELS}
 
@@ -795,7 +795,9 @@ def test_shortlist_refresh(cls, monkeypatch):
     monkeypatch.setattr(_label_training.LabelTraining, "start_epoch", recorded)
     for refresh, wanted in [(1, [1, 2, 3, 4, 5]), (2, [1, 3, 5]), (9, [1])]:
         epochs.clear()
-        fit_labels(cls, shortlist_refresh=refresh, max_iter=6, tol=0)
+        fit_labels(
+            cls, shortlist_refresh=refresh, n_hard_negatives=1, max_iter=6, tol=0
+        )
         assert epochs == wanted
 
 
