@@ -67,7 +67,11 @@ def _offsets(network, beside, X, embedded):
     if embedded is not None:
         table = network.label_table(beside.label_features)
         parts.append(EncoderOffsets(embedded, table, spec))
-    calibrate = partial(calibrated, spec=spec, has_linear=beside.linear is not None)
+    has_linear = spec.scores_labels and beside.linear is not None
+    has_encoder = spec.scores_labels and embedded is not None
+    calibrate = partial(
+        calibrated, spec=spec, has_linear=has_linear, has_encoder=has_encoder
+    )
     return SumOffsets(parts, calibrate) if parts else None
 
 
