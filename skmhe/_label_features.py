@@ -40,8 +40,6 @@ def check_label_features(label_features, target):
         input_name="label_features",
         estimator="label_features",
     )
-    if Z.shape[1] == 0:
-        raise ValueError("label_features has no columns: leave it out.")
     if index is not None:
         Z, target = _aligned(Z, np.asarray(index), target)
     elif Z.shape[0] != len(target.classes):

@@ -135,7 +135,7 @@ def nearest_labels(network, X, Z, k):
     """
     network.eval()
     device = next(network.parameters()).device
-    labels = network.embed_labels(Z)
+    labels = network.label_table(Z, keep=False)
     result = np.empty((X.shape[0], k), np.int64)
     for rows in row_chunks(X.shape[0], Z.shape[0]):
         samples = network.embed_samples(rows_to_tensor(X[rows], device))

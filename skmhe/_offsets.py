@@ -1,6 +1,8 @@
 """Scores of what is beside the network, in the form in which heads add them."""
 
 import math
+from functools import reduce
+from operator import add
 
 import numpy as np
 import torch
@@ -305,15 +307,17 @@ class SumOffsets(Offsets):
 
     def members(self, groups):
         """Return the sum for the labels of the groups of `groups`."""
-        return sum(part.members(groups) for part in self.parts)
+        return reduce(add, (part.members(groups) for part in self.parts))
 
     def labels(self):
         """Return the sum for all labels."""
-        return sum(part.labels() for part in self.parts)
+        # Not `sum`, which would copy the first part to add 0 to it.
+        return reduce(add, (part.labels() for part in self.parts))
 
     def children(self, level, samples, nodes):
         """Return the sum for the children of (sample, node) pairs."""
-        return sum(part.children(level, samples, nodes) for part in self.parts)
+        found = (part.children(level, samples, nodes) for part in self.parts)
+        return reduce(add, found)
 
 
 def _to_index(rows):
