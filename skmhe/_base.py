@@ -18,6 +18,7 @@ from skmhe._network import (
     NetworkSpec,
     network_from_weights,
     resolve_device,
+    resolve_dtype,
     root_mean_square_scale,
     to_tensor,
     weights_to_numpy,
@@ -362,6 +363,7 @@ class BaseMHE(PredictMixin, BaseEstimator):
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
             verbose=bool(self.verbose),
+            dtype=resolve_dtype(self.precision, resolve_device(self.device)),
         )
 
     def _train(self, X, target, weight, plan, centroids=None, keep_optimizer=False):

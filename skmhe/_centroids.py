@@ -8,6 +8,7 @@ import torch
 
 from skmhe._levels import SparseLevel, child_scores, ranges, starts_of
 from skmhe._storage import compacted, restored, round_to_half
+from skmhe.nn._precision import product, product_dtype
 from skmhe.nn._rows import grouped_linear
 
 # The features that occur in most centroids are multiplied as a dense block: few
@@ -226,7 +227,8 @@ def _cosines(X, frequent, block, rest):
     """Return the product of samples and centroids, in two parts."""
     # By torch, whose threads would wait for those of NumPy's products.
     dense = torch.from_numpy(X[:, frequent].toarray() if sp.issparse(X) else X)
-    result = (dense @ torch.from_numpy(block).to(dense.dtype).T).numpy()
+    columns = torch.from_numpy(block).to(dense.dtype).T
+    result = product(dense, columns, product_dtype(dense)).numpy()
     if sp.issparse(X):
         result += (_without(X, frequent) @ rest).toarray()
     return result

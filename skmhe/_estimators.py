@@ -153,6 +153,12 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         Where to compute: "cpu", "cuda", "cuda:1", ..; "auto" takes a CUDA device if
         there is one. Fitted weights are kept as NumPy arrays, so that an estimator
         fitted on one device predicts on any other.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        How products are computed in training; "bfloat16" rounds their factors to 16
+        bits (8 of the digits). "auto" does so where the device multiplies such numbers
+        in units of their own (AMX or AVX-512 with BF16; CUDA from compute capability
+        8): fitted weights then differ a little between machines. Weights, losses and
+        predictions are float32 in any case.
 
     Attributes
     ----------
@@ -252,6 +258,7 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         random_state=None,
         verbose=False,
         device="auto",
+        precision="auto",
     ):
         self.strategy = strategy
         self.model = model
@@ -291,6 +298,7 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         self.random_state = random_state
         self.verbose = verbose
         self.device = device
+        self.precision = precision
 
     @fit_context(prefer_skip_nested_validation=True)
     @unchanged_on_error
@@ -568,6 +576,12 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         Where to compute: "cpu", "cuda", "cuda:1", ..; "auto" takes a CUDA device if
         there is one. Fitted weights are kept as NumPy arrays, so that an estimator
         fitted on one device predicts on any other.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        How products are computed in training; "bfloat16" rounds their factors to 16
+        bits (8 of the digits). "auto" does so where the device multiplies such numbers
+        in units of their own (AMX or AVX-512 with BF16; CUDA from compute capability
+        8): fitted weights then differ a little between machines. Weights, losses and
+        predictions are float32 in any case.
 
     Attributes
     ----------
@@ -676,6 +690,7 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         random_state=None,
         verbose=False,
         device="auto",
+        precision="auto",
     ):
         self.strategy = strategy
         self.model = model
@@ -715,6 +730,7 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         self.random_state = random_state
         self.verbose = verbose
         self.device = device
+        self.precision = precision
 
     @fit_context(prefer_skip_nested_validation=True)
     @unchanged_on_error

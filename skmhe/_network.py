@@ -288,6 +288,24 @@ def root_mean_square_scale(X):
     return np.sqrt(X.shape[0] / total) if total > 0 else 1.0
 
 
+def resolve_dtype(precision, device):
+    """Return the type of products that the parameter `precision` asks for.
+
+    None for that of the weights. Only what multiplies 16-bit numbers faster is worth
+    the digits: AMX or AVX-512 with BF16 of a processor, CUDA from compute capability 8.
+    """
+    if precision == "auto":
+        if device.type == "cuda":
+            has_units = torch.cuda.get_device_capability(device) >= (8, 0)
+        else:
+            # Older versions of torch cannot tell.
+            features = getattr(torch.cpu, "get_capabilities", dict)()
+            has_units = features.get("amx_bf16") or features.get("avx512_bf16")
+            has_units = device.type == "cpu" and bool(has_units)
+        precision = "bfloat16" if has_units else "float32"
+    return torch.bfloat16 if precision == "bfloat16" else None
+
+
 def resolve_device(device):
     """Return the `torch.device` that the parameter `device` asks for.
 

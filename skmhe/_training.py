@@ -2,7 +2,7 @@
 
 import copy
 import math
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import NamedTuple
 
@@ -63,6 +63,7 @@ class TrainingPlan(NamedTuple):
     tol: float
     n_iter_no_change: int
     verbose: bool
+    dtype: torch.dtype | None = None  # of products; None: that of the weights
 
 
 def resolve_plan(n_samples, multilabel, *, batch_size, learning_rate_init, **settings):
@@ -140,20 +141,25 @@ def _offsets(network, batch):
     return CentroidOffsets(batch.centroids, X, scale)
 
 
-def train_step(network, optimizer, batch, label_weight, device, encoder_loss=None):
+def train_step(
+    network, optimizer, batch, label_weight, device, encoder_loss=None, dtype=None
+):
     """Take one step on a batch, and return its loss.
 
-    ``encoder_loss(inputs, y, weight)`` is the label encoder's, in a joint loss.
+    ``encoder_loss(inputs, y, weight)`` is the label encoder's, in a joint loss; `dtype`
+    is the type of products, None for that of the weights.
     """
     inputs = rows_to_tensor(batch.X, device)
     targets = targets_to_tensor(batch.y, device)
     weight = batch.sample_weight
     weight = None if weight is None else to_tensor(weight).to(device)
-    with network.head.shifted(_offsets(network, batch)) as head:
-        loss = head.loss(network.backbone(inputs), targets, weight, label_weight)
-    if encoder_loss is not None:
-        share = network.spec.encoder_weight
-        loss = (1 - share) * loss + share * encoder_loss(inputs, batch.y, weight)
+    rounded = nullcontext() if dtype is None else torch.autocast(device.type, dtype)
+    with rounded:
+        with network.head.shifted(_offsets(network, batch)) as head:
+            loss = head.loss(network.backbone(inputs), targets, weight, label_weight)
+        if encoder_loss is not None:
+            share = network.spec.encoder_weight
+            loss = (1 - share) * loss + share * encoder_loss(inputs, batch.y, weight)
     # The optimiser's zero_grad would import torch's compiler; see RowAdamW.
     network.zero_grad()
     loss.backward()
@@ -236,7 +242,7 @@ def run_epoch(network, optimizer, data, plan, rng, label_weight, progress, label
                 labels.loss, network, rows=rows, rng=rng, label_weight=label_weight
             )
         total += len(rows) * train_step(
-            network, optimizer, batch, label_weight, device, encoder_loss
+            network, optimizer, batch, label_weight, device, encoder_loss, plan.dtype
         )
     mean = total / n
     # The last step's damage does not show in the loss.

@@ -83,6 +83,7 @@ PARAMETER_CONSTRAINTS = {
     "random_state": ["random_state"],
     "verbose": ["verbose"],
     "device": [str],
+    "precision": [StrOptions({"auto", "float32", "bfloat16"})],
 }
 RANK_CONSTRAINT = {"rank": [Interval(Integral, 1, None, closed="left")]}
 HARD_NEGATIVES_CONSTRAINT = {"hard_negatives": ["boolean"]}

@@ -63,10 +63,11 @@ ARROWS = {
 NN_ARROWS = {
     "__init__": {"_rows", "backbone", "dual_encoder", "heads", "optim"},
     "backbone": {"_rows"},
-    "dual_encoder": {"_rows", "backbone"},
-    "heads": {"_rows", "_beam"},
+    "dual_encoder": {"_rows", "_precision", "backbone"},
+    "heads": {"_rows", "_precision", "_beam"},
     "optim": set(),
-    "_rows": set(),
+    "_rows": {"_precision"},
+    "_precision": set(),
     "_beam": set(),
 }
 SEEDS = {

@@ -656,6 +656,31 @@ def test_device(cls, monkeypatch):
     assert asked == ["auto"]
 
 
+@covers("precision")
+def test_precision(cls, monkeypatch):
+    X, y = make_data(cls)
+    settings = {"max_iter": 60, "learning_rate_init": 0.02}
+    for strategy in ("full", "sampling", "cascade"):
+        exact, rounded = (
+            fit(cls, precision=precision, strategy=strategy, **settings)
+            for precision in ("float32", "bfloat16")
+        )
+        assert not same_weights(exact, rounded)
+        assert {w.dtype for w in rounded.weights_.values()} == {np.dtype(np.float32)}
+        scores = exact.score(X, y), rounded.score(X, y)
+        assert scores[0] == pytest.approx(scores[1], abs=0.02)
+        assert scores[0] > 0.8
+        # Predictions are not rounded.
+        exact.weights_ = rounded.weights_
+        assert_array_equal(exact.predict_topk(X, 2)[1], rounded.predict_topk(X, 2)[1])
+    for features in ({"amx_bf16": True}, {}):
+        monkeypatch.setattr(
+            torch.cpu, "get_capabilities", lambda f=features: f, raising=False
+        )
+        auto = fit(cls, precision="auto", strategy="cascade", **settings)
+        assert same_weights(auto, rounded) == bool(features)
+
+
 # ------------------------------------------------------------ label features
 
 
@@ -705,9 +730,9 @@ def test_encoder_weight(cls):
 def test_joint_loss(cls, monkeypatch):
     losses, step = [], _training.train_step
 
-    def recorded(network, optimizer, batch, label_weight, device, encoder_loss):
+    def recorded(network, optimizer, batch, label_weight, device, loss, dtype):
         def noted(*args):
-            losses.append([encoder_loss(*args).item()])
+            losses.append([loss(*args).item()])
             return torch.tensor(losses[-1][0])
 
         losses.append(step(network, optimizer, batch, label_weight, device, noted))

@@ -123,7 +123,7 @@ class Visits:
         self.batches, self.losses = [], losses
         monkeypatch.setattr(_training, "train_step", self)
 
-    def __call__(self, network, optimizer, batch, label_weight, device, encoder_loss):
+    def __call__(self, network, optimizer, batch, label_weight, device, loss, dtype):
         self.batches.append(batch)
         return 1.0 if self.losses is None else self.losses[len(self.batches) - 1]
 

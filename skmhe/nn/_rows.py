@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+from skmhe.nn._precision import product, product_dtype, product_into
+
 # Below so many multiplications for each distinct group, sorting the pairs into
 # blocks costs more than gathering each pair's rows.
 MIN_WORK_PER_GROUP = 5_000
@@ -116,16 +118,19 @@ class RowProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx, weight, inputs, sparse_grad):
         ctx.inputs, ctx.sparse_grad = inputs, sparse_grad
+        ctx.dtype = product_dtype(weight)
         ctx.save_for_backward(weight)
         if isinstance(inputs, SparseRows):
             return sparse_product(inputs, weight)
-        return inputs @ weight
+        return product(inputs, weight, ctx.dtype)
 
     @staticmethod
     def backward(ctx, grad_output):
         inputs, grad_output = ctx.inputs, grad_output.contiguous()
         (weight,) = ctx.saved_tensors
-        grad_inputs = grad_output @ weight.T if ctx.needs_input_grad[1] else None
+        grad_inputs = None
+        if ctx.needs_input_grad[1]:
+            grad_inputs = product(grad_output, weight.T, ctx.dtype)
         if isinstance(inputs, SparseRows):
             features, columns = inputs.transpose()
             values = sparse_product(columns, grad_output)
@@ -133,7 +138,7 @@ class RowProduct(torch.autograd.Function):
             features = (inputs != 0).any(0).nonzero().squeeze(1)
             if len(features) < inputs.shape[1]:
                 inputs = inputs.index_select(1, features)
-            values = inputs.T @ grad_output
+            values = product(inputs.T, grad_output, ctx.dtype)
         # shape of values: (n_distinct, n_out)
         grad = row_gradient(features, values, weight.shape)
         return grad if ctx.sparse_grad else grad.to_dense(), grad_inputs, None
@@ -217,9 +222,10 @@ class GroupedLinear(torch.autograd.Function):
         blocks = PairBlocks.from_sorted(groups)
         children, exists = group_children(blocks.groups, size, len(weight))
         block_features = blocks.spread(features)
-        block_scores = features.new_empty(*block_features.shape[:2], size)
+        dtype = ctx.dtype = product_dtype(weight)
+        block_scores = weight.new_empty(*block_features.shape[:2], size)
         for chunk, rows in blocks.chunks(weight, children):
-            torch.bmm(block_features[chunk], rows.mT, out=block_scores[chunk])
+            product_into(block_scores[chunk], block_features[chunk], rows.mT, dtype)
         scores = blocks.collect(block_scores)
         group_bias = bias[children].masked_fill(~exists, -torch.inf)
         scores += group_bias.index_select(0, blocks.pair_group)
@@ -237,12 +243,12 @@ class GroupedLinear(torch.autograd.Function):
         grad_rows = weight.new_zeros(*children.shape, weight.shape[1])
         unsplit = len(blocks.block_group) == len(blocks.groups)
         for chunk, rows in blocks.chunks(weight, children):
-            torch.bmm(grad[chunk], rows, out=grad_features[chunk])
-            transposed = grad[chunk].mT
+            product_into(grad_features[chunk], grad[chunk], rows, ctx.dtype)
+            factors = grad[chunk].mT, block_features[chunk]
             if unsplit:
-                torch.bmm(transposed, block_features[chunk], out=grad_rows[chunk])
+                product_into(grad_rows[chunk], *factors, ctx.dtype)
             else:
-                sums = torch.bmm(transposed, block_features[chunk])
+                sums = product(*factors, ctx.dtype).to(grad_rows.dtype)
                 grad_rows.index_add_(0, blocks.block_group[chunk], sums)
         # Only the last group can lack children, so those that exist come first.
         n_rows = int(exists.sum())
@@ -270,7 +276,7 @@ def _gathered_linear(features, weight, bias, groups, size):
     children, exists = group_children(groups, size, len(weight))
     # shape: (n_pairs, size, d) @ (n_pairs, d, 1)
     scores = torch.bmm(weight[children], features[:, :, None]).squeeze(2)
-    return (scores + bias[children]).masked_fill(~exists, -torch.inf)
+    return (scores.to(bias.dtype) + bias[children]).masked_fill(~exists, -torch.inf)
 
 
 def grouped_linear(features, samples, groups, weight, bias, size, sparse_grad=False):

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from skmhe.nn._precision import product, product_dtype
 from skmhe.nn._rows import RowProduct
 from skmhe.nn.backbone import InputDropout, InputLayer
 
@@ -108,7 +109,8 @@ class DualEncoder(nn.Module):
 
     def forward(self, samples, labels):
         """Return the scaled cosines of embeddings, shape (n, n_labels)."""
-        return samples @ (labels * self.log_scale.exp()).T
+        labels = labels * self.log_scale.exp()
+        return product(samples, labels.T, product_dtype(labels))
 
     def _embed(self, inputs, layer, linear):
         rows = self.dropout(inputs)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from skmhe.label_codec import check_head_sizes
+from skmhe.nn._precision import linear
 from skmhe.nn._rows import MIN_WORK_PER_GROUP, grouped_linear
 from skmhe.nn.heads._base import Head, bernoulli_losses, log_odds, sum_by_sample
 
@@ -105,7 +106,7 @@ class CascadeHead(Head):
 
     def _first_scores(self, features, weights):
         if self.in_features:
-            scores = F.linear(features, weights[0], self.biases[0])
+            scores = linear(features, weights[0], self.biases[0])
         else:  # no network
             scores = self.biases[0].expand(len(features), -1)
         if self.offsets is None:
@@ -291,7 +292,7 @@ class CascadeHead(Head):
         log_p = self._local_log_probs(self._first_scores(features, weights))
         n = len(features)
         for level in range(1, len(self.head_sizes)):
-            scores = F.linear(features, weights[level], self.biases[level])
+            scores = linear(features, weights[level], self.biases[level])
             size, n_parents = self.head_sizes[level], self.n_nodes[level - 1]
             n_missing = n_parents * size - scores.shape[1]
             scores = F.pad(scores, (0, n_missing), value=-torch.inf)

@@ -2,6 +2,7 @@
 
 import torch.nn.functional as F
 
+from skmhe.nn._precision import linear
 from skmhe.nn.heads._base import Head, bernoulli_losses, log_odds
 
 
@@ -47,7 +48,7 @@ class FullHead(Head):
 
     def _scores(self, features, weights):
         # shape: (n, n_labels)
-        scores = F.linear(features, weights[0], self.biases[0])
+        scores = linear(features, weights[0], self.biases[0])
         return scores if self.offsets is None else self.offsets.join(scores)
 
     def _sample_losses(self, features, weights, targets):

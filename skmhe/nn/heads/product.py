@@ -3,10 +3,10 @@
 import math
 
 import torch
-import torch.nn.functional as F
 
 from skmhe.label_codec import check_head_sizes
 from skmhe.nn._beam import last_label_prefixes, product_topk
+from skmhe.nn._precision import linear
 from skmhe.nn.heads._base import Head
 
 # A mixture's exact top-k scans the labels; so many scores of a sample at a time.
@@ -78,13 +78,13 @@ class ProductHead(Head):
     def _digit_log_probs(self, features, weights):
         """Return log pi, shape (n, rank), and each head's log p, (n, rank, L_h)."""
         n = len(features)
-        scores = F.linear(features, weights[0], self.biases[0]).view(
+        scores = linear(features, weights[0], self.biases[0]).view(
             n, self.rank, sum(self.head_sizes)
         )
         heads = [s.log_softmax(2) for s in scores.split(self.head_sizes, dim=2)]
         if self.rank == 1:
             return features.new_zeros(n, 1), heads
-        return F.linear(features, weights[1], self.biases[1]).log_softmax(1), heads
+        return linear(features, weights[1], self.biases[1]).log_softmax(1), heads
 
     def _sample_losses(self, features, weights, targets):
         log_prob, heads = self._digit_log_probs(features, weights)

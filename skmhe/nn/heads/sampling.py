@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 
+from skmhe.nn._precision import linear, product, product_dtype
 from skmhe.nn._rows import grouped_linear, row_gradient
 from skmhe.nn.heads._base import bernoulli_losses
 from skmhe.nn.heads.full import FullHead
@@ -16,17 +17,23 @@ class PoolProduct(torch.autograd.Function):
         """Return the scores of the pool, shape (n, n_pool)."""
         rows = weight.index_select(0, pool)
         ctx.save_for_backward(features, rows, pool)
-        ctx.shapes = weight.shape, bias.shape
-        return torch.addmm(bias[pool], features, rows.T)
+        ctx.shapes, ctx.dtype = (weight.shape, bias.shape), product_dtype(weight)
+        if ctx.dtype is None:
+            return torch.addmm(bias[pool], features, rows.T)
+        return product(features, rows.T, ctx.dtype) + bias[pool]
 
     @staticmethod
     def backward(ctx, grad_output):
         """Return the gradients; those of the table and bias have the pool's rows."""
         features, rows, pool = ctx.saved_tensors
         weight_shape, bias_shape = ctx.shapes
+        grad_features = None
+        if ctx.needs_input_grad[0]:
+            grad_features = product(grad_output, rows, ctx.dtype)
+        grad_rows = product(grad_output.T, features, ctx.dtype)
         return (
-            grad_output @ rows if ctx.needs_input_grad[0] else None,
-            row_gradient(pool, grad_output.T @ features, weight_shape),
+            grad_features,
+            row_gradient(pool, grad_rows.to(rows.dtype), weight_shape),
             row_gradient(pool, grad_output.sum(0), bias_shape),
             None,
         )
@@ -132,7 +139,7 @@ class SamplingHead(FullHead):
             scores = PoolProduct.apply(features, weights[0], self.biases[0], pool)
         else:
             rows = weights[0].index_select(0, pool)
-            scores = F.linear(features, rows, self.biases[0][pool])
+            scores = linear(features, rows, self.biases[0][pool])
         if self.offsets is not None:
             scores = scores + self.offsets.pool(pool)
         # shape: (n, n_pool)
