@@ -11,8 +11,8 @@ from sklearn.utils import check_random_state
 from skmhe import _training
 from skmhe._beside import N_NEWTON, fit_beside
 from skmhe._clustering import label_centroids
-from skmhe._label_features import check_label_features
-from skmhe._label_training import LabelTraining
+from skmhe._featured_labels import FeaturedLabelsMixin
+from skmhe._label_features import set_aside
 from skmhe._network import (
     Network,
     NetworkSpec,
@@ -23,7 +23,6 @@ from skmhe._network import (
     to_tensor,
     weights_to_numpy,
 )
-from skmhe._pools import PoolPlan, label_counts
 from skmhe._predicting import PredictMixin
 from skmhe._storage import compacted, restored, round_to_half
 from skmhe._targets import check_label_weight, check_target
@@ -35,7 +34,12 @@ from skmhe._validation import (
     check_weight,
     resolve_strategy,
 )
-from skmhe.label_codec import LabelCodec, balanced_head_sizes, check_head_sizes
+from skmhe.label_codec import (
+    LabelCodec,
+    balanced_head_sizes,
+    check_head_sizes,
+    extended_head_sizes,
+)
 
 MAX_SEED = 2**31 - 1
 # What holds tables, which are on disk in 16 bits where this loses nothing.
@@ -64,7 +68,7 @@ def has_partial_fit(estimator):
     return True
 
 
-class BaseMHE(PredictMixin, BaseEstimator):
+class BaseMHE(FeaturedLabelsMixin, PredictMixin, BaseEstimator):
     """Orchestration of fitting: validation, codec, network, training."""
 
     _parameter_constraints = PARAMETER_CONSTRAINTS
@@ -87,12 +91,16 @@ class BaseMHE(PredictMixin, BaseEstimator):
         target = check_target(y, X.shape[0], self._accepts_multilabel)
         weight = check_weight(sample_weight, X)
         target, Z = self._check_label_features(label_features, target)
+        untrained = None
         if going_on:
+            self._make_room()
             self._check_same_task(target, Z)
         else:
+            if Z is not None:
+                target, Z, untrained = set_aside(Z, target)
             self._start(X, target, weight, Z)
         self._label_features = None if Z is None else Z[self.codec_.order]
-        self._target_form = target._replace(y=None)
+        self._target_form = target._replace(y=None, untrained=())
         centroids = self._fit_beside(X, target, weight)
         self.n_iter_ = 0 if self._spec.has_network else N_NEWTON
         self.loss_curve_ = []
@@ -100,6 +108,8 @@ class BaseMHE(PredictMixin, BaseEstimator):
         if self._spec.has_network:
             plan = self._plan(X, weight, self.max_iter)
             self._train(X, target, weight, plan, centroids)
+        if untrained is not None and untrained.shape[0]:
+            self._append(untrained, target.untrained)
         return self
 
     def _partial_fit(self, X, y, classes, sample_weight, label_features):
@@ -123,8 +133,10 @@ class BaseMHE(PredictMixin, BaseEstimator):
             self._start(X, target, weight, Z)
             self._target_form = target._replace(y=None)
             self.linear_ = self.centroids_ = None
+            self._n_linear_labels = 0
             self.n_iter_, self.loss_curve_, self._optimizer_state = 0, [], None
         else:
+            self._make_room()
             self._check_same_task(target, Z)
         self._label_features = None if Z is None else Z[self.codec_.order]
         plan = self._plan(X, weight, 1)._replace(learning_rate="constant")
@@ -152,22 +164,6 @@ class BaseMHE(PredictMixin, BaseEstimator):
             )
         return self.classes_
 
-    def _check_label_features(self, label_features, target):
-        """Return the targets with all labels that have features, and these or None."""
-        if label_features is None:
-            return target, None
-        Z, target = check_label_features(label_features, target)
-        hidden = np.ravel(self.hidden_layer_sizes)
-        if self.model == "linear" or self.strategy == "product" or not len(hidden):
-            raise ValueError(
-                f"label_features cannot be used with model={self.model!r}, "
-                f"strategy={self.strategy!r} and hidden_layer_sizes="
-                f"{self.hidden_layer_sizes}: they need a network with a hidden layer "
-                "(model='both' or 'network') and heads that score labels one by one "
-                "(any strategy but 'product')."
-            )
-        return target, Z
-
     def _check_same_task(self, target, Z):
         form = self._target_form
         same_kind = (form.kind == "labels") == (target.kind == "labels")
@@ -177,12 +173,15 @@ class BaseMHE(PredictMixin, BaseEstimator):
                 f"{len(self.classes_)} ({form.kind}) that this estimator was fitted "
                 "with: use the same labels, or fit with warm_start=False."
             )
-        n_labels = len(self.classes_)
+        # What the first labels asked for; more of them have codes behind these.
+        n_labels = self._n_first_labels
         self.strategy_ = resolve_strategy(self.strategy, self.model, n_labels)
         head_sizes = self.head_sizes
         if head_sizes is None:
             head_sizes = balanced_head_sizes(n_labels, self.n_heads)
-        spec = self._make_spec(target, check_head_sizes(head_sizes, n_labels), Z)
+        head_sizes = check_head_sizes(head_sizes, n_labels)
+        head_sizes = extended_head_sizes(head_sizes, len(self.classes_))
+        spec = self._make_spec(target, head_sizes, Z)
         changed = [
             name for name in SHAPES if getattr(spec, name) != getattr(self._spec, name)
         ]
@@ -207,6 +206,7 @@ class BaseMHE(PredictMixin, BaseEstimator):
                 "strategy='cascade', 'sampling' or 'full'."
             )
         self.classes_ = target.classes
+        self._n_first_labels = len(target.classes)
         # None must not draw from NumPy's global generator, as scikit-learn would.
         seed = self.random_state
         self._random_state = (
@@ -240,7 +240,7 @@ class BaseMHE(PredictMixin, BaseEstimator):
     def _fit_beside(self, X, target, weight):
         """Fit what is put beside the network; return centroids to train it with."""
         self.linear_ = self.centroids_ = None
-        n_labels = len(self.classes_)
+        n_labels = self._n_linear_labels = len(self.classes_)
         # With independent heads, linear classifiers of labels would be a full head.
         if self.model == "network" or self.strategy_ == "product" or n_labels < 2:
             return None
@@ -336,21 +336,6 @@ class BaseMHE(PredictMixin, BaseEstimator):
             encoder_weight=float(self.encoder_weight),
         )
 
-    def _shares_encoder(self, Z):
-        """Tell whether samples and labels have one first layer."""
-        if Z is None:
-            return False
-        same = Z.shape[1] == self.n_features_in_
-        if self.share_encoder == "auto":
-            return same
-        if self.share_encoder and not same:
-            raise ValueError(
-                f"share_encoder=True, but label_features has {Z.shape[1]} features and "
-                f"X {self.n_features_in_}: make both by one vectorizer, or use "
-                "share_encoder='auto'."
-            )
-        return self.share_encoder
-
     def _plan(self, X, weight, max_iter):
         return resolve_plan(
             X.shape[0] if weight is None else np.count_nonzero(weight),
@@ -406,27 +391,6 @@ class BaseMHE(PredictMixin, BaseEstimator):
             self._optimizer_state = _training.optimizer_state_to_numpy(
                 network, optimizer
             )
-
-    def _label_training(self, y, batch_size):
-        """Return what trains the label encoder, None without one."""
-        if self._label_features is None or not self.encoder_weight:
-            return None
-        pool_size = self.pool_size
-        if pool_size == "auto":
-            pool_size = 2 * batch_size
-        plan = PoolPlan(
-            pool_size=pool_size,
-            n_pool_positives=self.n_pool_positives,
-            n_hard_negatives=self.n_hard_negatives,
-            shortlist_size=self.shortlist_size,
-            shortlist_refresh=self.shortlist_refresh,
-            neighbor_batches=bool(self.neighbor_batches),
-        )
-        # Of all samples that were ever trained on.
-        before, n_before = self._label_counts or (0, 0)
-        counts = before + label_counts(y, len(self.classes_))
-        self._label_counts = counts, n_before + y.shape[0]
-        return LabelTraining(self._label_features, plan, *self._label_counts)
 
     def _training_data(self, X, target, weight):
         y = target.y

@@ -24,6 +24,7 @@ class Beside(NamedTuple):
     linear: list | None = None  # levels of linear classifiers
     centroids: Centroids | None = None
     label_features: np.ndarray | sp.csr_array | None = None  # by position
+    n_linear_labels: int = 0  # of which there are linear classifiers, the first ones
 
 
 def fit_beside(data, sizes, C, prior, label_weight, is_multilabel, has_centroids):

@@ -57,6 +57,17 @@ class Centroids:
         shape = (len(self.indptr) - 1, len(self.block))
         return sp.csr_array((self.values, self.indices, self.indptr), shape=shape)
 
+    def extended(self, rows):
+        """Return the same with more labels, by rows of shape (n_added, n_features)."""
+        dense = sp.csr_array(rows)[:, self.frequent].toarray()
+        rest = self.rest
+        if rest.nnz:
+            more = _without(sp.csr_array(rows), self.frequent).T
+        else:  # the block has all features
+            more = sp.csr_array((rest.shape[0], rows.shape[0]), dtype=np.float32)
+        block = np.concatenate([self.block, dense]).astype(np.float32)
+        return Centroids(self.frequent, block, sp.hstack([rest, more], format="csr"))
+
     def level(self, size):
         """Return the same in tables by group of `size` labels; made once."""
         if self._level is None or self._level.intercepts.shape[1] != size:

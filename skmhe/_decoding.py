@@ -7,6 +7,7 @@ import scipy.sparse as sp
 import torch
 from sklearn import get_config
 
+from skmhe._added import added_labels
 from skmhe._levels import DenseLevel
 from skmhe._network import rows_to_tensor
 from skmhe._offsets import (
@@ -59,20 +60,34 @@ def _offsets(network, beside, X, embedded):
     if spec.scores_labels and beside.linear is not None:
         dtype = np.float64 if weight.dtype == torch.float64 else np.float32
         X = unit_rows(_as_fitted(beside.linear, X), dtype)
-        parts.append(LinearOffsets(beside.linear, X, spec, weight.device))
+        n_labels = beside.n_linear_labels
+        parts.append(LinearOffsets(beside.linear, n_labels, X, spec, weight.device))
     if spec.scores_labels and beside.centroids is not None:
         scale = network.log_centroid_scale.exp()
         size = spec.head_sizes[-1]
         parts.append(CentroidOffsets(beside.centroids, X, scale, size))
+    table, more = None, None
     if embedded is not None:
         table = network.label_table(beside.label_features)
-        parts.append(EncoderOffsets(embedded, table, spec))
+        parts.append(EncoderOffsets(embedded, table[: spec.n_labels], spec))
+    if _n_added(network, beside):
+        table = None if table is None else table[spec.n_labels :]
+        texts, n_levels = network.added_texts(beside.label_features), 0
+        if beside.linear is not None:
+            n_levels = len(beside.linear)
+        more = added_labels(network, unit_rows(X), texts, embedded, table, n_levels)
     has_linear = spec.scores_labels and beside.linear is not None
     has_encoder = spec.scores_labels and embedded is not None
     calibrate = partial(
         calibrated, spec=spec, has_linear=has_linear, has_encoder=has_encoder
     )
-    return SumOffsets(parts, calibrate) if parts else None
+    return SumOffsets(parts, calibrate, more) if parts or more else None
+
+
+def _n_added(network, beside):
+    """Return the number of labels that have features, but no scores of the head."""
+    Z = beside.label_features
+    return 0 if Z is None else Z.shape[0] - network.spec.n_labels
 
 
 def _take(features, rows):
@@ -118,7 +133,7 @@ def topk(network, beside, X, k, exact=False):
     n = X.shape[0]
     positions = np.empty((n, k), dtype=np.int64)
     scores = np.empty((n, k), dtype=np.float32)
-    n_scores = network.head.n_scores(k)
+    n_scores = network.head.n_scores(k) + _n_added(network, beside)
     for rows, head, features in _blocks(network, beside, X, n_scores, not exact):
         best, score = head.topk(features, k, exact=exact)
         positions[rows], scores[rows] = best.cpu().numpy(), score.cpu().numpy()

@@ -319,6 +319,7 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
             columns of an indicator): one more model, an encoder, scores labels by it.
             A DataFrame is aligned by its index. Labels without a sample may have
             rows, too: named by the index, or, if labels are integers, 0..n_rows - 1.
+            They are not trained, but added as by `add_labels`.
 
         Returns
         -------
@@ -753,6 +754,7 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
             columns of an indicator): one more model, an encoder, scores labels by it.
             A DataFrame is aligned by its index. Labels without a sample may have
             rows, too: named by the index, or, if labels are integers, 0..n_rows - 1.
+            They are not trained, but added as by `add_labels`.
 
         Returns
         -------

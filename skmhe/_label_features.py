@@ -32,6 +32,135 @@ def check_label_features(label_features, target):
     """
     # Lists have an index, too, which is a method.
     index = label_features.index if hasattr(label_features, "iloc") else None
+    Z = _checked_rows(label_features)
+    if index is not None:
+        Z, target = _aligned(Z, np.asarray(index), target)
+    elif Z.shape[0] != len(target.classes):
+        target = _with_integers(target, Z.shape[0])
+    return Z, target
+
+
+def set_aside(Z, target):
+    """Split off the labels without a sample, which training can say nothing of.
+
+    Parameters
+    ----------
+    Z : {ndarray, CSR} of shape (n_labels, n_label_features)
+        Features of the labels.
+    target : Target
+        Validated targets.
+
+    Returns
+    -------
+    target : Target
+        The targets with the labels that have samples, and the others' names.
+    Z, untrained : {ndarray, CSR}
+        Features of both.
+    """
+    labels = target.y if target.kind == "labels" else target.y.indices
+    has_sample = np.bincount(labels, minlength=len(target.classes)) > 0
+    if has_sample.all() or not has_sample.any():
+        return target, Z, Z[:0]
+    places = np.cumsum(has_sample) - 1
+    if target.kind == "labels":
+        y = places[target.y]
+    else:
+        y = sp.csr_array(
+            (target.y.data, places[target.y.indices], target.y.indptr),
+            shape=(target.y.shape[0], has_sample.sum()),
+        )
+    target = target._replace(
+        y=y, classes=target.classes[has_sample], untrained=target.classes[~has_sample]
+    )
+    return target, Z[has_sample], Z[~has_sample]
+
+
+def check_added_labels(label_features, labels, classes, kind, n_features):
+    """Validate features and names of labels to add.
+
+    Parameters
+    ----------
+    label_features : {array-like, sparse matrix} of shape (n_added, n_label_features)
+        Features, one row a label.
+    labels : array-like of shape (n_added,) or None
+        Their names; None for those of a DataFrame's index, or the next integers.
+    classes : ndarray of shape (n_labels,)
+        The labels that are known already.
+    kind : str
+        That of the targets, see `Target`.
+    n_features : int
+        Number of features of the labels that are known.
+
+    Returns
+    -------
+    Z : {ndarray, CSR} of float32, of shape (n_added, n_label_features)
+        Rows of unit length.
+    names : ndarray of shape (n_added,)
+        Names.
+    """
+    index = label_features.index if hasattr(label_features, "iloc") else None
+    Z = _checked_rows(label_features)
+    if Z.shape[1] != n_features:
+        raise ValueError(
+            f"label_features has {Z.shape[1]} features, but those that this estimator "
+            f"was fitted with have {n_features}: make both by one transformer."
+        )
+    if labels is None and index is not None and kind not in ("dense", "sparse"):
+        labels = index
+    following = None
+    if classes.dtype.kind in "iu":
+        following = np.arange(Z.shape[0], dtype=classes.dtype) + classes[-1] + 1
+    if labels is None:
+        if following is None:
+            raise ValueError(
+                "labels=None, but the known labels are no integers that could go on: "
+                "pass a name for each row of label_features, or a DataFrame whose "
+                "index has them."
+            )
+        return Z, following
+    names = _checked_names(labels, Z.shape[0], classes)
+    if kind in ("dense", "sparse") and not np.array_equal(names, following):
+        raise ValueError(
+            f"labels={names[:5].tolist()} .. would be new columns of an indicator of "
+            f"{len(classes)} columns, which are {following[:5].tolist()} ..: leave "
+            "labels=None."
+        )
+    return Z, names
+
+
+def _checked_names(labels, n_rows, classes):
+    """Return names of labels, which must be new and distinct."""
+    names = np.asarray(labels)
+    if names.shape != (n_rows,):
+        raise ValueError(
+            f"labels has shape {names.shape}, but label_features has {n_rows} rows: "
+            "pass a name for each."
+        )
+    if (names.dtype.kind in "biuf") != (classes.dtype.kind in "biuf"):
+        raise ValueError(
+            f"labels are of type {names.dtype}, but the known labels of type "
+            f"{classes.dtype}: pass the same type."
+        )
+    found, counts = np.unique(names, return_counts=True)
+    repeated = found[(counts > 1) | np.isin(found, classes)]
+    if len(repeated):
+        raise ValueError(
+            f"labels has {len(repeated)} names that are repeated or known already, "
+            f"{repeated.tolist()[0]!r} among them: each label can be added once. Train "
+            "known labels by partial_fit."
+        )
+    if names.dtype.kind in "biuf" and not np.array_equal(
+        names, names.astype(classes.dtype)
+    ):
+        raise ValueError(
+            f"labels={names[:5].tolist()} .. cannot be of type {classes.dtype}, which "
+            "the known labels have."
+        )
+    return names.astype(classes.dtype) if names.dtype.kind in "biuf" else names
+
+
+def _checked_rows(label_features):
+    """Return finite rows, dense or CSR, of unit length."""
     Z = check_array(
         label_features,
         accept_sparse="csr",
@@ -40,11 +169,7 @@ def check_label_features(label_features, target):
         input_name="label_features",
         estimator="label_features",
     )
-    if index is not None:
-        Z, target = _aligned(Z, np.asarray(index), target)
-    elif Z.shape[0] != len(target.classes):
-        target = _with_integers(target, Z.shape[0])
-    return unit_rows(canonical_rows(Z)), target
+    return unit_rows(canonical_rows(Z))
 
 
 def _aligned(Z, names, target):

@@ -140,7 +140,7 @@ class Network(nn.Module):
                 None if spec.shares_encoder else spec.n_label_features,
                 sparse_grad=True,
             )
-        self._label_table = None
+        self._label_table = self._added_texts = self._added_bias = None
 
     def features(self, rows):
         """Return the features that the head takes of samples."""
@@ -178,6 +178,26 @@ class Network(nn.Module):
         self._label_table = table if keep else None
         return table
 
+    def added_texts(self, Z):
+        """Return, in columns, the features of labels that the head does not have."""
+        if self._added_texts is None:
+            texts = Z[self.spec.n_labels :].T
+            self._added_texts = sp.csr_array(texts) if sp.issparse(Z) else texts
+        return self._added_texts
+
+    def added_bias(self, n_levels):
+        """Return the score of a label of which only its features are known.
+
+        That of the median label, for a sample that says nothing of it: the linear
+        classifiers of each of the levels have a margin of 0, and so a loss of 1.
+        """
+        if not self.spec.scores_labels:
+            return 0.0
+        if self._added_bias is None:
+            medians = [bias.median().item() for bias in self.head.biases]
+            self._added_bias = sum(medians) - n_levels * self.spec.linear_scale
+        return self._added_bias
+
 
 def network_from_weights(spec, weights, device, copy=False):
     """Build a network on a device around arrays of weights.
@@ -213,8 +233,10 @@ def network_from_weights(spec, weights, device, copy=False):
 _kept = weakref.WeakKeyDictionary()
 
 
-def kept_network(owner, spec, weights, device):
+def kept_network(owner, spec, weights, device, label_features=None):
     """Return a network on a device around arrays of weights, of which one is kept.
+
+    It may keep what it made of the features of labels, too.
 
     Parameters
     ----------
@@ -222,9 +244,11 @@ def kept_network(owner, spec, weights, device):
         Whose network it is; while it lives, the network is kept for it.
     spec, weights, device
         See `network_from_weights`.
+    label_features : {ndarray, CSR}, default=None
+        Features of the labels; with others, the network is made anew.
     """
     networks = _kept.setdefault(owner, {})
-    thread, arrays = threading.get_ident(), list(weights.values())
+    thread, arrays = threading.get_ident(), [*weights.values(), label_features]
     if thread in networks:
         *known, kept_arrays, network = networks[thread]
         same = len(arrays) == len(kept_arrays) and all(map(is_, arrays, kept_arrays))

@@ -6,6 +6,7 @@ from operator import add
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from skmhe._centroids import (
     group_similarities,
@@ -75,6 +76,9 @@ class LinearOffsets(Offsets):
     ----------
     levels : list of SparseLevel or DenseLevel
         The tree, as `skmhe._linear.fit_levels` gives it; of one level for no tree.
+    n_labels : int
+        Number of labels that the classifiers know, the first ones. All classifiers of
+        the others have a score of 0.
     X : {CSR, ndarray} of shape (n, n_features)
         Samples of unit length.
     spec : NetworkSpec
@@ -87,16 +91,15 @@ class LinearOffsets(Offsets):
     .. [1] Prabhu et al., "Parabel", WWW 2018, section 4.
     """
 
-    def __init__(self, levels, X, spec, device):
-        self.levels, self.X = levels, X
+    def __init__(self, levels, n_labels, X, spec, device):
+        self.levels, self.n_labels, self.X = levels, n_labels, X
         self.spec, self.device = spec, device
         self._found = None
 
     def take(self, rows):
         """Return the offsets of some of the samples."""
-        part = LinearOffsets(
-            self.levels, self.X[_to_index(rows)], self.spec, self.device
-        )
+        X = self.X[_to_index(rows)]
+        part = LinearOffsets(self.levels, self.n_labels, X, self.spec, self.device)
         if self.spec.strategy != "cascade":  # which asks for children only
             part._found = tuple(found[rows] for found in self.search())
         return part
@@ -104,9 +107,11 @@ class LinearOffsets(Offsets):
     def groups(self):
         """Return the groups that the beam reached, of several labels a sample.
 
-        Of one label a sample, others may still be among the best five.
+        Of one label a sample, others may still be among the best five, and so may
+        labels that the classifiers do not know.
         """
-        if not self.spec.multilabel or len(self.levels) == 1:
+        all_known = self.n_labels == self.spec.n_labels
+        if not (self.spec.multilabel and all_known) or len(self.levels) == 1:
             return None
         size = self.levels[-1].intercepts.shape[1]
         return self.search()[0][:, ::size] // size
@@ -118,19 +123,32 @@ class LinearOffsets(Offsets):
 
     def children(self, level, samples, nodes):
         """Return the weighted scores of the children of (sample, node) pairs."""
-        return 2 * self.spec.linear_scale * self._scores(level, samples, nodes)
+        scores = 2 * self.spec.linear_scale * self._scores(level, samples, nodes)
+        if self.n_labels == self.spec.n_labels:
+            return scores
+        sizes = self.spec.head_sizes
+        # The first level may have more nodes than the classifiers know.
+        scores = F.pad(scores, (0, sizes[level] - scores.shape[1]))
+        children = nodes[:, None] * sizes[level]
+        children = children + torch.arange(sizes[level], device=nodes.device)
+        first_labels = children * math.prod(sizes[level + 1 :])
+        return scores.masked_fill_(first_labels >= self.n_labels, 0)
 
     def labels(self):
         """Return the weighted log-scores of all labels; `FLOOR` outside of the beam."""
-        n, n_labels = self.X.shape[0], self.spec.n_labels
+        n, n_labels = self.X.shape[0], self.n_labels
+        scale, n_unknown = self.spec.linear_scale, self.spec.n_labels - n_labels
         nodes, path = self.search()
         if len(self.levels) == 1:
-            return self.spec.linear_scale * path[:, :n_labels].clamp(min=FLOOR)
+            scores = path[:, :n_labels].clamp(min=FLOOR)
+            return F.pad(scores, (0, n_unknown), value=-1.0).mul_(scale)
         scores = path.new_full((n, n_labels), FLOOR)
         # Codes that name no label fall on the last one, to which they add nothing.
         gain = (path - FLOOR).clamp_(min=0).masked_fill_(nodes >= n_labels, 0)
         scores.scatter_add_(1, nodes.clamp(max=n_labels - 1), gain)
-        return scores.mul_(self.spec.linear_scale)
+        if n_unknown:
+            scores = F.pad(scores, (0, n_unknown), value=-float(len(self.levels)))
+        return scores.mul_(scale)
 
     def _scores(self, level, samples, nodes):
         samples, nodes = samples.cpu().numpy(), nodes.cpu().numpy()
@@ -287,18 +305,27 @@ class SumOffsets(Offsets):
         What to add up.
     calibrate : callable
         Makes of sums of all models' scores those that probabilities come from.
+    more : AddedLabels, default=None
+        Labels that the head does not have.
     """
 
-    def __init__(self, parts, calibrate):
-        self.parts, self.calibrate = parts, calibrate
+    def __init__(self, parts, calibrate, more=None):
+        self.parts, self.calibrate, self.more = parts, calibrate, more
+        self.n_added = 0 if more is None else more.n_labels
 
     def take(self, rows):
         """Return the offsets of some of the samples."""
-        return SumOffsets([part.take(rows) for part in self.parts], self.calibrate)
+        more = None if self.more is None else self.more.take(rows)
+        parts = [part.take(rows) for part in self.parts]
+        return SumOffsets(parts, self.calibrate, more)
+
+    def added(self):
+        """Return the scores of the labels that the head does not have."""
+        return self.calibrate(self.more.scores())
 
     def join(self, scores, groups=None):
         """Return a head's scores with these, calibrated."""
-        return self.calibrate(super().join(scores, groups))
+        return self.calibrate(super().join(scores, groups) if self.parts else scores)
 
     def groups(self):
         """Return the groups of the linear classifiers' beam, None without one."""
@@ -316,6 +343,8 @@ class SumOffsets(Offsets):
 
     def children(self, level, samples, nodes):
         """Return the sum for the children of (sample, node) pairs."""
+        if not self.parts:
+            return torch.zeros(len(samples), 1, device=samples.device)
         found = (part.children(level, samples, nodes) for part in self.parts)
         return reduce(add, found)
 

@@ -48,11 +48,13 @@ class PredictMixin:
         )
         device = resolve_device(self.device)
         if keep:
-            return kept_network(self, spec, self.weights_, device)
+            return kept_network(self, spec, self.weights_, device, self._label_features)
         return network_from_weights(spec, self.weights_, device)
 
     def _beside(self):
-        return Beside(self.linear_, self.centroids_, self._label_features)
+        return Beside(
+            self.linear_, self.centroids_, self._label_features, self._n_linear_labels
+        )
 
     def _fitted_form(self):
         """Return the form of the targets that were fitted."""

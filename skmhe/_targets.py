@@ -28,6 +28,8 @@ class Target(NamedTuple):
     # What predict returns has the container and dtype of the indicator given.
     dtype: np.dtype | None = None
     container: type | None = None
+    # Labels that have features, but no sample.
+    untrained: np.ndarray | tuple = ()
 
 
 def _is_label_lists(y):
@@ -248,7 +250,7 @@ def check_label_weight(class_weight, target, sample_weight):
         return None
     classes = target.classes
     if isinstance(class_weight, dict):
-        known = set(classes.tolist())
+        known = {*classes.tolist(), *np.asarray(target.untrained).tolist()}
         unknown = [label for label in class_weight if label not in known]
         if unknown:
             raise ValueError(

@@ -1,5 +1,7 @@
 """Label decomposition: a label's position in an order, written as digits."""
 
+import copy
+import math
 from numbers import Integral
 
 import numpy as np
@@ -89,6 +91,12 @@ def check_head_sizes(head_sizes, n_labels):
             "head_sizes=None to derive them from n_heads."
         )
     return sizes
+
+
+def extended_head_sizes(head_sizes, n_labels):
+    """Return lengths of which the first is large enough for all labels."""
+    first, *rest = head_sizes
+    return (max(first, -(-n_labels // math.prod(rest))), *rest)
 
 
 class LabelCodec:
@@ -309,6 +317,49 @@ class LabelCodec:
                 f"use only the first {self.n_labels} of the {self.n_codes} codes."
             )
         return self.order[positions]
+
+    def extend(self, order):
+        """Return a codec of more labels, whose codes follow the ones that are taken.
+
+        The first head grows if there are not enough codes left.
+
+        Parameters
+        ----------
+        order : array-like of int, of shape (n_labels,)
+            Which label gets which position: a permutation of all labels, at least
+            as many as this codec has.
+
+        Returns
+        -------
+        LabelCodec
+            The new codec; this one is left as it is.
+
+        Raises
+        ------
+        ValueError
+            If `order` is no permutation, or too short.
+
+        Examples
+        --------
+        >>> from skmhe import LabelCodec
+        >>> codec = LabelCodec(10, head_sizes=(4, 3)).extend(range(13))
+        >>> codec.head_sizes
+        (5, 3)
+        """
+        order = _check_integers("order", order)
+        if len(order) < self.n_labels or not np.array_equal(
+            np.sort(order), np.arange(len(order))
+        ):
+            raise ValueError(
+                f"order must be a permutation of at least {self.n_labels} labels, got "
+                f"{len(order)} values, {len(np.unique(order))} of them distinct."
+            )
+        codec = copy.copy(self)
+        codec.n_labels, codec.order = len(order), order
+        codec.head_sizes = extended_head_sizes(self.head_sizes, len(order))
+        codec.positions = np.empty_like(order)
+        codec.positions[order] = np.arange(len(order))
+        return codec
 
     @staticmethod
     def _check_range(name, values, stop):

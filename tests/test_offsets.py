@@ -194,7 +194,7 @@ def summed(parts, spec):
 
 def make_offsets(X, levels, **spec):
     spec = {"n_labels": N_LABELS, "linear_weight": 2.0, "beam_width": 2} | spec
-    return LinearOffsets(levels, X, SPEC._replace(**spec), CPU)
+    return LinearOffsets(levels, N_LABELS, X, SPEC._replace(**spec), CPU)
 
 
 def path_scores(levels, X):

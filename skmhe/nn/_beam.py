@@ -63,3 +63,45 @@ def product_topk(log_probs, last_prefixes, k):
         )
         scores = torch.cat([scores, last_score], dim=1)
     raise AssertionError("there is at least one head")
+
+
+@torch.no_grad()
+def kept_prefixes(log_p, samples, true, n_samples, width, is_table):
+    """Return which prefixes are expanded in training: the true ones and the best.
+
+    Parameters
+    ----------
+    log_p : Tensor of shape (n_pairs,) or any other that is flattened to it
+        Log-probabilities of (sample, prefix) pairs.
+    samples : Tensor of int64, of shape (n_pairs,)
+        The pairs' samples.
+    true : Tensor of int64
+        Indices of true pairs.
+    n_samples, width : int
+        Number of samples, and of the prefixes that are kept of each.
+    is_table : bool
+        Whether `log_p` has a row for each sample, with the same prefixes.
+
+    Returns
+    -------
+    Tensor of int64
+        Sorted indices into the flattened `log_p`.
+    """
+    log_p = log_p.flatten()
+    keep = torch.zeros_like(log_p, dtype=torch.bool)
+    if is_table:
+        table = log_p.view(n_samples, -1)
+        best = table.topk(min(width, table.shape[1]), dim=1).indices
+        start = torch.arange(n_samples, device=best.device)[:, None]
+        keep[(start * table.shape[1] + best).flatten()] = True
+    else:
+        # Samples have unequal numbers of prefixes: rank them within the sample.
+        order = torch.argsort(log_p, descending=True, stable=True)
+        order = order[torch.argsort(samples[order], stable=True)]
+        counts = torch.bincount(samples, minlength=n_samples)
+        starts = (counts.cumsum(0) - counts)[samples[order]]
+        ranks = torch.arange(len(order), device=order.device) - starts
+        keep[order[ranks < width]] = True
+        keep &= log_p > -torch.inf
+    keep[true] = True
+    return keep.nonzero().squeeze(1)

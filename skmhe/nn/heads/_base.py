@@ -35,6 +35,15 @@ class Offsets:
         """
         return scores + (self.labels() if groups is None else self.members(groups))
 
+    n_added = 0
+
+    def added(self):
+        """Return the scores of `n_added` labels that the head does not have.
+
+        In predictions; shape (n, n_added). They follow the head's own labels.
+        """
+        raise NotImplementedError(f"{type(self).__name__} adds no labels.")
+
     def groups(self):
         """Return the groups that the best labels are in, (n, n_groups); None for all.
 
@@ -216,8 +225,11 @@ class Head(nn.Module, ABC):
             Their log-probabilities.
         """
         self._check_features(features)
-        if not 1 <= k <= self.n_labels:
-            raise ValueError(f"k must be in 1..{self.n_labels}, got {k}.")
+        n_labels = self.n_labels
+        if self.offsets is not None:
+            n_labels += self.offsets.n_added
+        if not 1 <= k <= n_labels:
+            raise ValueError(f"k must be in 1..{n_labels}, got {k}.")
         return self._topk(*self._dense(features), k, exact)
 
     def above(self, features, threshold):
@@ -276,6 +288,12 @@ class Head(nn.Module, ABC):
 
     def _above(self, features, weights, threshold):
         return (self._log_prob(features, weights) > threshold).nonzero(as_tuple=True)
+
+    def _with_added(self, scores):
+        """Return scores with those of the labels that the offsets add."""
+        if self.offsets is None or not self.offsets.n_added:
+            return scores
+        return torch.cat([scores, self.offsets.added().to(scores.dtype)], dim=1)
 
     def _dense(self, features):
         """Return dense features and the tables that score them.

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from skmhe.label_codec import check_head_sizes
+from skmhe.nn._beam import kept_prefixes
 from skmhe.nn._precision import linear
 from skmhe.nn._rows import MIN_WORK_PER_GROUP, grouped_linear
 from skmhe.nn.heads._base import Head, bernoulli_losses, log_odds, sum_by_sample
@@ -147,6 +148,16 @@ class CascadeHead(Head):
         # softmax would turn into NaN.
         return scores.log_softmax(-1).masked_fill(scores == -torch.inf, -torch.inf)
 
+    def _first_log_probs(self, features, weights):
+        """Return log P of the first nodes, and of the labels that the offsets add.
+
+        These compete with the first nodes, as if they were such nodes themselves. The
+        second is of shape (n, 0) if there are none.
+        """
+        scores = self._first_scores(features, weights)
+        log_p = self._local_log_probs(self._with_added(scores))
+        return log_p[:, : scores.shape[1]], log_p[:, scores.shape[1] :]
+
     # Loss
 
     def _sample_losses(self, features, weights, targets):
@@ -233,7 +244,9 @@ class CascadeHead(Head):
         rows, digits = nodes.samples, nodes.labels
         for level in range(1, len(self.head_sizes)):
             true = rows * log_p.shape[1] + digits
-            kept = self._keep(log_p, samples, true, n, is_first=level == 1)
+            kept = kept_prefixes(
+                log_p, samples, true, n, self.beam_width, is_table=level == 1
+            )
             samples, prefixes = samples[kept], prefixes[kept]
             parent_log_p = log_p.flatten()[kept][:, None]
             parent_log_not_p = log_not_p.flatten()[kept][:, None]
@@ -261,35 +274,10 @@ class CascadeHead(Head):
             prefixes = (prefixes[:, None] * size + digits_of_level).flatten()
         return losses
 
-    @torch.no_grad()
-    def _keep(self, log_p, samples, true, n_samples, is_first):
-        """Return which prefixes are expanded: the true ones and each sample's best.
-
-        Sorted indices into the flattened `log_p`.
-        """
-        log_p = log_p.flatten()
-        keep = torch.zeros_like(log_p, dtype=torch.bool)
-        if is_first:  # a full table
-            width = min(self.beam_width, self.n_nodes[0])
-            best = log_p.view(n_samples, self.n_nodes[0]).topk(width, dim=1).indices
-            start = torch.arange(n_samples, device=best.device)[:, None]
-            keep[(start * self.n_nodes[0] + best).flatten()] = True
-        else:
-            # Samples have unequal numbers of prefixes: rank them within the sample.
-            order = torch.argsort(log_p, descending=True, stable=True)
-            order = order[torch.argsort(samples[order], stable=True)]
-            counts = torch.bincount(samples, minlength=n_samples)
-            starts = (counts.cumsum(0) - counts)[samples[order]]
-            ranks = torch.arange(len(order), device=order.device) - starts
-            keep[order[ranks < self.beam_width]] = True
-            keep &= log_p > -torch.inf
-        keep[true] = True
-        return keep.nonzero().squeeze(1)
-
     # Predictions
 
     def _log_prob(self, features, weights):
-        log_p = self._local_log_probs(self._first_scores(features, weights))
+        log_p, log_p_added = self._first_log_probs(features, weights)
         n = len(features)
         for level in range(1, len(self.head_sizes)):
             scores = linear(features, weights[level], self.biases[level])
@@ -302,16 +290,17 @@ class CascadeHead(Head):
                 prefixes = torch.arange(n_parents, device=scores.device).repeat(n)
                 scores = scores + self.offsets.children(
                     level, samples.repeat_interleave(n_parents), prefixes
-                ).view(n, n_parents, size)
+                ).view(n, n_parents, -1)
             local = self._local_log_probs(scores)
             log_p = (log_p[:, :, None] + local).flatten(1)[:, : self.n_nodes[level]]
-        return log_p
+        return torch.cat([log_p, log_p_added], dim=1)
 
     def _width(self, k):
         """Return a beam width that certainly finds `k` labels.
 
         All prefixes but the last one of a level have all their children.
         """
+        k = min(k, self.n_labels)
         return max(self.beam_width, -(-k // self.head_sizes[-1]) + 1)
 
     def _topk(self, features, weights, k, exact):
@@ -339,7 +328,7 @@ class CascadeHead(Head):
         n, device = len(features), features.device
         pruned = features.new_full((n,), -torch.inf)
         # shape: (n, n_candidates)
-        log_p = self._local_log_probs(self._first_scores(features, weights))
+        log_p, log_p_added = self._first_log_probs(features, weights)
         nodes = torch.arange(log_p.shape[1], device=device).expand(n, -1)
         for level in range(1, len(self.head_sizes)):
             if width < log_p.shape[1]:
@@ -355,13 +344,15 @@ class CascadeHead(Head):
             log_p = (log_p[:, :, None] + local).flatten(1)
             digits = torch.arange(self.head_sizes[level], device=device)
             nodes = (nodes[:, :, None] * len(digits) + digits).flatten(1)
-        scores, kept = log_p.topk(k, dim=1)
+        added = torch.arange(log_p_added.shape[1], device=device) + self.n_labels
+        nodes = torch.cat([nodes, added.expand(n, -1)], dim=1)
+        scores, kept = torch.cat([log_p, log_p_added], dim=1).topk(k, dim=1)
         return nodes.gather(1, kept), scores, pruned
 
     def _above(self, features, weights, threshold):
         # P(node) never exceeds P(parent): no label is lost by leaving out the
         # prefixes that are not above the threshold themselves.
-        log_p = self._local_log_probs(self._first_scores(features, weights))
+        log_p, log_p_added = self._first_log_probs(features, weights)
         samples, nodes = (log_p > threshold).nonzero(as_tuple=True)
         path = log_p[samples, nodes]
         for level in range(1, len(self.head_sizes)):
@@ -371,7 +362,12 @@ class CascadeHead(Head):
             samples = samples[pairs]
             nodes = nodes[pairs] * self.head_sizes[level] + digits
             path = log_p[pairs, digits]
-        return samples, nodes
+        rows, added = (log_p_added > threshold).nonzero(as_tuple=True)
+        samples = torch.cat([samples, rows])
+        nodes = torch.cat([nodes, added + self.n_labels])
+        # Added labels follow all others, so that a sample's labels stay in order.
+        order = torch.argsort(samples, stable=True)
+        return samples[order], nodes[order]
 
     # Starting values and costs
 

@@ -49,7 +49,9 @@ class FullHead(Head):
     def _scores(self, features, weights):
         # shape: (n, n_labels)
         scores = linear(features, weights[0], self.biases[0])
-        return scores if self.offsets is None else self.offsets.join(scores)
+        if self.offsets is not None:
+            scores = self.offsets.join(scores)
+        return self._with_added(scores)
 
     def _sample_losses(self, features, weights, targets):
         scores = self._scores(features, weights)

@@ -164,11 +164,15 @@ class SamplingHead(FullHead):
             self.biases[0],
             self.group_size,
         ).view(n, n_groups, -1)
-        scores = self.offsets.join(scores, groups).flatten(1)
+        scores = self._with_added(self.offsets.join(scores, groups).flatten(1))
         scores = F.logsigmoid(scores) if self.multilabel else scores.log_softmax(1)
         best, places = scores.topk(k, dim=1)
-        chosen = groups.gather(1, places // self.group_size)
-        return chosen * self.group_size + places % self.group_size, best
+        n_places = n_groups * self.group_size
+        inside = places.clamp(max=n_places - 1)
+        chosen = groups.gather(1, inside // self.group_size)
+        labels = chosen * self.group_size + inside % self.group_size
+        added = places - n_places
+        return torch.where(added < 0, labels, self.n_labels + added), best
 
     def _pool(self, true):
         """Return the sorted labels of a step."""
