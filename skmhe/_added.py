@@ -6,15 +6,8 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from skmhe._network import CENTROID_SCALES, ENCODER_FACTORS
-
-# What the similarity to a label's own features counts, beside that to a centroid of
-# samples, by whether a sample may have several labels; and what the label encoder
-# counts. On held-out samples and labels of a data set of each kind, these find new
-# labels at nearly no cost for the precision of all. (Where samples are labels
-# themselves, one is most like its own text, which is seldom one of its labels.)
-TEXT_SHARES = {False: 1.0, True: 0.5}
-ENCODER_SHARE = 1.0
+from skmhe._network import CENTROID_SCALES
+from skmhe._offsets import add_entries
 
 
 class AddedLabels(NamedTuple):
@@ -23,7 +16,8 @@ class AddedLabels(NamedTuple):
     A label's score is the sum of three: a constant, that of a label of which the
     samples say nothing; the cosine of the sample and the label's features, where both
     are of the same kind, in place of that to the centroid of the label's samples; and
-    the label encoder's. Each is None if the scores do without it.
+    the label encoder's, with what is known of samples that are labels themselves. Each
+    is None if the scores do without it.
     """
 
     n_labels: int
@@ -34,6 +28,7 @@ class AddedLabels(NamedTuple):
     text_scale: torch.Tensor | float = 0.0
     samples: torch.Tensor | None = None  # embeddings; shape: (n, d)
     table: torch.Tensor | None = None  # scaled; shape: (n_labels, d)
+    own: sp.csr_array | None = None  # of samples that are labels; (n, n_labels)
 
     def take(self, rows):
         """Return the same for some of the samples, a slice or a tensor of rows."""
@@ -45,6 +40,7 @@ class AddedLabels(NamedTuple):
             n_samples=n_samples,
             X=None if self.X is None else self.X[index],
             samples=None if self.samples is None else self.samples[rows],
+            own=None if self.own is None else self.own[index],
         )
 
     def scores(self):
@@ -58,10 +54,10 @@ class AddedLabels(NamedTuple):
             scores += cosines * self.text_scale
         if self.samples is not None:
             scores += self.samples @ self.table.T
-        return scores
+        return add_entries(scores, self.own)
 
 
-def added_labels(network, X, texts, samples, table, n_levels):
+def added_labels(network, X, texts, samples, table, own, has_linear):
     """Return the labels that were added, for some samples.
 
     Parameters
@@ -76,25 +72,23 @@ def added_labels(network, X, texts, samples, table, n_levels):
         Embeddings of the samples, if the label encoder has a part in the scores.
     table : Tensor of shape (n_added, d) or None
         The network's label table of these labels.
-    n_levels : int
-        Number of levels of linear classifiers.
+    own : CSR of shape (n, n_added) or None
+        What is added where a sample is a label itself.
+    has_linear : bool
+        Whether there are linear classifiers.
 
     Returns
     -------
     AddedLabels
     """
     spec = network.spec
-    bias = next(network.head.parameters()).new_tensor(network.added_bias(n_levels))
+    bias = next(network.head.parameters()).new_tensor(network.added_bias(has_linear))
     found = AddedLabels(texts.shape[1], X.shape[0], bias)
     if samples is not None:
-        if spec.scores_labels:
-            table = table * (ENCODER_SHARE / ENCODER_FACTORS[spec.multilabel])
-        found = found._replace(samples=samples, table=table)
+        found = found._replace(samples=samples, table=table, own=own)
     if spec.shares_encoder and spec.scores_labels:
         scale = CENTROID_SCALES[spec.multilabel]
         if spec.has_centroids:
             scale = network.log_centroid_scale.exp()
-        found = found._replace(
-            X=X, texts=texts, text_scale=TEXT_SHARES[spec.multilabel] * scale
-        )
+        found = found._replace(X=X, texts=texts, text_scale=scale)
     return found

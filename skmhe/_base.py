@@ -105,6 +105,7 @@ class BaseMHE(FeaturedLabelsMixin, PredictMixin, BaseEstimator):
         self.n_iter_ = 0 if self._spec.has_network else N_NEWTON
         self.loss_curve_ = []
         self._optimizer_state = None
+        self._own_label_counts = np.zeros(2, int)
         if self._spec.has_network:
             plan = self._plan(X, weight, self.max_iter)
             self._train(X, target, weight, plan, centroids)
@@ -135,6 +136,7 @@ class BaseMHE(FeaturedLabelsMixin, PredictMixin, BaseEstimator):
             self.linear_ = self.centroids_ = None
             self._n_linear_labels = 0
             self.n_iter_, self.loss_curve_, self._optimizer_state = 0, [], None
+            self._own_label_counts = np.zeros(2, int)
         else:
             self._make_room()
             self._check_same_task(target, Z)
@@ -359,6 +361,7 @@ class BaseMHE(FeaturedLabelsMixin, PredictMixin, BaseEstimator):
             label_weight = to_tensor(label_weight[self.codec_.order].astype(np.float32))
             label_weight = label_weight.to(device)
         data = self._training_data(X, target, weight)._replace(centroids=centroids)
+        self._count_own_labels(data.X, data.y)
         # A copy, so that a failure leaves the generator where it was.
         rng, validation = copy.deepcopy(self._random_state), None
         if self.early_stopping and not keep_optimizer:

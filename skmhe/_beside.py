@@ -25,6 +25,7 @@ class Beside(NamedTuple):
     centroids: Centroids | None = None
     label_features: np.ndarray | sp.csr_array | None = None  # by position
     n_linear_labels: int = 0  # of which there are linear classifiers, the first ones
+    own_label_score: float = 0.0  # of labels that have a sample's features
 
 
 def fit_beside(data, sizes, C, prior, label_weight, is_multilabel, has_centroids):

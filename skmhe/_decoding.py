@@ -17,6 +17,7 @@ from skmhe._offsets import (
     SumOffsets,
     calibrated,
 )
+from skmhe._own_labels import own_labels
 from skmhe._rows import unit_rows
 from skmhe.nn import SparseRows
 
@@ -66,22 +67,34 @@ def _offsets(network, beside, X, embedded):
         scale = network.log_centroid_scale.exp()
         size = spec.head_sizes[-1]
         parts.append(CentroidOffsets(beside.centroids, X, scale, size))
-    table, more = None, None
+    known, late = slice(0, spec.n_labels), slice(spec.n_labels, None)
+    has_linear = spec.scores_labels and beside.linear is not None
+    table = own = more = None
     if embedded is not None:
         table = network.label_table(beside.label_features)
-        parts.append(EncoderOffsets(embedded, table[: spec.n_labels], spec))
+        own = _own_scores(network, beside, X)
+        own_known = None if own is None else own[:, known]
+        parts.append(EncoderOffsets(embedded, table[known], spec, own_known))
     if _n_added(network, beside):
-        table = None if table is None else table[spec.n_labels :]
-        texts, n_levels = network.added_texts(beside.label_features), 0
-        if beside.linear is not None:
-            n_levels = len(beside.linear)
-        more = added_labels(network, unit_rows(X), texts, embedded, table, n_levels)
-    has_linear = spec.scores_labels and beside.linear is not None
+        table = None if table is None else table[late]
+        own = None if own is None else own[:, late]
+        texts, X = network.added_texts(beside.label_features), unit_rows(X)
+        more = added_labels(network, X, texts, embedded, table, own, has_linear)
     has_encoder = spec.scores_labels and embedded is not None
     calibrate = partial(
         calibrated, spec=spec, has_linear=has_linear, has_encoder=has_encoder
     )
     return SumOffsets(parts, calibrate, more) if parts or more else None
+
+
+def _own_scores(network, beside, X):
+    """Return what is added to scores where samples are labels, CSR, or None."""
+    if not (network.spec.shares_encoder and beside.own_label_score):
+        return None
+    Z = beside.label_features
+    if sp.issparse(Z) != sp.issparse(X):
+        X = sp.csr_array(X) if sp.issparse(Z) else X.toarray()
+    return own_labels(unit_rows(X), Z) * np.float32(beside.own_label_score)
 
 
 def _n_added(network, beside):

@@ -5,11 +5,12 @@ import scipy.sparse as sp
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from skmhe._added import TEXT_SHARES
 from skmhe._label_features import check_added_labels, check_label_features
 from skmhe._label_training import LabelTraining
 from skmhe._network import Network, to_tensor
+from skmhe._own_labels import count_own_labels
 from skmhe._pools import PoolPlan, label_counts
+from skmhe._rows import unit_rows
 from skmhe._validation import unchanged_on_error
 
 
@@ -109,8 +110,7 @@ class FeaturedLabelsMixin:
             for i, state in self._optimizer_state.items()
         }
         if self.centroids_ is not None:
-            share = TEXT_SHARES[self._spec.multilabel]
-            rows = sp.csr_array(texts) * np.float32(share)
+            rows = sp.csr_array(texts)
             if not self._spec.shares_encoder:  # nothing that samples could be like
                 rows = sp.csr_array((texts.shape[0], self.n_features_in_))
             self.centroids_ = self.centroids_.extended(rows)
@@ -148,6 +148,16 @@ class FeaturedLabelsMixin:
                 "share_encoder='auto'."
             )
         return self.share_encoder
+
+    def _count_own_labels(self, X, y):
+        """Count samples that are labels, beside those of earlier calls."""
+        Z = self._label_features
+        if Z is None or not self._spec.shares_encoder:
+            return
+        if sp.issparse(Z) != sp.issparse(X):
+            Z = sp.csr_array(Z) if sp.issparse(X) else Z.toarray()
+        counts = count_own_labels(unit_rows(X), Z, y)
+        self._own_label_counts = self._own_label_counts + counts
 
     def _label_training(self, y, batch_size):
         """Return what trains the label encoder, None without one."""

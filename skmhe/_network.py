@@ -26,9 +26,6 @@ from skmhe.nn import (
 CENTROID_SCALES = {False: 20.0, True: 5.0}
 # The weight of linear classifiers that stand alone: their scores are near log-odds.
 LINEAR_ALONE = 2.0
-# What the label encoder's scores count beside the classifier's, by whether a sample may
-# have several labels; chosen on held-out samples of two data sets.
-ENCODER_FACTORS = {False: 1.0, True: 0.5}
 # Labels that are embedded at a time.
 LABELS_PER_CHUNK = 2**14
 
@@ -171,10 +168,7 @@ class Network(nn.Module):
             self.embed_labels(Z[start : start + LABELS_PER_CHUNK])
             for start in range(0, Z.shape[0], LABELS_PER_CHUNK)
         ]
-        factor = self.encoder.log_scale.exp()
-        if self.spec.scores_labels:
-            factor = factor * ENCODER_FACTORS[self.spec.multilabel]
-        table = torch.cat(parts) * factor
+        table = torch.cat(parts) * self.encoder.log_scale.exp()
         self._label_table = table if keep else None
         return table
 
@@ -185,17 +179,17 @@ class Network(nn.Module):
             self._added_texts = sp.csr_array(texts) if sp.issparse(Z) else texts
         return self._added_texts
 
-    def added_bias(self, n_levels):
+    def added_bias(self, has_linear):
         """Return the score of a label of which only its features are known.
 
-        That of the median label, for a sample that says nothing of it: the linear
-        classifiers of each of the levels have a margin of 0, and so a loss of 1.
+        That of the median label, for a sample that says nothing of it: its linear
+        classifier has a margin of 0, and so a loss of 1.
         """
         if not self.spec.scores_labels:
             return 0.0
         if self._added_bias is None:
             medians = [bias.median().item() for bias in self.head.biases]
-            self._added_bias = sum(medians) - n_levels * self.spec.linear_scale
+            self._added_bias = sum(medians) - has_linear * self.spec.linear_scale
         return self._added_bias
 
 

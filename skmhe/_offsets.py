@@ -5,6 +5,7 @@ from functools import reduce
 from operator import add
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 
@@ -30,8 +31,8 @@ TEMPERATURE, TEMPERATURE_BY_WEIGHT = 1.1, 0.3
 LINEAR_SLOPE = 1.5
 # With a label encoder in the sum: one label's scores are divided once more, several
 # labels' have this slope and intercept; on held-out samples of a data set of each kind.
-ENCODER_TEMPERATURE = 1.6
-ENCODER_SLOPE, ENCODER_INTERCEPT = 0.9, -2.0
+ENCODER_TEMPERATURE = 1.5
+ENCODER_SLOPE, ENCODER_INTERCEPT = 0.8, -3.0
 # Alone, and of several labels a sample, its softmax of C labels has log-odds of this
 # slope with an intercept of -log(C).
 ENCODER_ALONE = 0.8
@@ -77,8 +78,8 @@ class LinearOffsets(Offsets):
     levels : list of SparseLevel or DenseLevel
         The tree, as `skmhe._linear.fit_levels` gives it; of one level for no tree.
     n_labels : int
-        Number of labels that the classifiers know, the first ones. All classifiers of
-        the others have a score of 0.
+        Number of labels that the classifiers know, the first ones. Those of the others
+        have a margin of 0.
     X : {CSR, ndarray} of shape (n, n_features)
         Samples of unit length.
     spec : NetworkSpec
@@ -147,7 +148,7 @@ class LinearOffsets(Offsets):
         gain = (path - FLOOR).clamp_(min=0).masked_fill_(nodes >= n_labels, 0)
         scores.scatter_add_(1, nodes.clamp(max=n_labels - 1), gain)
         if n_unknown:
-            scores = F.pad(scores, (0, n_unknown), value=-float(len(self.levels)))
+            scores = F.pad(scores, (0, n_unknown), value=-1.0)
         return scores.mul_(scale)
 
     def _scores(self, level, samples, nodes):
@@ -262,18 +263,21 @@ class EncoderOffsets(Offsets):
         Embeddings of the labels by position, times the scale.
     spec : NetworkSpec
         Strategy and lengths of the heads.
+    own : CSR of shape (n, n_labels), default=None
+        What is added where a sample is a label itself.
     """
 
-    def __init__(self, samples, labels, spec):
-        self.samples, self.table, self.spec = samples, labels, spec
+    def __init__(self, samples, labels, spec, own=None):
+        self.samples, self.table, self.spec, self.own = samples, labels, spec, own
 
     def take(self, rows):
         """Return the offsets of some of the samples."""
-        return EncoderOffsets(self.samples[rows], self.table, self.spec)
+        own = None if self.own is None else self.own[_to_index(rows)]
+        return EncoderOffsets(self.samples[rows], self.table, self.spec, own)
 
     def labels(self):
         """Return the scores of all labels."""
-        return self.samples @ self.table.T
+        return add_entries(self.samples @ self.table.T, self.own)
 
     def members(self, groups):
         """Return those of the labels of some groups, shape (n, n_groups, size)."""
@@ -293,7 +297,30 @@ class EncoderOffsets(Offsets):
         zeros = self.table.new_zeros(len(self.table))
         scores = grouped_linear(self.samples, samples, groups, self.table, zeros, size)
         # A label that does not exist: its head's score is -inf already.
-        return scores.masked_fill_(scores == -torch.inf, 0)
+        scores = scores.masked_fill_(scores == -torch.inf, 0)
+        return scores if self.own is None else self._with_own(scores, samples, groups)
+
+    def _with_own(self, scores, samples, groups):
+        """Add to the scores of (sample, group) pairs where a sample is a label."""
+        own = self.own.tocoo()
+        size = scores.shape[1]
+        concerned = np.zeros(self.own.shape[0], bool)
+        concerned[own.row] = True
+        samples, groups = samples.cpu().numpy(), groups.cpu().numpy()
+        pairs = np.flatnonzero(concerned[samples])
+        if not len(pairs):
+            return scores
+        n_groups = -(-self.own.shape[1] // size)
+        keys = samples[pairs] * n_groups + groups[pairs]
+        order = np.argsort(keys, kind="stable")
+        wanted = own.row * np.int64(n_groups) + own.col // size
+        places = np.searchsorted(keys[order], wanted)
+        places = order[np.minimum(places, len(order) - 1)]
+        found = keys[places] == wanted
+        rows, columns = pairs[places[found]], own.col[found] % size
+        return add_entries(
+            scores, sp.coo_array((own.data[found], (rows, columns)), scores.shape)
+        )
 
 
 class SumOffsets(Offsets):
@@ -347,6 +374,18 @@ class SumOffsets(Offsets):
             return torch.zeros(len(samples), 1, device=samples.device)
         found = (part.children(level, samples, nodes) for part in self.parts)
         return reduce(add, found)
+
+
+def add_entries(scores, entries):
+    """Add the entries of a sparse array, or None, to a tensor in place."""
+    if entries is not None and entries.nnz:
+        entries = entries.tocoo()
+        rows, columns, values = map(
+            torch.from_numpy, (entries.row, entries.col, entries.data)
+        )
+        place = rows.to(scores.device).long(), columns.to(scores.device).long()
+        scores.index_put_(place, values.to(scores), accumulate=True)
+    return scores
 
 
 def _to_index(rows):

@@ -6,6 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmhe import _decoding
 from skmhe._beside import Beside
 from skmhe._network import kept_network, network_from_weights, resolve_device
+from skmhe._own_labels import own_label_score
 from skmhe._validation import check_k, check_predict_samples
 
 # Probabilities stay inside (0, 1), as log loss and the logit need.
@@ -53,7 +54,11 @@ class PredictMixin:
 
     def _beside(self):
         return Beside(
-            self.linear_, self.centroids_, self._label_features, self._n_linear_labels
+            self.linear_,
+            self.centroids_,
+            self._label_features,
+            self._n_linear_labels,
+            own_label_score(self._own_label_counts),
         )
 
     def _fitted_form(self):

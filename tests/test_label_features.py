@@ -89,7 +89,7 @@ def test_one_labels_scores_are_added():
     encoder = encoder_scores(clf, X, Z)
     classifier = np.log(probabilities(clf, X, "classifier"))
     expected = {
-        "both": log_softmax((classifier + encoder) / 1.6, axis=1),
+        "both": log_softmax((classifier + encoder) / 1.5, axis=1),
         "encoder": log_softmax(encoder, axis=1),
         "classifier": classifier,
     }
@@ -105,7 +105,7 @@ def test_several_labels_scores_are_added():
     encoder = encoder_scores(clf, X, Z)
     classifier = probabilities(clf, X, "classifier")
     classifier = np.log(classifier) - np.log1p(-classifier)
-    both = expit(0.9 * (classifier + encoder / 2) - 2)
+    both = expit(0.8 * (classifier + encoder) - 3)
     assert_allclose(probabilities(clf, X, "both"), both, atol=1e-4)
     alone = expit(0.8 * encoder - np.log(C))
     assert_allclose(probabilities(clf, X, "encoder"), alone, atol=1e-4)
