@@ -6,31 +6,12 @@ import scipy.sparse as sp
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from test_label_features import BOTH, C, D, make
+from test_network import SPEC
 
 from skmhe import MHEClassifier
-from skmhe._network import NetworkSpec
 from skmhe._offsets import EncoderOffsets, add_entries
 from skmhe._own_labels import count_own_labels, own_label_score, own_labels
 from skmhe._rows import unit_rows
-
-SPEC = NetworkSpec(
-    n_features=4,
-    n_labels=11,
-    multilabel=False,
-    strategy="cascade",
-    head_sizes=(4, 3),
-    rank=1,
-    beam_width=2,
-    hard_negatives=True,
-    n_sampled_groups=2,
-    has_network=True,
-    has_centroids=False,
-    linear_weight=1.0,
-    hidden_layer_sizes=(4,),
-    activation="relu",
-    dropout=0.0,
-    input_dropout=0.0,
-)
 
 
 def make_rows(rng, n):
