@@ -1,14 +1,16 @@
 """What features of labels give: the estimators with and without them.
 
     python benchmarks/bench_labels.py FOLDER wnhyp debdeps --seeds 3
+    python benchmarks/bench_labels.py FOLDER wnhyp debdeps --ablation
     python benchmarks/bench_labels.py FOLDER wnhyp --settings encoder_weight=0.5 \
-        'n_hard_negatives=0;shortlist_refresh=2'
+        'n_hard_negatives=1;shortlist_refresh=2'
 
 FOLDER holds a folder for each data set, in the form that data.py tells, with
 texts_train.txt.gz and label_texts.txt.gz beside it, from which one TF-IDF vectorizer,
 fitted to the training texts, makes the features of the labels. Prints the mean over the
 seeds for the defaults without features of labels, for the defaults with them, by the
-classifier and the label encoder together and alone, and for each of --settings.
+classifier and the label encoder together and alone, and for each of --settings, or of
+the list that --ablation stands for.
 """
 
 import argparse
@@ -29,6 +31,19 @@ from skmhe.metrics import (
 )
 
 K = (1, 3, 5)
+ABLATION = [
+    "encoder_weight=0.02",
+    "encoder_weight=0.5",
+    "n_pool_positives=1",
+    "n_hard_negatives=1",
+    "n_hard_negatives=1;shortlist_refresh=1",
+    "n_hard_negatives=1;shortlist_search='approximate'",
+    "n_hard_negatives=3;shortlist_size=50",
+    "pool_size=1024",
+    "pool_size=6144",
+    "neighbor_batches=True",
+    "share_encoder=False",
+]
 SCORINGS = {"together": "both", "classifier": "classifier", "encoder": "encoder"}
 
 
@@ -92,12 +107,14 @@ def main():
     parser.add_argument("data", nargs="+")
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds")
     parser.add_argument("--settings", nargs="*", default=[], metavar="NAME=VALUE;..")
+    parser.add_argument("--ablation", action="store_true", help="a list of settings")
     args = parser.parse_args()
+    settings = args.settings + ABLATION * args.ablation
     names = [f"P@{k}" for k in K] + [f"PSP@{k}" for k in K] + ["rows/s", "fit s"]
     print("| data | label features | " + " | ".join(names) + " |")
     print("|---" * (len(names) + 2) + "|")
     for name in args.data:
-        seeds = [run(args.folder / name, args.settings, s) for s in range(args.seeds)]
+        seeds = [run(args.folder / name, settings, s) for s in range(args.seeds)]
         for row in seeds[0]:
             *scores, rate, seconds = np.mean([figures[row] for figures in seeds], 0)
             cells = [f"{score:.2f}" for score in scores]

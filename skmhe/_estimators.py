@@ -107,6 +107,11 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         Number of nearest labels, by the encoder, that a sample's shortlist holds.
     shortlist_refresh : int, default=4
         Shortlists are found anew every so many epochs, after the first one.
+    shortlist_search : {"auto", "exact", "approximate"}, default="auto"
+        "exact" compares each sample with all labels, "approximate" with those of the
+        nearest of many clusters: it finds about four of five, and needs faiss
+        (``pip install 'skmhe[search]'``). "auto" is "approximate" for more than 100,000
+        labels, if faiss is installed.
     neighbor_batches : bool, default=False
         Make batches of runs of samples whose nearest labels are alike.
     scoring : {"both", "classifier", "encoder"}, default="both"
@@ -242,6 +247,7 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         n_hard_negatives=0,
         shortlist_size=20,
         shortlist_refresh=4,
+        shortlist_search="auto",
         neighbor_batches=False,
         scoring="both",
         alpha=0.0,
@@ -282,6 +288,7 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         self.n_hard_negatives = n_hard_negatives
         self.shortlist_size = shortlist_size
         self.shortlist_refresh = shortlist_refresh
+        self.shortlist_search = shortlist_search
         self.neighbor_batches = neighbor_batches
         self.scoring = scoring
         self.alpha = alpha
@@ -531,6 +538,11 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         Number of nearest labels, by the encoder, that a sample's shortlist holds.
     shortlist_refresh : int, default=4
         Shortlists are found anew every so many epochs, after the first one.
+    shortlist_search : {"auto", "exact", "approximate"}, default="auto"
+        "exact" compares each sample with all labels, "approximate" with those of the
+        nearest of many clusters: it finds about four of five, and needs faiss
+        (``pip install 'skmhe[search]'``). "auto" is "approximate" for more than 100,000
+        labels, if faiss is installed.
     neighbor_batches : bool, default=False
         Make batches of runs of samples whose nearest labels are alike.
     scoring : {"both", "classifier", "encoder"}, default="both"
@@ -675,6 +687,7 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         n_hard_negatives=0,
         shortlist_size=20,
         shortlist_refresh=4,
+        shortlist_search="auto",
         neighbor_batches=False,
         scoring="both",
         alpha=0.0,
@@ -715,6 +728,7 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         self.n_hard_negatives = n_hard_negatives
         self.shortlist_size = shortlist_size
         self.shortlist_refresh = shortlist_refresh
+        self.shortlist_search = shortlist_search
         self.neighbor_batches = neighbor_batches
         self.scoring = scoring
         self.alpha = alpha

@@ -11,6 +11,7 @@ from skmhe._network import Network, to_tensor
 from skmhe._own_labels import count_own_labels
 from skmhe._pools import PoolPlan, label_counts
 from skmhe._rows import unit_rows
+from skmhe._search import resolve_search
 from skmhe._validation import unchanged_on_error
 
 
@@ -173,6 +174,7 @@ class FeaturedLabelsMixin:
             shortlist_size=self.shortlist_size,
             shortlist_refresh=self.shortlist_refresh,
             neighbor_batches=bool(self.neighbor_batches),
+            search=resolve_search(self.shortlist_search, len(self.classes_)),
         )
         # Of all samples that were ever trained on.
         before, n_before = self._label_counts or (0, 0)

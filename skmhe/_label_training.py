@@ -12,6 +12,7 @@ from skmhe._pools import (
     pairs_in_pool,
     true_pairs,
 )
+from skmhe._search import SEARCHES
 from skmhe.nn import pick_some_label_loss
 
 # Samples of a run of neighbours: a batch holds several runs.
@@ -47,7 +48,7 @@ class LabelTraining:
         wanted = plan.n_hard_negatives or plan.neighbor_batches
         if wanted and epoch and (epoch - 1) % plan.shortlist_refresh == 0:
             k = min(plan.shortlist_size, self.Z.shape[0])
-            self.shortlists = nearest_labels(network, X, self.Z, k)
+            self.shortlists = nearest_labels(network, X, self.Z, k, plan.search)
 
     def order(self, n_samples, rng):
         """Return the order of an epoch's samples."""
@@ -112,10 +113,8 @@ class LabelTraining:
 
 
 @torch.inference_mode()
-def nearest_labels(network, X, Z, k):
+def nearest_labels(network, X, Z, k, search):
     """Return the k labels nearest to each sample, by the encoder, nearest first.
-
-    An exact search: one product of all samples and all labels.
 
     Parameters
     ----------
@@ -127,6 +126,8 @@ def nearest_labels(network, X, Z, k):
         Features of the labels.
     k : int
         Number of labels.
+    search : {"exact", "approximate"}
+        How to find them.
 
     Returns
     -------
@@ -135,9 +136,9 @@ def nearest_labels(network, X, Z, k):
     """
     network.eval()
     device = next(network.parameters()).device
-    labels = network.label_table(Z, keep=False)
+    find = SEARCHES[search](network.label_table(Z, keep=False))
     result = np.empty((X.shape[0], k), np.int64)
     for rows in row_chunks(X.shape[0], Z.shape[0]):
         samples = network.embed_samples(rows_to_tensor(X[rows], device))
-        result[rows] = (samples @ labels.T).topk(k, dim=1).indices.cpu().numpy()
+        result[rows] = find(samples, k)
     return result

@@ -14,6 +14,7 @@ class PoolPlan(NamedTuple):
     shortlist_size: int
     shortlist_refresh: int
     neighbor_batches: bool
+    search: str = "exact"
 
 
 def true_pairs(y):

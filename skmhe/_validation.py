@@ -61,6 +61,7 @@ PARAMETER_CONSTRAINTS = {
     "n_hard_negatives": [Interval(Integral, 0, None, closed="left")],
     "shortlist_size": [Interval(Integral, 1, None, closed="left")],
     "shortlist_refresh": [Interval(Integral, 1, None, closed="left")],
+    "shortlist_search": [StrOptions({"auto", "exact", "approximate"})],
     "neighbor_batches": ["boolean"],
     "scoring": [StrOptions({"both", "classifier", "encoder"})],
     "alpha": [Interval(Real, 0, None, closed="left")],

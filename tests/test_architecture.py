@@ -35,6 +35,7 @@ ARROWS = {
         "_own_labels",
         "_pools",
         "_rows",
+        "_search",
         "_validation",
     },
     "_predicting": {
@@ -45,8 +46,9 @@ ARROWS = {
         "_validation",
     },
     "_label_features": {"_rows", "_validation"},
-    "_label_training": {"_decoding", "_network", "_pools", "nn"},
+    "_label_training": {"_decoding", "_network", "_pools", "_search", "nn"},
     "_pools": set(),
+    "_search": set(),
     "_targets": {"_validation"},
     "_validation": {"label_codec"},
     "_training": {

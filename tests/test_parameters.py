@@ -1,6 +1,7 @@
 """Every parameter has an effect, and the effect is the one it is documented to have."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -824,6 +825,30 @@ def test_shortlist_refresh(cls, monkeypatch):
             cls, shortlist_refresh=refresh, n_hard_negatives=1, max_iter=6, tol=0
         )
         assert epochs == wanted
+
+
+@covers("shortlist_search")
+def test_shortlist_search(cls, monkeypatch):
+    pytest.importorskip("faiss")
+    used, searches = [], _label_training.SEARCHES
+
+    def recorded(name, labels):
+        used.append(name)
+        return searches[name](labels)
+
+    monkeypatch.setattr(
+        _label_training,
+        "SEARCHES",
+        {name: partial(recorded, name) for name in searches},
+    )
+    for search, name in [
+        ("auto", "exact"),
+        ("exact", "exact"),
+        ("approximate", "approximate"),
+    ]:
+        used.clear()
+        fit_labels(cls, shortlist_search=search, n_hard_negatives=1, max_iter=2)
+        assert used == [name]
 
 
 @covers("neighbor_batches")
