@@ -11,7 +11,14 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from skmhe.nn import CascadeHead, FullHead, ProductHead, SamplingHead, SparseRows
+from skmhe.nn import (
+    CascadeHead,
+    FullHead,
+    Margin,
+    ProductHead,
+    SamplingHead,
+    SparseRows,
+)
 
 # ------------------------------------------------------------ the heads
 # Every kind of head, each with 11 labels: a prime, so that there are unused codes.
@@ -38,6 +45,24 @@ HEADS = {
     "sampling": lambda d, **kw: SamplingHead(d, 11, 3, n_sampled_groups=2, **kw),
     "sampling-multilabel": lambda d, **kw: SamplingHead(
         d, 11, 3, n_sampled_groups=2, multilabel=True, **kw
+    ),
+    "full-arcface": lambda d, **kw: FullHead(
+        d, 11, margin=Margin("arcface", 0.5, 4.0), **kw
+    ),
+    "sampling-cosface": lambda d, **kw: SamplingHead(
+        d, 11, 3, n_sampled_groups=2, margin=Margin("cosface", 0.3, 4.0), **kw
+    ),
+    "sampling-groups": lambda d, **kw: SamplingHead(
+        d, 11, 3, n_sampled_groups=1, pool_labels="batch_groups", **kw
+    ),
+    "sampling-groups-multilabel": lambda d, **kw: SamplingHead(
+        d, 11, 2, 1, multilabel=True, pool_labels="batch_groups", **kw
+    ),
+    "sampling-own-arcface": lambda d, **kw: SamplingHead(
+        d, 11, 3, 1, margin=Margin("arcface", 0.5, 4.0), pool_labels="own_group", **kw
+    ),
+    "sampling-own-multilabel": lambda d, **kw: SamplingHead(
+        d, 11, 3, 1, multilabel=True, pool_labels="own_group", **kw
     ),
 }
 
@@ -77,10 +102,10 @@ def make_targets(head, n, seed=2):
 
 
 def gradients(head, loss):
-    """Return the gradient of every parameter as a dense tensor."""
+    """Return the gradient of every parameter that is trained, as a dense tensor."""
     head.zero_grad()
     loss.backward()
-    grads = [p.grad for p in head.parameters()]
+    grads = [p.grad for p in head.parameters() if p.requires_grad]
     return [g.to_dense() if g.is_sparse else g.clone() for g in grads]
 
 
@@ -125,6 +150,31 @@ def linear(head, table, row):
         b + math.fsum(w * x for w, x in zip(ws, row, strict=True))
         for ws, b in zip(weight, bias, strict=True)
     ]
+
+
+def unit(row):
+    length = math.sqrt(math.fsum(x * x for x in row))
+    return [x / (length or 1.0) for x in row]
+
+
+def label_scores(head, row, target=None):
+    """Return a full table's scores of one sample; with a target, those of training."""
+    if head.margin is None:
+        return linear(head, 0, row)
+    kind, margin, scale = head.margin
+    row, scores = unit(row), []
+    for label, weight in enumerate(head.weights[0].tolist()):
+        cosine = math.fsum(a * b for a, b in zip(unit(weight), row, strict=True))
+        if label == target and kind == "cosface":
+            cosine -= margin
+        elif label == target:
+            angle = math.acos(cosine) + margin
+            if angle <= math.pi:
+                cosine = math.cos(angle)
+            else:
+                cosine -= margin * math.sin(margin)
+        scores.append(scale * cosine)
+    return scores
 
 
 def digits_of(label, head_sizes):
@@ -197,7 +247,7 @@ def log_prob(head, features):
     rows = []
     for row in features.tolist():
         if isinstance(head, FullHead):
-            scores = linear(head, 0, row)
+            scores = label_scores(head, row)
             rows.append(
                 [log_sigmoid(s) for s in scores]
                 if head.multilabel
@@ -212,7 +262,7 @@ def log_prob(head, features):
 
 
 def full_loss(head, row, target, label_weight):
-    scores = linear(head, 0, row)
+    scores = label_scores(head, row, None if head.multilabel else target)
     if not head.multilabel:
         return -log_softmax(scores)[target] * label_weight[target]
     return math.fsum(
@@ -260,20 +310,44 @@ def cascade_loss(head, row, target, label_weight):
     return total
 
 
+def groups_of(head, labels):
+    return {label // head.group_size for label in labels}
+
+
+def inclusion_probability(head, label, n_samples):
+    """Return how often a label that a sample does not have is in its pool."""
+    missed = 1 - head.n_sampled_groups / head.n_groups
+    shares = head.frequencies.tolist()
+    group = label // head.group_size
+    members = [s for i, s in enumerate(shares) if i // head.group_size == group]
+    if head.multilabel:
+        absent = math.prod(1 - share for share in members)
+    else:
+        absent = 1 - math.fsum(members)
+    if head.pool_labels == "batch":
+        return 1 - missed * (1 - shares[label]) ** (n_samples - 1)
+    if head.pool_labels == "batch_groups":
+        return 1 - missed * absent ** (n_samples - 1)
+    return 1 - missed * absent if head.multilabel else 1.0
+
+
 def sampling_loss(head, row, target, label_weight, drawn, batch):
     """Return the loss of a sample if the groups `drawn` were drawn.
 
     `batch` holds the sets of true labels of all samples of the batch.
     """
-    scores = linear(head, 0, row)
-    missed = 1 - head.n_sampled_groups / head.n_groups
-    frequencies = head.frequencies.tolist()
+    scores = label_scores(head, row, None if head.multilabel else next(iter(target)))
     corrected = {}  # label: score minus log P(in the pool)
     for label in range(head.n_labels):
-        in_batch = any(label in labels for labels in batch)
-        if in_batch or label // head.group_size in drawn:
-            absent = missed * (1 - frequencies[label]) ** (len(batch) - 1)
-            corrected[label] = scores[label] - math.log(1 - absent)
+        group = label // head.group_size
+        others = {
+            "batch": any(label in labels for labels in batch),
+            "batch_groups": any(group in groups_of(head, labels) for labels in batch),
+            "own_group": group in groups_of(head, target),
+        }
+        if others[head.pool_labels] or group in drawn:
+            inclusion = inclusion_probability(head, label, len(batch))
+            corrected[label] = scores[label] - math.log(inclusion)
     if head.multilabel:
         return math.fsum(
             cross_entropy(

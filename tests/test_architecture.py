@@ -87,10 +87,11 @@ ARROWS = {
 }
 # Inside of nn: parts, then heads, then the package that shows them.
 NN_ARROWS = {
-    "__init__": {"_rows", "backbone", "dual_encoder", "heads", "optim"},
+    "__init__": {"_rows", "backbone", "dual_encoder", "heads", "margin", "optim"},
     "backbone": {"_rows"},
     "dual_encoder": {"_rows", "_precision", "backbone"},
-    "heads": {"_rows", "_precision", "_beam"},
+    "heads": {"_rows", "_precision", "_beam", "margin"},
+    "margin": set(),
     "optim": set(),
     "_rows": {"_precision"},
     "_precision": set(),

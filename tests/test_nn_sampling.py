@@ -67,9 +67,10 @@ def test_loss_of_every_draw_is_the_written_out_one(multilabel, n_drawn, monkeypa
 
 
 @pytest.mark.parametrize("n_drawn", [1, 3])
-def test_correction_is_how_often_a_wrong_label_is_in_the_pool(n_drawn):
+@pytest.mark.parametrize("pool_labels", ["batch", "batch_groups"])
+def test_correction_is_how_often_a_wrong_label_is_in_the_pool(n_drawn, pool_labels):
     # Batches of 5 from a population, the first of which has label 0 only.
-    head = SamplingHead(3, N_LABELS, GROUP_SIZE, n_drawn)
+    head = SamplingHead(3, N_LABELS, GROUP_SIZE, n_drawn, pool_labels=pool_labels)
     rng = np.random.RandomState(0)
     counts = np.array([1, 30, 20, 10, 10, 8, 8, 6, 4, 2, 1])
     head.set_prior(torch.from_numpy(counts), counts.sum())
@@ -77,11 +78,31 @@ def test_correction_is_how_often_a_wrong_label_is_in_the_pool(n_drawn):
     n_seen, n_draws = np.zeros(N_LABELS), 4000
     for _ in range(n_draws):
         others = rng.choice(N_LABELS, 4, p=counts / counts.sum())
-        pool = head._pool(torch.tensor([0, *others]))
+        pool = head._pool(torch.tensor([0, *others]), head._draw("cpu"))
         n_seen[pool.numpy()] += 1
     expected = head._log_inclusion(torch.arange(N_LABELS), 5).exp()
-    np.testing.assert_allclose(n_seen[1:] / n_draws, expected[1:], atol=0.03)
-    assert n_seen[0] == n_draws
+    wrong = slice(1 if pool_labels == "batch" else GROUP_SIZE, None)
+    np.testing.assert_allclose(n_seen[wrong] / n_draws, expected[wrong], atol=0.03)
+    assert (n_seen[: wrong.start] == n_draws).all()
+
+
+def test_own_groups_need_no_correction_for_one_label_a_sample(monkeypatch):
+    # The mean gradient over all draws and labels is that of the full loss: 0 where
+    # scores are the labels' log-probabilities.
+    p = np.random.RandomState(0).dirichlet(np.ones(N_LABELS))
+    head = SamplingHead(1, N_LABELS, GROUP_SIZE, 1, pool_labels="own_group").double()
+    with torch.no_grad():
+        head.weights[0][:, 0] = torch.from_numpy(np.log(p))
+    features = torch.ones(1, 1, dtype=torch.float64)
+    mean = torch.zeros(N_LABELS, dtype=torch.float64)
+    for group in range(N_GROUPS):
+        draw(monkeypatch, [group])
+        for label, share in enumerate(p):
+            head.zero_grad()
+            head.loss(features, torch.tensor([label])).backward()
+            assert head.biases[0].grad.abs().max() > 0.01
+            mean += share * head.biases[0].grad
+    assert_close(mean, torch.zeros_like(mean), atol=1e-12, rtol=0)
 
 
 def test_frequencies_are_the_labels_shares():
@@ -198,15 +219,37 @@ def test_group_size_out_of_range(group_size):
     )
 
 
-@pytest.mark.parametrize("n_sampled_groups", [0, -3])
-def test_number_of_sampled_groups_must_be_positive(n_sampled_groups):
+@pytest.mark.parametrize(
+    ("n_sampled_groups", "pool_labels", "least"),
+    [(-1, "batch", 0), (-3, "batch_groups", 0), (0, "own_group", 1)],
+)
+def test_number_of_sampled_groups_out_of_range(n_sampled_groups, pool_labels, least):
     with pytest.raises(ValueError) as error:
-        SamplingHead(3, 11, 3, n_sampled_groups)
+        SamplingHead(3, 11, 3, n_sampled_groups, pool_labels=pool_labels)
     assert str(error.value) == (
-        f"n_sampled_groups must be at least 1, got {n_sampled_groups}."
+        f"n_sampled_groups must be at least {least} with pool_labels='{pool_labels}', "
+        f"got {n_sampled_groups}."
     )
+
+
+def test_unknown_pool_labels():
+    with pytest.raises(ValueError, match=r"pool_labels must be one of 'batch', .* 'x'"):
+        SamplingHead(3, 11, 3, pool_labels="x")
+
+
+@both_tasks
+def test_no_drawn_group_leaves_the_batchs_labels(multilabel, monkeypatch):
+    _, head = make_heads(0, multilabel, sparse_grad=True)
+    targets = torch.tensor([9, 2])
+    if multilabel:
+        targets = torch.nn.functional.one_hot(targets, N_LABELS)
+    head.loss(make_features(2, 3), targets).backward()
+    assert head.weights[0].grad._indices()[0].tolist() == [2, 9]
 
 
 def test_repr_names_the_sizes():
     text = repr(SamplingHead(3, 11, 3, 2))
-    assert "multilabel=False, group_size=3, n_sampled_groups=2" in text
+    assert (
+        "multilabel=False, group_size=3, n_sampled_groups=2, pool_labels='batch'"
+        in text
+    )

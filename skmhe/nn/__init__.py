@@ -14,6 +14,7 @@ from skmhe.nn.heads import (
     ProductHead,
     SamplingHead,
 )
+from skmhe.nn.margin import Margin
 from skmhe.nn.optim import RowAdamW
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "FullHead",
     "Head",
     "InputLayer",
+    "Margin",
     "Offsets",
     "ProductHead",
     "RowAdamW",
