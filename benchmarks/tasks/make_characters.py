@@ -279,14 +279,17 @@ def report(sources, by_font, identical, alike):
     """
     print(f"{by_font.shape[1]} classes, {by_font.shape[1] * len(sources)} images")
     print("use    identical    alike  ambiguous  file, most like")
-    others = 1 - np.eye(len(sources))
+    common = (identical + alike) * (1 - np.eye(len(sources)))
     for i, source in enumerate(sources):
-        most = int(np.argmax((identical[i] + alike[i]) * others[i]))
-        print(
-            f"{'test ' if source.font.test else 'train'} {identical[i, most]:10.4%} "
-            f"{alike[i, most]:8.2%} {n_ambiguous(by_font[i]):10}  {source.font.file}, "
-            f"{sources[most].font.file}"
-        )
+        most = int(common[i].argmax())
+        use = "test " if source.font.test else "train"
+        shares = "        none     none"
+        other = "no other"
+        if common[i, most]:
+            shares = f"{identical[i, most]:12.4%} {alike[i, most]:8.2%}"
+            other = sources[most].font.file
+        ambiguous = n_ambiguous(by_font[i])
+        print(f"{use} {shares} {ambiguous:10}  {source.font.file}, {other}")
 
 
 def save(path, sources, by_font, characters):
