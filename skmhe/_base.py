@@ -1,7 +1,6 @@
 """What the two estimators share: parameters, fitting and predicting."""
 
 import copy
-from numbers import Integral
 
 import numpy as np
 import scipy.sparse as sp
@@ -9,24 +8,26 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from skmhe import _training
+from skmhe._backbones import flat_rows
 from skmhe._beside import N_NEWTON, fit_beside
 from skmhe._clustering import label_centroids
 from skmhe._featured_labels import FeaturedLabelsMixin
 from skmhe._label_features import set_aside
 from skmhe._network import (
     Network,
-    NetworkSpec,
     network_from_weights,
     resolve_device,
-    resolve_dtype,
     root_mean_square_scale,
     to_tensor,
     weights_to_numpy,
 )
+from skmhe._optimizing import make_optimizer, optimizer_state_to_numpy
+from skmhe._own_backbone import BackboneMixin
 from skmhe._predicting import PredictMixin
+from skmhe._specifying import SpecMixin
 from skmhe._storage import compacted, restored, round_to_half
 from skmhe._targets import check_label_weight, check_target
-from skmhe._training import TrainingData, resolve_plan
+from skmhe._training import TrainingData
 from skmhe._validation import (
     MAX_FULL_LABELS,
     PARAMETER_CONSTRAINTS,
@@ -55,6 +56,8 @@ SHAPES = (
     "activation",
     "n_label_features",
     "shares_encoder",
+    "margin",
+    "user_backbone",
 )
 
 
@@ -68,11 +71,26 @@ def has_partial_fit(estimator):
     return True
 
 
-class BaseMHE(FeaturedLabelsMixin, PredictMixin, BaseEstimator):
+class BaseMHE(
+    BackboneMixin,
+    FeaturedLabelsMixin,
+    SpecMixin,
+    PredictMixin,
+    BaseEstimator,
+    auto_wrap_output_keys=None,
+):
     """Orchestration of fitting: validation, codec, network, training."""
 
     _parameter_constraints = PARAMETER_CONSTRAINTS
     _accepts_multilabel = False
+
+    def __sklearn_tags__(self):
+        """Return what scikit-learn asks about an estimator."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = self.backbone is None
+        tags.input_tags.three_d_array = self.backbone is not None
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
 
     def __getstate__(self):
         state = super().__getstate__()
@@ -141,7 +159,9 @@ class BaseMHE(FeaturedLabelsMixin, PredictMixin, BaseEstimator):
             self._make_room()
             self._check_same_task(target, Z)
         self._label_features = None if Z is None else Z[self.codec_.order]
-        plan = self._plan(X, weight, 1)._replace(learning_rate="constant")
+        plan = self._plan(X, weight, 1)._replace(
+            learning_rate="constant", averaging_decay=None
+        )
         self._train(X, target, weight, plan, self.centroids_, keep_optimizer=True)
         return self
 
@@ -183,7 +203,8 @@ class BaseMHE(FeaturedLabelsMixin, PredictMixin, BaseEstimator):
             head_sizes = balanced_head_sizes(n_labels, self.n_heads)
         head_sizes = check_head_sizes(head_sizes, n_labels)
         head_sizes = extended_head_sizes(head_sizes, len(self.classes_))
-        spec = self._make_spec(target, head_sizes, Z)
+        user = self._same_backbone(self._spec.user_backbone)
+        spec = self._make_spec(target, head_sizes, Z, user)
         changed = [
             name for name in SHAPES if getattr(spec, name) != getattr(self._spec, name)
         ]
@@ -221,13 +242,15 @@ class BaseMHE(FeaturedLabelsMixin, PredictMixin, BaseEstimator):
         )
         self.codec_ = self._make_codec(X[used], indicator, counts)
         self.head_sizes_ = self.codec_.head_sizes
-        self._spec = self._make_spec(target, self.head_sizes_, Z)
         n_samples = indicator.shape[0] if weight is None else weight.sum()
         device = resolve_device(self.device)
         with _training.seeded(self._random_state.randint(MAX_SEED), device):
-            network = Network(self._spec)
+            user, module = self._make_user_backbone(X, device)
+            self._spec = self._make_spec(target, self.head_sizes_, Z, user)
+            network = Network(self._spec, module)
         if network.backbone is not None:
-            network.backbone.input_scale.fill_(root_mean_square_scale(X[used]))
+            if user is None:
+                network.backbone.input_scale.fill_(root_mean_square_scale(X[used]))
             network.head.set_prior(to_tensor(counts[self.codec_.order]), n_samples)
         elif multilabel:
             # Log-scores are at most 0: with this, a score of 1 - sqrt(1.25) = -0.12
@@ -244,7 +267,8 @@ class BaseMHE(FeaturedLabelsMixin, PredictMixin, BaseEstimator):
         self.linear_ = self.centroids_ = None
         n_labels = self._n_linear_labels = len(self.classes_)
         # With independent heads, linear classifiers of labels would be a full head.
-        if self.model == "network" or self.strategy_ == "product" or n_labels < 2:
+        alone = self.model == "network" or self.backbone is not None
+        if alone or self.strategy_ == "product" or n_labels < 2:
             return None
         few = self.strategy_ == "sampling" and n_labels <= MAX_FULL_LABELS
         no_tree = self.strategy_ == "full" or few
@@ -291,9 +315,14 @@ class BaseMHE(FeaturedLabelsMixin, PredictMixin, BaseEstimator):
             self.label_order if self.strategy_ != "full" else "natural",
             n_heads=n_heads,
             label_counts=counts,
-            label_features=label_centroids(X, indicator) if by_features else None,
+            label_features=self._label_means(X, indicator) if by_features else None,
             random_state=self._random_state,
         )
+
+    def _label_means(self, X, indicator):
+        """Return the means of the labels' samples."""
+        rows = X if self.backbone is None else flat_rows(X)
+        return label_centroids(rows, indicator)
 
     def _check_longest_head(self, n_labels):
         if self.head_sizes is None:
@@ -307,54 +336,10 @@ class BaseMHE(FeaturedLabelsMixin, PredictMixin, BaseEstimator):
                 "n_heads."
             )
 
-    def _make_spec(self, target, head_sizes, Z):
-        hidden = self.hidden_layer_sizes
-        hidden = (hidden,) if isinstance(hidden, Integral) else tuple(hidden)
-        if any(not isinstance(w, Integral) or w < 1 for w in hidden):
-            raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes} must hold positive "
-                "integers, the width of each hidden layer; () for linear heads."
-            )
-        has_centroids = self.model == "both" and self.strategy_ == "sampling"
-        return NetworkSpec(
-            n_features=self.n_features_in_,
-            n_labels=len(target.classes),
-            multilabel=target.kind != "labels",
-            strategy=self.strategy_,
-            head_sizes=head_sizes,
-            rank=getattr(self, "rank", 1),
-            beam_width=self.beam_width,
-            hard_negatives=getattr(self, "hard_negatives", True),
-            n_sampled_groups=self.n_sampled_groups,
-            has_network=self.model != "linear",
-            has_centroids=has_centroids,
-            linear_weight=float(self.linear_weight),
-            hidden_layer_sizes=tuple(int(width) for width in hidden),
-            activation=self.activation,
-            dropout=float(self.dropout),
-            input_dropout=float(self.input_dropout),
-            n_label_features=0 if Z is None else Z.shape[1],
-            shares_encoder=self._shares_encoder(Z),
-            encoder_weight=float(self.encoder_weight),
-        )
-
-    def _plan(self, X, weight, max_iter):
-        return resolve_plan(
-            X.shape[0] if weight is None else np.count_nonzero(weight),
-            self._spec.multilabel,
-            max_iter=max_iter,
-            batch_size=self.batch_size,
-            learning_rate_init=self.learning_rate_init,
-            learning_rate=self.learning_rate,
-            alpha=self.alpha,
-            tol=self.tol,
-            n_iter_no_change=self.n_iter_no_change,
-            verbose=bool(self.verbose),
-            dtype=resolve_dtype(self.precision, resolve_device(self.device)),
-        )
-
     def _train(self, X, target, weight, plan, centroids=None, keep_optimizer=False):
         """Train the weights, and record what happened."""
+        if self._spec.user_backbone is not None:
+            self._spec.user_backbone.check_inputs(X)
         device = resolve_device(self.device)
         label_weight = check_label_weight(self.class_weight, target, weight)
         if label_weight is not None:
@@ -368,7 +353,7 @@ class BaseMHE(FeaturedLabelsMixin, PredictMixin, BaseEstimator):
             kept, held_out = _training.hold_out(data.y, self.validation_fraction, rng)
             data, validation = data.take(kept), data.take(held_out)
         network = network_from_weights(self._spec, self.weights_, device, copy=True)
-        optimizer = _training.make_optimizer(network, plan, self._optimizer_state)
+        optimizer = make_optimizer(network, plan, self._optimizer_state)
         with _training.seeded(rng.randint(MAX_SEED), device):
             history = _training.train(
                 network,
@@ -391,9 +376,7 @@ class BaseMHE(FeaturedLabelsMixin, PredictMixin, BaseEstimator):
         self.n_iter_ += history.n_iter
         self.validation_scores_ = history.validation_scores or None
         if keep_optimizer:
-            self._optimizer_state = _training.optimizer_state_to_numpy(
-                network, optimizer
-            )
+            self._optimizer_state = optimizer_state_to_numpy(network, optimizer)
 
     def _training_data(self, X, target, weight):
         y = target.y

@@ -44,7 +44,9 @@ def _features(network, X):
     weight = next(network.head.parameters())
     if network.backbone is None:
         return weight.new_zeros(X.shape[0], 0), None
-    rows = rows_to_tensor(X, weight.device, weight.dtype)
+    # A user's backbone stays in float32.
+    own = network.spec.user_backbone is None
+    rows = rows_to_tensor(X, weight.device, weight.dtype if own else torch.float32)
     return network.features(rows), network.embed_samples(rows)
 
 
@@ -189,3 +191,13 @@ def above(network, beside, X, threshold, order):
     )
     indicator.sort_indices()
     return indicator
+
+
+@torch.inference_mode()
+def features(network, X):
+    """Return the backbone's features of each row, float32 of shape (n, d)."""
+    network.eval()
+    result = np.empty((X.shape[0], network.head.in_features), np.float32)
+    for rows in row_chunks(X.shape[0], network.head.in_features):
+        result[rows] = _features(network, X[rows])[0].cpu().numpy()
+    return result

@@ -16,7 +16,7 @@ from skmhe._validation import (
 )
 
 
-class MHEClassifier(ClassifierMixin, BaseMHE):
+class MHEClassifier(ClassifierMixin, BaseMHE, auto_wrap_output_keys=None):
     """Multi-head encoding classifier for very many classes.
 
     Each class is written as a short code of local labels, one head of a neural
@@ -67,6 +67,10 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         May be changed after fitting.
     n_sampled_groups : int, default=8
         Number of groups that "sampling" draws in each step.
+    pool_labels : {"batch", "batch_groups", "own_group"}, default="batch"
+        Which labels "sampling" scores in a step, beside those of the drawn groups: the
+        batch's, all of their groups, or for each sample those of the group of its own
+        (see `skmhe.nn.SamplingHead`).
     rank : int, default=1
         Number of products that "product" mixes.
     hidden_layer_sizes : int or sequence of int, default=(256,)
@@ -78,6 +82,30 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         Share of the hidden layers' outputs that is dropped in training.
     input_dropout : float, default=0.2
         Share of the features that is dropped in training.
+    backbone : nn.Module, or callable that makes one, default=None
+        A network of yours in place of the hidden layers: a `torch.nn.Module` (copied,
+        never changed), or a class or function that makes one, called with the
+        parameters ``backbone__<name>``, which `set_params` and searches know. It maps
+        samples, which may then have any shape, to features (n, d): floats come as
+        float32, integers (token ids) as int64. `hidden_layer_sizes`, `activation`,
+        `dropout` and `input_dropout` are not used then, nor linear classifiers and
+        centroids: "both" is "network". "cluster" compares the values of samples, or the
+        TF-IDF weights of their tokens.
+    freeze : bool, str or sequence of str, default=False
+        Parameters of `backbone` that are not trained: all, or those whose names match
+        patterns such as ``"layers.0.*"``. What has no others stays in evaluation mode.
+    backbone_learning_rate : float, dict or None, default=None
+        Learning rate of `backbone` at the start, where it differs from
+        `learning_rate_init`; a dict gives it by patterns of parameter names, of which
+        the last that matches counts.
+    margin : {"arcface", "cosface"} or None, default=None
+        A margin between the true label's angle and the others', for features that tell
+        labels apart that were never seen, by their cosines (see `skmhe.nn.Margin` and
+        `transform`). For one label a sample, a network alone, "full" and "sampling".
+    margin_size : float, default=0.5
+        The margin: radians for "arcface", a difference of cosines for "cosface".
+    margin_scale : float, default=64.0
+        Factor of the cosines, with `margin`.
     C : float, default=0.5
         Cost of the linear classifiers' errors against the squared length of their
         weights: the smaller, the stronger the regularisation.
@@ -122,13 +150,20 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
     batch_size : int or "auto", default="auto"
         Number of samples of a step. "auto" is ``n_samples // 64``, but at least 16
         and at most 1024.
-    learning_rate : {"constant", "linear"}, default="linear"
-        Schedule: "linear" falls from `learning_rate_init` to 0 over `max_iter`
-        epochs. `partial_fit` always uses "constant".
+    learning_rate : {"constant", "linear", "cosine", "one_cycle"}, default="linear"
+        Schedule: "linear" falls from `learning_rate_init` to 0 over `max_iter` epochs,
+        "cosine" does so along half a wave, "one_cycle" rises to it first, in 0.3 of
+        the steps. `partial_fit` always uses "constant".
     learning_rate_init : float or "auto", default="auto"
         Learning rate of AdamW at the start. "auto" is 0.005 for one label a sample,
         and 0.01 for several, whose losses have fewer large gradients; times
-        ``sqrt(batch_size / 512)`` for larger batches than 512.
+        ``sqrt(batch_size / 512)`` for larger batches than 512. With `backbone`, 0.001.
+    max_grad_norm : float or None, default=None
+        Largest norm of the gradients of a step; larger ones are scaled down to it.
+    averaging_decay : float or None, default=None
+        Keep a running mean of the weights in training, which each step moves by
+        ``1 - averaging_decay`` towards the weights, in their place. Not in
+        `partial_fit`.
     max_iter : int, default=10
         Number of epochs (passes over the samples).
     class_weight : dict, "balanced" or None, default=None
@@ -164,6 +199,9 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         in units of their own (AMX or AVX-512 with BF16; CUDA from compute capability
         8): fitted weights then differ a little between machines. Weights, losses and
         predictions are float32 in any case.
+    **backbone__params
+        ``backbone__<name>``: what `backbone`, if it is a class or function, is called
+        with.
 
     Attributes
     ----------
@@ -232,11 +270,18 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         label_order="cluster",
         beam_width=10,
         n_sampled_groups=8,
+        pool_labels="batch",
         rank=1,
         hidden_layer_sizes=(256,),
         activation="relu",
         dropout=0.3,
         input_dropout=0.2,
+        backbone=None,
+        freeze=False,
+        backbone_learning_rate=None,
+        margin=None,
+        margin_size=0.5,
+        margin_scale=64.0,
         C=0.5,
         centroid_prior=2.0,
         linear_weight=1.0,
@@ -254,6 +299,8 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         batch_size="auto",
         learning_rate="linear",
         learning_rate_init="auto",
+        max_grad_norm=None,
+        averaging_decay=None,
         max_iter=10,
         class_weight=None,
         early_stopping=False,
@@ -265,6 +312,7 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         verbose=False,
         device="auto",
         precision="auto",
+        **backbone__params,
     ):
         self.strategy = strategy
         self.model = model
@@ -273,11 +321,18 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         self.label_order = label_order
         self.beam_width = beam_width
         self.n_sampled_groups = n_sampled_groups
+        self.pool_labels = pool_labels
         self.rank = rank
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.dropout = dropout
         self.input_dropout = input_dropout
+        self.backbone = backbone
+        self.freeze = freeze
+        self.backbone_learning_rate = backbone_learning_rate
+        self.margin = margin
+        self.margin_size = margin_size
+        self.margin_scale = margin_scale
         self.C = C
         self.centroid_prior = centroid_prior
         self.linear_weight = linear_weight
@@ -295,6 +350,8 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
+        self.max_grad_norm = max_grad_norm
+        self.averaging_decay = averaging_decay
         self.max_iter = max_iter
         self.class_weight = class_weight
         self.early_stopping = early_stopping
@@ -306,6 +363,7 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         self.verbose = verbose
         self.device = device
         self.precision = precision
+        self._set_backbone_params(backbone__params)
 
     @fit_context(prefer_skip_nested_validation=True)
     @unchanged_on_error
@@ -437,14 +495,8 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         log_p = self._log_prob(X)
         return log_p[:, 1] - log_p[:, 0] if len(self.classes_) == 2 else log_p
 
-    def __sklearn_tags__(self):
-        """Return what scikit-learn asks about an estimator."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
 
-
-class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
+class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE, auto_wrap_output_keys=None):
     """Multi-head encoding classifier for very many labels, any number a sample.
 
     Each label is written as a short code of local labels, one head of a neural
@@ -495,6 +547,10 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         May be changed after fitting.
     n_sampled_groups : int, default=8
         Number of groups that "sampling" draws in each step.
+    pool_labels : {"batch", "batch_groups", "own_group"}, default="batch"
+        Which labels "sampling" scores in a step, beside those of the drawn groups: the
+        batch's, all of their groups, or for each sample those of the group of its own
+        (see `skmhe.nn.SamplingHead`).
     hard_negatives : bool, default=True
         What labels "cascade" learns to reject for a sample: those below the most
         probable prefixes (True), or only those that share a prefix with a true
@@ -509,6 +565,30 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         Share of the hidden layers' outputs that is dropped in training.
     input_dropout : float, default=0.2
         Share of the features that is dropped in training.
+    backbone : nn.Module, or callable that makes one, default=None
+        A network of yours in place of the hidden layers: a `torch.nn.Module` (copied,
+        never changed), or a class or function that makes one, called with the
+        parameters ``backbone__<name>``, which `set_params` and searches know. It maps
+        samples, which may then have any shape, to features (n, d): floats come as
+        float32, integers (token ids) as int64. `hidden_layer_sizes`, `activation`,
+        `dropout` and `input_dropout` are not used then, nor linear classifiers and
+        centroids: "both" is "network". "cluster" compares the values of samples, or the
+        TF-IDF weights of their tokens.
+    freeze : bool, str or sequence of str, default=False
+        Parameters of `backbone` that are not trained: all, or those whose names match
+        patterns such as ``"layers.0.*"``. What has no others stays in evaluation mode.
+    backbone_learning_rate : float, dict or None, default=None
+        Learning rate of `backbone` at the start, where it differs from
+        `learning_rate_init`; a dict gives it by patterns of parameter names, of which
+        the last that matches counts.
+    margin : {"arcface", "cosface"} or None, default=None
+        A margin between the true label's angle and the others', for features that tell
+        labels apart that were never seen, by their cosines (see `skmhe.nn.Margin` and
+        `transform`). For one label a sample, a network alone, "full" and "sampling".
+    margin_size : float, default=0.5
+        The margin: radians for "arcface", a difference of cosines for "cosface".
+    margin_scale : float, default=64.0
+        Factor of the cosines, with `margin`.
     C : float, default=0.5
         Cost of the linear classifiers' errors against the squared length of their
         weights: the smaller, the stronger the regularisation.
@@ -553,13 +633,20 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
     batch_size : int or "auto", default="auto"
         Number of samples of a step. "auto" is ``n_samples // 64``, but at least 16
         and at most 1024.
-    learning_rate : {"constant", "linear"}, default="linear"
-        Schedule: "linear" falls from `learning_rate_init` to 0 over `max_iter`
-        epochs. `partial_fit` always uses "constant".
+    learning_rate : {"constant", "linear", "cosine", "one_cycle"}, default="linear"
+        Schedule: "linear" falls from `learning_rate_init` to 0 over `max_iter` epochs,
+        "cosine" does so along half a wave, "one_cycle" rises to it first, in 0.3 of
+        the steps. `partial_fit` always uses "constant".
     learning_rate_init : float or "auto", default="auto"
         Learning rate of AdamW at the start. "auto" is 0.005 for one label a sample,
         and 0.01 for several, whose losses have fewer large gradients; times
-        ``sqrt(batch_size / 512)`` for larger batches than 512.
+        ``sqrt(batch_size / 512)`` for larger batches than 512. With `backbone`, 0.001.
+    max_grad_norm : float or None, default=None
+        Largest norm of the gradients of a step; larger ones are scaled down to it.
+    averaging_decay : float or None, default=None
+        Keep a running mean of the weights in training, which each step moves by
+        ``1 - averaging_decay`` towards the weights, in their place. Not in
+        `partial_fit`.
     max_iter : int, default=10
         Number of epochs (passes over the samples).
     class_weight : dict, "balanced" or None, default=None
@@ -595,6 +682,9 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         in units of their own (AMX or AVX-512 with BF16; CUDA from compute capability
         8): fitted weights then differ a little between machines. Weights, losses and
         predictions are float32 in any case.
+    **backbone__params
+        ``backbone__<name>``: what `backbone`, if it is a class or function, is called
+        with.
 
     Attributes
     ----------
@@ -672,11 +762,18 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         label_order="cluster",
         beam_width=10,
         n_sampled_groups=8,
+        pool_labels="batch",
         hard_negatives=True,
         hidden_layer_sizes=(256,),
         activation="relu",
         dropout=0.3,
         input_dropout=0.2,
+        backbone=None,
+        freeze=False,
+        backbone_learning_rate=None,
+        margin=None,
+        margin_size=0.5,
+        margin_scale=64.0,
         C=0.5,
         centroid_prior=2.0,
         linear_weight=1.0,
@@ -694,6 +791,8 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         batch_size="auto",
         learning_rate="linear",
         learning_rate_init="auto",
+        max_grad_norm=None,
+        averaging_decay=None,
         max_iter=10,
         class_weight=None,
         early_stopping=False,
@@ -705,6 +804,7 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         verbose=False,
         device="auto",
         precision="auto",
+        **backbone__params,
     ):
         self.strategy = strategy
         self.model = model
@@ -713,11 +813,18 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         self.label_order = label_order
         self.beam_width = beam_width
         self.n_sampled_groups = n_sampled_groups
+        self.pool_labels = pool_labels
         self.hard_negatives = hard_negatives
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.dropout = dropout
         self.input_dropout = input_dropout
+        self.backbone = backbone
+        self.freeze = freeze
+        self.backbone_learning_rate = backbone_learning_rate
+        self.margin = margin
+        self.margin_size = margin_size
+        self.margin_scale = margin_scale
         self.C = C
         self.centroid_prior = centroid_prior
         self.linear_weight = linear_weight
@@ -735,6 +842,8 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
+        self.max_grad_norm = max_grad_norm
+        self.averaging_decay = averaging_decay
         self.max_iter = max_iter
         self.class_weight = class_weight
         self.early_stopping = early_stopping
@@ -746,6 +855,7 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         self.verbose = verbose
         self.device = device
         self.precision = precision
+        self._set_backbone_params(backbone__params)
 
     @fit_context(prefer_skip_nested_validation=True)
     @unchanged_on_error
@@ -926,6 +1036,5 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
     def __sklearn_tags__(self):
         """Return what scikit-learn asks about an estimator."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
         tags.classifier_tags.multi_label = self.strategy != "product"
         return tags

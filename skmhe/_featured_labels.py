@@ -124,6 +124,13 @@ class FeaturedLabelsMixin:
         if label_features is None:
             return target, None
         Z, target = check_label_features(label_features, target)
+        if self.backbone is not None or self.margin is not None:
+            name = "margin" if self.backbone is None else "backbone"
+            raise ValueError(
+                f"label_features cannot be used with {name}: the label encoder shares "
+                "the estimator's own hidden layers, and its scores are added to those "
+                f"of the heads. Use {name}=None."
+            )
         hidden = np.ravel(self.hidden_layer_sizes)
         if self.model == "linear" or self.strategy == "product" or not len(hidden):
             raise ValueError(

@@ -11,11 +11,13 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
+from skmhe._backbones import UserBackbone, freeze_parameters
 from skmhe.nn import (
     Backbone,
     CascadeHead,
     DualEncoder,
     FullHead,
+    Margin,
     ProductHead,
     SamplingHead,
     SparseRows,
@@ -26,8 +28,10 @@ from skmhe.nn import (
 CENTROID_SCALES = {False: 20.0, True: 5.0}
 # The weight of linear classifiers that stand alone: their scores are near log-odds.
 LINEAR_ALONE = 2.0
-# Labels that are embedded at a time.
+# Labels that are embedded at a time, and samples that a user's backbone is given, whose
+# layers may be much wider than what goes in and comes out.
 LABELS_PER_CHUNK = 2**14
+SAMPLES_PER_CHUNK = 256
 
 
 class NetworkSpec(NamedTuple):
@@ -53,6 +57,10 @@ class NetworkSpec(NamedTuple):
     shares_encoder: bool = False  # one first layer for samples and labels
     encoder_weight: float = 0.0  # share of the label encoder's loss
     scoring: str = "both"
+    margin: Margin | None = None
+    pool_labels: str = "batch"
+    user_backbone: UserBackbone | None = None  # in place of hidden layers
+    freeze: bool | str | tuple[str, ...] = False  # parameters of it
 
     @property
     def scores_labels(self):
@@ -66,7 +74,7 @@ class NetworkSpec(NamedTuple):
 
 
 def _full_head(spec, d):
-    return FullHead(d, spec.n_labels, spec.multilabel, sparse_grad=True)
+    return FullHead(d, spec.n_labels, spec.multilabel, True, spec.margin)
 
 
 def _product_head(spec, d):
@@ -93,6 +101,8 @@ def _sampling_head(spec, d):
         n_sampled_groups=spec.n_sampled_groups,
         multilabel=spec.multilabel,
         sparse_grad=True,
+        margin=spec.margin,
+        pool_labels=spec.pool_labels,
     )
 
 
@@ -105,13 +115,25 @@ BUILD_HEAD = {
 
 
 class Network(nn.Module):
-    """A backbone and a head."""
+    """A backbone and a head.
 
-    def __init__(self, spec):
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The network.
+    module : nn.Module, default=None
+        What `UserBackbone.make` made, where the backbone is a user's.
+    """
+
+    def __init__(self, spec, module=None):
         super().__init__()
         self.spec = spec
-        self.backbone, n_features = None, 0
-        if spec.has_network:
+        self._resting = []
+        self.backbone, n_features = module, 0
+        if module is not None:
+            n_features = spec.user_backbone.out_features
+            self._resting = freeze_parameters(module, spec.freeze)
+        elif spec.has_network:
             self.backbone = Backbone(
                 spec.n_features,
                 spec.hidden_layer_sizes,
@@ -139,11 +161,37 @@ class Network(nn.Module):
             )
         self._label_table = self._added_texts = self._added_bias = None
 
+    def train(self, mode=True):
+        """Set the mode; what is frozen stays in evaluation mode."""
+        super().train(mode)
+        for module in self._resting:
+            module.eval()
+        return self
+
+    def double(self):
+        """Compute in float64, but for a user's backbone, which may not be able to."""
+        if self.spec.user_backbone is None:
+            return super().double()
+        self.head.double()
+        return self
+
     def features(self, rows):
         """Return the features that the head takes of samples."""
+        if self.spec.user_backbone is not None:
+            return self._user_features(rows)
         if not self.head.in_features:
             return self.head.biases[0].new_zeros(rows.shape[0], 0)
         return self.backbone(rows)
+
+    def _user_features(self, rows):
+        call, module = self.spec.user_backbone.call, self.backbone
+        if self.training:
+            return call(module, rows)
+        # Without samples, there is one chunk of none.
+        starts = range(0, max(1, len(rows)), SAMPLES_PER_CHUNK)
+        chunks = [rows[start : start + SAMPLES_PER_CHUNK] for start in starts]
+        features = torch.cat([call(module, chunk) for chunk in chunks])
+        return features.to(self.head.biases[0].dtype)
 
     def embed_samples(self, rows):
         """Return embeddings of samples, None where the encoder has no part."""
@@ -208,6 +256,8 @@ def network_from_weights(spec, weights, device, copy=False):
         Copy the arrays: needed to train. Otherwise a network on the CPU shares
         their memory, and must not write to it.
     """
+    if spec.user_backbone is not None:
+        return _user_network_from_weights(spec, weights, device)
     with torch.device("meta"):
         network = Network(spec)
     if not spec.scores_labels:
@@ -220,6 +270,19 @@ def network_from_weights(spec, weights, device, copy=False):
     }
     network.load_state_dict(state, assign=True)
     return network
+
+
+def _user_network_from_weights(spec, weights, device):
+    """Build a network with a user's backbone around copies of arrays of weights.
+
+    Its module is made anew, for what is not in its state; draws for its starting
+    values leave torch's generators as they were.
+    """
+    with torch.random.fork_rng():
+        network = Network(spec, spec.user_backbone.make())
+    state = {name: to_tensor(array) for name, array in weights.items()}
+    network.load_state_dict(state)
+    return network.to(device)
 
 
 # The last network of each estimator and thread: to build one takes longer than to
@@ -292,7 +355,9 @@ def to_tensor(array):
 
 
 def rows_to_tensor(X, device, dtype=torch.float32):
-    """Return a batch of samples, dense or CSR, on a device."""
+    """Return a batch of samples, dense or CSR, on a device; tokens stay integers."""
+    if isinstance(X, np.ndarray) and X.dtype.kind == "i":
+        return to_tensor(X).to(device)
     if isinstance(X, np.ndarray):
         return to_tensor(X).to(device, dtype)
     rows = SparseRows(*map(to_tensor, (X.indices, X.indptr, X.data)), X.shape[1])

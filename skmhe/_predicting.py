@@ -40,12 +40,12 @@ class PredictMixin:
         labels, scores = self._topk(X, k)
         return self.classes_[labels], scores
 
-    def _network(self, keep=True):
+    def _network(self, keep=True, scoring=None):
         check_is_fitted(self, "weights_")
         spec = self._spec._replace(
             beam_width=self.beam_width,
             linear_weight=float(self.linear_weight),
-            scoring=self.scoring,
+            scoring=scoring or self.scoring,
         )
         device = resolve_device(self.device)
         if keep:

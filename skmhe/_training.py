@@ -20,8 +20,13 @@ from skmhe._offsets import (
     SumOffsets,
     TrainingOffsets,
 )
+from skmhe._optimizing import (
+    clip_gradients,
+    make_average,
+    make_optimizer,
+    make_schedule,
+)
 from skmhe._rows import unit_rows
-from skmhe.nn import RowAdamW
 
 # "auto" batches: so many steps an epoch at least, as few samples need many steps
 # and many samples need large batches.
@@ -29,6 +34,8 @@ MIN_STEPS_PER_EPOCH = 64
 MIN_AUTO_BATCH, MAX_AUTO_BATCH = 16, 1024
 # By whether a sample may have several labels; chosen on held-out training samples.
 AUTO_RATES = {False: 5e-3, True: 1e-2}
+# For networks of any kind: that of torch's AdamW.
+USER_BACKBONE_RATE = 1e-3
 # Larger batches have less noise and fewer steps: the rate grows with their root.
 RATED_BATCH = 512
 
@@ -64,10 +71,23 @@ class TrainingPlan(NamedTuple):
     n_iter_no_change: int
     verbose: bool
     dtype: torch.dtype | None = None  # of products; None: that of the weights
+    backbone_learning_rate: float | dict | None = None  # None: learning_rate_init
+    max_grad_norm: float | None = None
+    averaging_decay: float | None = None
 
 
-def resolve_plan(n_samples, multilabel, *, batch_size, learning_rate_init, **settings):
+def resolve_plan(
+    n_samples,
+    multilabel,
+    *,
+    batch_size,
+    learning_rate_init,
+    user_backbone=False,
+    **settings,
+):
     """Return a plan whose settings of "auto" are derived from the data."""
+    if learning_rate_init == "auto" and user_backbone:
+        learning_rate_init = USER_BACKBONE_RATE
     if batch_size == "auto":
         batch_size = n_samples // MIN_STEPS_PER_EPOCH
         batch_size = min(max(batch_size, MIN_AUTO_BATCH), MAX_AUTO_BATCH)
@@ -141,75 +161,54 @@ def _offsets(network, batch):
     return CentroidOffsets(batch.centroids, X, scale)
 
 
-def train_step(
-    network, optimizer, batch, label_weight, device, encoder_loss=None, dtype=None
-):
+def train_step(network, optimizer, batch, label_weight, plan, encoder_loss=None):
     """Take one step on a batch, and return its loss.
 
-    ``encoder_loss(inputs, y, weight)`` is the label encoder's, in a joint loss; `dtype`
-    is the type of products, None for that of the weights.
+    ``encoder_loss(inputs, y, weight)`` is the label encoder's, in a joint loss.
     """
+    device = next(network.parameters()).device
     inputs = rows_to_tensor(batch.X, device)
     targets = targets_to_tensor(batch.y, device)
     weight = batch.sample_weight
     weight = None if weight is None else to_tensor(weight).to(device)
-    rounded = nullcontext() if dtype is None else torch.autocast(device.type, dtype)
+    rounded = nullcontext()
+    if plan.dtype is not None:
+        rounded = torch.autocast(device.type, plan.dtype)
     with rounded:
         with network.head.shifted(_offsets(network, batch)) as head:
-            loss = head.loss(network.backbone(inputs), targets, weight, label_weight)
+            loss = head.loss(network.features(inputs), targets, weight, label_weight)
         if encoder_loss is not None:
             share = network.spec.encoder_weight
             loss = (1 - share) * loss + share * encoder_loss(inputs, batch.y, weight)
     # The optimiser's zero_grad would import torch's compiler; see RowAdamW.
     network.zero_grad()
     loss.backward()
+    if plan.max_grad_norm is not None:
+        clip_gradients(network.parameters(), plan.max_grad_norm)
     optimizer.step()
     return loss.item()
 
 
-def make_optimizer(network, plan, state=None):
-    """Return the optimiser, going on from a state where one is given."""
-    optimizer = RowAdamW(
-        network.parameters(), lr=plan.learning_rate_init, weight_decay=plan.alpha
-    )
-    if state is not None:
-        # The settings are the plan's, not those of the last time.
-        for i, parameter in enumerate(network.parameters()):
-            optimizer.state[parameter] = {
-                name: to_tensor(array.copy()).to(parameter.device)
-                for name, array in state.get(i, {}).items()
-            }
-    return optimizer
-
-
-def optimizer_state_to_numpy(network, optimizer):
-    """Return the moments of each parameter as arrays on no device.
-
-    They may share the optimiser's memory: it must not be used any more.
-    """
-    return {
-        i: {
-            name: value.cpu().numpy()
-            for name, value in optimizer.state[parameter].items()
-        }
-        for i, parameter in enumerate(network.parameters())
-        if parameter in optimizer.state
-    }
-
-
 class Progress:
-    """Counts the steps: moves the bar and the learning rate."""
+    """Counts the steps: moves the bar, the learning rates and the mean of weights."""
 
-    def __init__(self, plan, n_steps):
-        self.plan, self.n_steps, self.step = plan, n_steps, 0
+    def __init__(self, network, optimizer, plan, n_steps):
+        self.network = network
+        self.schedule = make_schedule(optimizer, plan.learning_rate, n_steps)
+        self.average = make_average(network, plan.averaging_decay)
         self.bar = tqdm(total=n_steps, unit="batch", disable=not plan.verbose)
 
-    def next_step(self, optimizer):
-        """Set the learning rate of the step to come."""
-        if self.plan.learning_rate == "linear":
-            left = 1 - self.step / self.n_steps
-            optimizer.param_groups[0]["lr"] = self.plan.learning_rate_init * left
-        self.step += 1
+    @property
+    def kept(self):
+        """The network whose weights are kept: the mean, if there is one."""
+        return self.network if self.average is None else self.average.module
+
+    def end_step(self):
+        """Go on to the next step."""
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        if self.schedule is not None:
+            self.schedule.step()
         self.bar.update()
 
     def end_epoch(self, history):
@@ -228,12 +227,10 @@ def _is_finite(tensor):
 def run_epoch(network, optimizer, data, plan, rng, label_weight, progress, labels=None):
     """Pass over the data once in random order, and return the mean loss."""
     n = data.X.shape[0]
-    device = next(network.parameters()).device
     network.train()
     order = rng.permutation(n) if labels is None else labels.order(n, rng)
     total = 0.0
     for start in range(0, n, plan.batch_size):
-        progress.next_step(optimizer)
         # Sorted rows slice faster; within a batch their order means nothing.
         rows = np.sort(order[start : start + plan.batch_size])
         batch, encoder_loss = data.take(rows), None
@@ -242,8 +239,9 @@ def run_epoch(network, optimizer, data, plan, rng, label_weight, progress, label
                 labels.loss, network, rows=rows, rng=rng, label_weight=label_weight
             )
         total += len(rows) * train_step(
-            network, optimizer, batch, label_weight, device, encoder_loss, plan.dtype
+            network, optimizer, batch, label_weight, plan, encoder_loss
         )
+        progress.end_step()
     mean = total / n
     # The last step's damage does not show in the loss.
     finite = all(map(_is_finite, network.parameters()))
@@ -280,7 +278,7 @@ def validation_score(network, data, labels=None):
         parts = [part for part in parts if part is not None]
         offsets = SumOffsets(parts, lambda scores: scores) if parts else None
         with network.head.shifted(offsets) as head:
-            features = network.backbone(inputs)
+            features = network.features(inputs)
             # A copy: SciPy wants to index with arrays of their own memory.
             best = head.topk(features, 1)[0][:, 0].cpu().numpy().copy()
         if isinstance(data.y, np.ndarray):
@@ -334,7 +332,7 @@ def train(
         optimizer = make_optimizer(network, plan)
     history, best_state = History(), None
     n_batches = -(-data.X.shape[0] // plan.batch_size)
-    progress = Progress(plan, plan.max_iter * n_batches)
+    progress = Progress(network, optimizer, plan, plan.max_iter * n_batches)
     with progress.bar:
         for epoch in range(first_epoch, first_epoch + plan.max_iter):
             if labels is not None:
@@ -345,13 +343,15 @@ def train(
                 )
             )
             if validation is not None:
-                score = validation_score(network, validation, labels)
+                score = validation_score(progress.kept, validation, labels)
                 if score > max(history.validation_scores, default=-1.0):
-                    best_state = copy.deepcopy(network.state_dict())
+                    best_state = copy.deepcopy(progress.kept.state_dict())
                 history.validation_scores.append(score)
             progress.end_epoch(history)
             if history.has_stalled(plan):
                 break
+    if best_state is None and progress.average is not None:
+        best_state = progress.kept.state_dict()
     if best_state is not None:
         network.load_state_dict(best_state)
     return history

@@ -13,6 +13,7 @@ from sklearn.base import _fit_context as fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
     _check_sample_weight,
+    check_array,
     validate_data,
 )
 
@@ -43,7 +44,7 @@ PARAMETER_CONSTRAINTS = {
     "head_sizes": ["array-like", None],
     "label_order": [StrOptions(set(LABEL_ORDERS))],
     "beam_width": [Interval(Integral, 1, None, closed="left")],
-    "n_sampled_groups": [Interval(Integral, 1, None, closed="left")],
+    "n_sampled_groups": [Interval(Integral, 0, None, closed="left")],
     "hidden_layer_sizes": [
         "array-like",
         Interval(Integral, 1, None, closed="left"),
@@ -64,12 +65,21 @@ PARAMETER_CONSTRAINTS = {
     "shortlist_search": [StrOptions({"auto", "exact", "approximate"})],
     "neighbor_batches": ["boolean"],
     "scoring": [StrOptions({"both", "classifier", "encoder"})],
+    "backbone": [callable, None],
+    "freeze": ["boolean", str, "array-like"],
+    "backbone_learning_rate": [Interval(Real, 0, None, closed="neither"), dict, None],
+    "margin": [StrOptions({"arcface", "cosface"}), None],
+    "margin_size": [Interval(Real, 0, None, closed="left")],
+    "margin_scale": [Interval(Real, 0, None, closed="neither")],
+    "pool_labels": [StrOptions({"batch", "batch_groups", "own_group"})],
+    "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
+    "averaging_decay": [Interval(Real, 0, 1, closed="neither"), None],
     "alpha": [Interval(Real, 0, None, closed="left")],
     "batch_size": [
         StrOptions({"auto"}),
         Interval(Integral, 1, None, closed="left"),
     ],
-    "learning_rate": [StrOptions({"constant", "linear"})],
+    "learning_rate": [StrOptions({"constant", "linear", "cosine", "one_cycle"})],
     "learning_rate_init": [
         StrOptions({"auto"}),
         Interval(Real, 0, None, closed="neither"),
@@ -111,17 +121,32 @@ def unchanged_on_error(method):
 
 def check_fit_samples(estimator, X, reset):
     """Validate training samples, and remember or compare their features."""
+    if estimator.backbone is not None:
+        return _check_backbone_samples(estimator, X, reset)
     X = validate_data(
         estimator, X, reset=reset, accept_sparse="csr", dtype=np.float32, order="C"
     )
     return canonical_rows(X)
 
 
+def _check_backbone_samples(estimator, X, reset):
+    """Validate dense samples of any shape: float32, or int64 for tokens."""
+    X = validate_data(
+        estimator, X, reset=reset, dtype="numeric", order="C", allow_nd=True
+    )
+    if X.dtype.kind in "iu":
+        return X.astype(np.int64, copy=False)
+    return check_array(X, dtype=np.float32, order="C", allow_nd=True, input_name="X")
+
+
 def check_predict_samples(estimator, X):
     """Validate samples to predict."""
     if _is_plain(estimator, X):
         return canonical_rows(X)
-    return check_fit_samples(estimator, X, reset=False)
+    X = check_fit_samples(estimator, X, reset=False)
+    if estimator._spec.user_backbone is not None:
+        estimator._spec.user_backbone.check_inputs(X)
+    return X
 
 
 def _is_plain(estimator, X):

@@ -545,7 +545,7 @@ def test_hidden_layer_sizes_are_bad(cls, value):
         ("strategy", "tree"),
         ("n_heads", 0),
         ("beam_width", 0),
-        ("n_sampled_groups", 0),
+        ("n_sampled_groups", -1),
         ("label_order", "best"),
         ("activation", "gelu"),
         ("dropout", 1.0),

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from _backbones import Dense
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmhe import (
@@ -731,12 +732,12 @@ def test_encoder_weight(cls):
 def test_joint_loss(cls, monkeypatch):
     losses, step = [], _training.train_step
 
-    def recorded(network, optimizer, batch, label_weight, device, loss, dtype):
+    def recorded(network, optimizer, batch, label_weight, plan, loss):
         def noted(*args):
             losses.append([loss(*args).item()])
             return torch.tensor(losses[-1][0])
 
-        losses.append(step(network, optimizer, batch, label_weight, device, noted))
+        losses.append(step(network, optimizer, batch, label_weight, plan, noted))
         return losses[-1]
 
     monkeypatch.setattr(_training, "train_step", recorded)
@@ -892,3 +893,233 @@ def test_scoring(cls):
 def test_every_parameter_has_a_test(cls):
     assert COVERED[cls] == set(cls().get_params())
     assert COVERED[cls] == set(cls._parameter_constraints)
+
+
+# ------------------------------------------------------------ backbones of users
+
+
+def fit_own(cls, **params):
+    return fit(cls, **({"backbone": Dense, "strategy": "full"} | params))
+
+
+@covers("backbone")
+def test_backbone(cls):
+    wide = fit_own(cls, backbone__width=5)
+    assert wide.weights_["backbone.first.weight"].shape == (5, N_FEATURES)
+    assert type(wide._network().backbone) is Dense
+    # There is a network only, whatever the model.
+    assert same_weights(fit_own(cls, model="both"), fit_own(cls, model="network"))
+    assert fit_own(cls, model="both").linear_ is None
+    own = fit(cls, strategy="full")
+    assert "backbone.layers.0.weight" in own.weights_
+
+
+@covers("freeze")
+def test_freeze(cls):
+    moved = {}
+    for freeze in (False, True, "first.*", ["norm.*", "second.bias"]):
+        a, b = (fit_own(cls, freeze=freeze, max_iter=n) for n in (1, 2))
+        moved[str(freeze)] = {
+            name.removeprefix("backbone.")
+            for name, weight in a.weights_.items()
+            if not np.array_equal(weight, b.weights_[name])
+            and name.startswith("backbone.")
+        }
+    everything = moved["False"]
+    assert len(everything) == 9
+    assert moved["True"] == set()
+    assert everything - moved["first.*"] == {"first.weight", "first.bias"}
+    norm = {name for name in everything if name.startswith("norm.")}
+    assert everything - moved["['norm.*', 'second.bias']"] == norm | {"second.bias"}
+
+
+@covers("backbone_learning_rate")
+def test_backbone_learning_rate(cls, monkeypatch):
+    groups, step = [], _training.train_step
+
+    def recorded(network, optimizer, *args):
+        names = {p: name for name, p in network.named_parameters()}
+        groups.append(
+            {
+                names[p].removeprefix("backbone."): group["lr"]
+                for group in optimizer.param_groups
+                for p in group["params"]
+            }
+        )
+        return step(network, optimizer, *args)
+
+    monkeypatch.setattr(_training, "train_step", recorded)
+
+    def rates(**params):
+        groups.clear()
+        fit_own(cls, learning_rate_init=0.5, max_iter=2, **params)
+        return groups[0], groups[-1]
+
+    assert set(rates()[0].values()) == {0.5}
+    first, _ = rates(backbone_learning_rate=0.1)
+    assert (first["first.weight"], first["head.weights.0"]) == (0.1, 0.5)
+    by_name = {"*": 0.2, "first.*": 0.1}
+    first, last = rates(backbone_learning_rate=by_name, learning_rate="linear")
+    assert (first["first.bias"], first["second.bias"]) == (0.1, 0.2)
+    # Every rate follows the schedule: the last of six steps.
+    assert last["first.bias"] == pytest.approx(0.1 / 6)
+    assert last["head.weights.0"] == pytest.approx(0.5 / 6)
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_schedules_are_torchs(cls, steps):
+    n_steps = 2 * N // 32
+
+    def rates(name):
+        steps.rates.clear()
+        fit(cls, learning_rate=name, learning_rate_init=0.5)
+        return steps.rates
+
+    wave = 0.25 * (1 + np.cos(np.pi * np.arange(n_steps) / n_steps))
+    assert_allclose(rates("cosine"), wave)
+    assert_allclose(rates("linear"), 0.5 * (1 - np.arange(n_steps) / n_steps))
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.AdamW([parameter])
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 0.5, total_steps=n_steps, cycle_momentum=False
+    )
+    expected = []
+    for _ in range(n_steps):
+        expected += schedule.get_last_lr()
+        optimizer.step()
+        schedule.step()
+    assert_allclose(rates("one_cycle"), expected)
+    # A single step is a schedule, too.
+    steps.rates.clear()
+    fit(cls, learning_rate="one_cycle", max_iter=1, batch_size=N)
+    assert len(steps.rates) == 1
+
+
+@covers("max_grad_norm")
+def test_max_grad_norm(cls, monkeypatch):
+    norms, clip = [], _training.clip_gradients
+
+    def recorded(parameters, max_norm):
+        parameters = list(parameters)
+        clip(parameters, max_norm)
+        grads = [p.grad.to_dense() for p in parameters if p.grad is not None]
+        norms.append(torch.cat([g.flatten() for g in grads]).norm().item())
+
+    monkeypatch.setattr(_training, "clip_gradients", recorded)
+    free = fit(cls, strategy="sampling")
+    assert norms == []
+    loose = fit(cls, strategy="sampling", max_grad_norm=1e6)
+    assert same_weights(free, loose)
+    largest = max(norms)
+    norms.clear()
+    tight = fit(cls, strategy="sampling", max_grad_norm=largest / 4)
+    assert_allclose(max(norms), largest / 4, rtol=1e-3)
+    assert not same_weights(free, tight)
+
+
+@covers("averaging_decay")
+def test_averaging_decay(cls, monkeypatch):
+    states, step = [], _training.train_step
+
+    def recorded(network, *args):
+        loss = step(network, *args)
+        states.append(copy.deepcopy(network.state_dict()))
+        return loss
+
+    monkeypatch.setattr(_training, "train_step", recorded)
+    monkeypatch.setattr(_base, "round_to_half", lambda weights: None)
+    clf = fit_own(cls, averaging_decay=0.6)
+    mean = states[0]
+    for state in states[1:]:
+        mean = {name: 0.6 * mean[name] + 0.4 * state[name] for name in mean}
+    for name, weight in clf.weights_.items():
+        if weight.dtype == np.float32:
+            assert_allclose(weight, mean[name].numpy(), rtol=1e-4, atol=1e-6)
+    assert not same_weights(clf, fit_own(cls))
+    # partial_fit goes on from the weights, of which there is no mean.
+    X, y = make_data(cls)
+    parts = [make(cls, averaging_decay=decay) for decay in (None, 0.9)]
+    for part in parts:
+        part.partial_fit(X, y, classes=np.arange(N_LABELS))
+    assert same_weights(*parts)
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_the_mean_of_weights_is_what_early_stopping_scores(cls, monkeypatch):
+    scored, score = [], _training.validation_score
+
+    def recorded(network, *args):
+        scored.append(copy.deepcopy(network.state_dict()))
+        return score(network, *args)
+
+    monkeypatch.setattr(_training, "validation_score", recorded)
+    monkeypatch.setattr(_base, "round_to_half", lambda weights: None)
+    clf = fit(cls, averaging_decay=0.9, early_stopping=True)
+    best = int(np.argmax(clf.validation_scores_))
+    for name, weight in clf.weights_.items():
+        assert_array_equal(weight, scored[best][name].numpy())
+
+
+# ------------------------------------------------------------ margins and pools
+
+
+MARGIN = {"strategy": "full", "margin": "arcface", "margin_scale": 8.0}
+
+
+@covers("margin")
+def test_margin(cls):
+    X, y = make_data(MHEClassifier)
+    for strategy in ("full", "sampling"):
+        for kind in ("arcface", "cosface"):
+            clf = make(cls, **(MARGIN | {"strategy": strategy, "margin": kind}))
+            head = clf.fit(X, y)._network().head
+            assert head.margin == (kind, 0.5, 8.0)
+            assert clf.score(X, y) > 0.5
+    labels = cls(**{**MARGIN, "margin": None}).fit(X, y)
+    assert labels._network().head.margin is None
+    if cls is MHEMultiLabelClassifier:
+        with pytest.raises(ValueError, match="margin='arcface' is for one label a s"):
+            fit(cls, **MARGIN)
+    with pytest.raises(ValueError, match="margin='arcface' is for one label a sample"):
+        make(cls, **(MARGIN | {"strategy": "cascade"})).fit(X, y)
+    with pytest.raises(ValueError, match="is for a network alone, but model='both'"):
+        make(cls, **(MARGIN | {"model": "both"})).fit(X, y)
+    with pytest.raises(ValueError, match="label_features cannot be used with margin"):
+        make(cls, **MARGIN).fit(X, y, label_features=np.eye(N_LABELS))
+
+
+@covers("margin_size")
+def test_margin_size(cls):
+    X, y = make_data(MHEClassifier)
+    small, large = (
+        make(cls, max_iter=1, **MARGIN, margin_size=size).fit(X, y)
+        for size in (0.0, 0.7)
+    )
+    assert small.loss_ < large.loss_
+    assert large._network().head.margin.margin == 0.7
+    with pytest.raises(ValueError, match=r"margin.margin must be in 0\.\.1.571"):
+        make(cls, **MARGIN, margin_size=2.0).fit(X, y)
+
+
+@covers("margin_scale")
+def test_margin_scale(cls):
+    X, y = make_data(MHEClassifier)
+    clf = make(cls, **(MARGIN | {"margin_scale": 3.0})).fit(X, y)
+    weights = clf.weights_["head.weights.0"][clf.codec_.positions]
+    features = clf.transform(X)
+    cosines = (features @ weights.T) / np.linalg.norm(weights, axis=1)
+    cosines /= np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    p = np.exp(3 * cosines)
+    assert_allclose(clf.predict_proba(X), p / p.sum(1, keepdims=True), rtol=1e-4)
+
+
+@covers("pool_labels")
+def test_pool_labels(cls):
+    options = {"strategy": "sampling", "n_sampled_groups": 1, "n_heads": 2}
+    fitted = [
+        fit(cls, pool_labels=kind, **options)
+        for kind in ("batch", "batch_groups", "own_group")
+    ]
+    for clf, kind in zip(fitted, ("batch", "batch_groups", "own_group"), strict=True):
+        assert clf._network().head.pool_labels == kind
+    assert len({clf.loss_ for clf in fitted}) == 3

@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skmhe import MHEClassifier, _training
 from skmhe._centroids import fit_centroids, left_out_similarities
 from skmhe._network import Network, NetworkSpec
+from skmhe._optimizing import make_optimizer, optimizer_state_to_numpy
 from skmhe._rows import unit_rows
 from skmhe._targets import Target, check_label_weight
 from skmhe._training import (
@@ -19,8 +20,6 @@ from skmhe._training import (
     TrainingData,
     TrainingPlan,
     hold_out,
-    make_optimizer,
-    optimizer_state_to_numpy,
     run_epoch,
     seeded,
     targets_to_tensor,
@@ -123,7 +122,7 @@ class Visits:
         self.batches, self.losses = [], losses
         monkeypatch.setattr(_training, "train_step", self)
 
-    def __call__(self, network, optimizer, batch, label_weight, device, loss, dtype):
+    def __call__(self, network, optimizer, batch, label_weight, plan, loss):
         self.batches.append(batch)
         return 1.0 if self.losses is None else self.losses[len(self.batches) - 1]
 
@@ -211,11 +210,12 @@ def test_run_epoch_switches_dropout_on():
     modes = []
     network.backbone.register_forward_hook(lambda m, *_: modes.append(m.training))
     plan, data = make_plan(), make_data()
-    progress = _training.Progress(plan, 4)
+    optimizer = make_optimizer(network, plan)
+    progress = _training.Progress(network, optimizer, plan, 4)
     with progress.bar:
         run_epoch(
             network,
-            make_optimizer(network, plan),
+            optimizer,
             data,
             plan,
             np.random.RandomState(0),
