@@ -83,22 +83,27 @@ def fit(data, Z, seed, parameters):
     return clf, time.perf_counter() - start
 
 
-def run(folder, settings, seed):
-    """Return rows of figures by name."""
-    data, Z, rows = load(folder), label_features(folder), {}
-    p = propensities(data[2])
-    clf, seconds = fit(data, None, seed, {})
-    rows["without"] = [*measure(clf, data, p), seconds]
-    clf, seconds = fit(data, Z, seed, {})
-    for name, scoring in SCORINGS.items():
-        clf.set_params(scoring=scoring)
-        rows[name] = [*measure(clf, data, p), seconds]
-    for text in settings:
-        pairs = (pair.split("=") for pair in text.split(";"))
-        parameters = {name: ast.literal_eval(value) for name, value in pairs}
-        clf, seconds = fit(data, Z, seed, parameters)
-        rows[text] = [*measure(clf, data, p), seconds]
-    return rows
+def parsed(text):
+    """Return the parameters that NAME=VALUE;.. stands for."""
+    pairs = (pair.split("=") for pair in text.split(";"))
+    return {name: ast.literal_eval(value) for name, value in pairs}
+
+
+def rows_of(folder, settings, n_seeds):
+    """Yield names and mean figures over the seeds, each as soon as it is known."""
+    data, Z = load(folder), label_features(folder)
+    p, defaults = propensities(data[2]), list(SCORINGS.items())
+    # What is fitted with which features and parameters, and by which names it is shown.
+    fits = [(None, {}, [("without", "both")]), (Z, {}, defaults)]
+    fits += [(Z, parsed(text), [(text, "both")]) for text in settings]
+    for features, parameters, names in fits:
+        figures = {name: [] for name, _ in names}
+        for seed in range(n_seeds):
+            clf, seconds = fit(data, features, seed, parameters)
+            for name, scoring in names:
+                clf.set_params(scoring=scoring)
+                figures[name].append([*measure(clf, data, p), seconds])
+        yield from ((name, np.mean(rows, 0)) for name, rows in figures.items())
 
 
 def main():
@@ -114,9 +119,8 @@ def main():
     print("| data | label features | " + " | ".join(names) + " |")
     print("|---" * (len(names) + 2) + "|")
     for name in args.data:
-        seeds = [run(args.folder / name, settings, s) for s in range(args.seeds)]
-        for row in seeds[0]:
-            *scores, rate, seconds = np.mean([figures[row] for figures in seeds], 0)
+        for row, figures in rows_of(args.folder / name, settings, args.seeds):
+            *scores, rate, seconds = figures
             cells = [f"{score:.2f}" for score in scores]
             cells += [f"{rate:,.0f}", f"{seconds:.1f}"]
             print(f"| {name} | {row} | {' | '.join(cells)} |", flush=True)
