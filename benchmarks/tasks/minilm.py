@@ -186,7 +186,10 @@ class MiniLM(nn.Module):
                 f"{self.max_length}; got {tuple(tokens.shape)}. Cut the texts by "
                 "tokenize(texts, max_length)."
             )
+        # Columns of padding alone cost time, and change nothing.
         is_token = tokens != PAD
+        length = max(1, int(is_token.any(dim=0).sum()))
+        tokens, is_token = tokens[:, :length], is_token[:, :length]
         # A row without any token attends to its padding: a softmax over nothing is NaN.
         mask = (is_token | ~is_token.any(dim=1, keepdim=True))[:, None, None]
         x = self.embeddings(tokens)

@@ -187,6 +187,21 @@ class Head(nn.Module, ABC):
             losses = losses * sample_weight
         return losses.mean()
 
+    def forward(self, features, targets, sample_weight=None, label_weight=None):
+        """Return the mean loss: `loss`, for what wraps modules, as parallel training.
+
+        Parameters
+        ----------
+        features, targets, sample_weight, label_weight
+            See `loss`.
+
+        Returns
+        -------
+        Tensor of shape ()
+            Mean of the samples' losses.
+        """
+        return self.loss(features, targets, sample_weight, label_weight)
+
     def log_prob(self, features):
         """Return the log-probability of every label; dense in the labels.
 

@@ -158,7 +158,7 @@ class SamplingHead(FullHead):
         true = targets.labels if self.multilabel else targets
         drawn = self._draw(true.device)
         pool = self._pool(true, drawn)
-        places = torch.searchsorted(pool, true)
+        places = torch.searchsorted(pool, true.contiguous())
         scores = self._pool_scores(features, weights[0], pool, places)
         if self.offsets is not None:
             scores = scores + self.offsets.pool(pool)

@@ -1,0 +1,199 @@
+"""Thousands of classes of images: characters in fonts that were never seen.
+
+    python benchmarks/tasks/make_characters.py characters.npz
+    python benchmarks/tasks/bench_characters.py characters.npz
+    python benchmarks/tasks/bench_characters.py characters.npz --verify
+
+Trained is a small convolutional network on images of some fonts, tested on those of
+other families, with each kind of head. Prints top-1 and top-5 accuracy in percent, the
+seconds of fitting, and of the head alone (on random features): milliseconds of a step,
+and the bytes of its weights, their moments and gradients.
+
+With --verify, the network is trained on a part of the characters, by a margin, and then
+tells pairs of images apart, of characters and fonts that were both never seen: by the
+cosine of their features. Prints the share of pairs of the same character that are
+accepted (TAR) where a share of 0.01 and 0.001 of the pairs of different ones is (FAR).
+"""
+
+import argparse
+import time
+
+import numpy as np
+import torch
+from networks import CharacterNet
+
+from skmhe import MHEClassifier
+from skmhe.nn import CascadeHead, FullHead, ProductHead, RowAdamW, SamplingHead
+
+FARS = 1e-2, 1e-3
+
+
+def load(path, n_fonts):
+    """Return images (float32, mean 0), labels, and which rows are of test fonts."""
+    with np.load(path) as data:
+        images, labels = data["images"], data["label"].astype(np.int64)
+        fonts, is_test = data["font"], data["font_is_test"]
+    training = np.flatnonzero(~is_test)
+    # Every so many of the training fonts, which are ordered by their kind.
+    taken = training[np.linspace(0, len(training) - 1, n_fonts).round().astype(int)]
+    rows = np.flatnonzero(np.isin(fonts, taken) | is_test[fonts])
+    X = images[rows].astype(np.float32) / 255
+    return X - X.mean(dtype=np.float64), labels[rows], is_test[fonts[rows]]
+
+
+def make_estimator(strategy, args, seed, **params):
+    """Return the estimator with a network for images."""
+    return MHEClassifier(
+        backbone=CharacterNet,
+        backbone__width=args.width,
+        strategy=strategy,
+        batch_size=args.batch_size,
+        max_iter=args.epochs,
+        learning_rate="one_cycle",
+        learning_rate_init=args.rate,
+        alpha=0.01,
+        n_sampled_groups=args.groups,
+        beam_width=20,
+        verbose=args.verbose,
+        random_state=seed,
+        **params,
+    )
+
+
+def head_costs(strategy, d, n_labels, args):
+    """Return milliseconds of a head's step, and megabytes that it keeps and moves."""
+    size = -int(-np.sqrt(n_labels) // 1)
+    sizes = (-(-n_labels // size), size)
+    heads = {
+        "full": lambda: FullHead(d, n_labels),
+        "cascade": lambda: CascadeHead(d, sizes, n_labels, sparse_grad=True),
+        "product": lambda: ProductHead(d, sizes, n_labels, sparse_grad=True),
+        "sampling": lambda: SamplingHead(
+            d, n_labels, sizes[1], args.groups, sparse_grad=True
+        ),
+    }
+    torch.manual_seed(0)
+    head = heads[strategy]()
+    optimizer = RowAdamW(head.parameters(), lr=1e-3)
+    seconds = []
+    for _ in range(20):
+        features = torch.randn(args.batch_size, d, requires_grad=True)
+        targets = torch.randint(n_labels, (args.batch_size,))
+        start = time.perf_counter()
+        optimizer.zero_grad()
+        head.loss(features, targets).backward()
+        optimizer.step()
+        seconds.append(time.perf_counter() - start)
+    gradients = [p.grad for p in head.parameters()]
+    tensors = [g._values() if g.is_sparse else g for g in gradients]
+    kept = sum(p.nbytes for p in head.parameters())
+    moved = sum(tensor.nbytes for tensor in tensors)
+    return 1e3 * np.median(seconds), (3 * kept + moved) / 1e6
+
+
+def classify(args):
+    """Print accuracies on fonts that were not trained on."""
+    X, y, is_test = load(args.data, args.fonts)
+    n_labels = len(np.unique(y))
+    print(
+        f"{n_labels:,} characters; {(~is_test).sum():,} images of {args.fonts} fonts "
+        f"to train on, {is_test.sum():,} of other fonts to test\n"
+    )
+    print("| strategy | top-1 | top-5 | fit s | head: ms a step | head: MB |")
+    print("|---" * 6 + "|", flush=True)
+    for strategy in args.strategies:
+        figures = []
+        for seed in range(args.seeds):
+            clf = make_estimator(strategy, args, seed)
+            start = time.perf_counter()
+            clf.fit(X[~is_test], y[~is_test])
+            seconds = time.perf_counter() - start
+            labels, _ = clf.predict_topk(X[is_test], k=5)
+            hits = labels == y[is_test, None]
+            figures.append([100 * hits[:, 0].mean(), 100 * hits.sum(1).mean(), seconds])
+        first, fifth, seconds = np.mean(figures, axis=0)
+        cost, size = head_costs(strategy, 256, n_labels, args)
+        print(
+            f"| {strategy} | {first:.2f} | {fifth:.2f} | {seconds:.0f} | {cost:.1f} | "
+            f"{size:.1f} |",
+            flush=True,
+        )
+
+
+def acceptance(features, labels):
+    """Return the TAR at each of FARS, of all pairs of samples."""
+    features = features / np.linalg.norm(features, axis=1, keepdims=True)
+    cosines = features @ features.T
+    pairs = np.triu_indices(len(labels), 1)
+    same = labels[pairs[0]] == labels[pairs[1]]
+    cosines = cosines[pairs]
+    thresholds = np.quantile(cosines[~same], [1 - far for far in FARS])
+    return [100 * np.mean(cosines[same] > threshold) for threshold in thresholds]
+
+
+def verify(args):
+    """Print shares of accepted pairs, of characters and fonts that were never seen."""
+    X, y, is_test = load(args.data, args.fonts)
+    known = np.random.RandomState(0).permutation(len(np.unique(y)))
+    unseen = np.isin(y, known[: args.unseen])
+    train, pairs = ~is_test & ~unseen, is_test & unseen
+    print(
+        f"{len(known) - args.unseen:,} characters to train on, pairs of "
+        f"{args.unseen:,} others in other fonts: {pairs.sum():,} images\n"
+    )
+    print("| strategy | pool | margin | TAR at 1e-2 | TAR at 1e-3 | fit s |")
+    print("|---" * 6 + "|", flush=True)
+    kinds = [("full", "batch"), ("sampling", "batch"), ("sampling", "batch_groups")]
+    kinds += [("sampling", "own_group")]
+    for strategy, pool_labels in kinds:
+        for margin in args.margins:
+            figures = []
+            for seed in range(args.seeds):
+                clf = make_estimator(
+                    strategy,
+                    args,
+                    seed,
+                    pool_labels=pool_labels,
+                    margin=margin,
+                    margin_size=args.margin_size,
+                    margin_scale=args.scale,
+                    model="network",
+                )
+                start = time.perf_counter()
+                clf.fit(X[train], y[train])
+                seconds = time.perf_counter() - start
+                found = acceptance(clf.transform(X[pairs]), y[pairs])
+                figures.append([*found, seconds])
+            first, second, seconds = np.mean(figures, axis=0)
+            pool = "all" if strategy == "full" else pool_labels
+            print(
+                f"| {strategy} | {pool} | {margin} | {first:.2f} | {second:.2f} | "
+                f"{seconds:.0f} |",
+                flush=True,
+            )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data")
+    strategies = ["full", "sampling", "cascade", "product"]
+    parser.add_argument("--strategies", nargs="+", default=strategies)
+    parser.add_argument("--verify", action="store_true")
+    parser.add_argument("--fonts", type=int, default=12, help="to train on")
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--batch-size", type=int, default=256)
+    parser.add_argument("--width", type=int, default=32)
+    parser.add_argument("--rate", type=float, default=3e-3)
+    parser.add_argument("--groups", type=int, default=8, help="that sampling draws")
+    parser.add_argument("--unseen", type=int, default=1_000, help="characters")
+    parser.add_argument("--margins", nargs="+", default=["arcface"])
+    parser.add_argument("--margin-size", type=float, default=0.3)
+    parser.add_argument("--scale", type=float, default=32.0)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--verbose", action="store_true")
+    args = parser.parse_args()
+    verify(args) if args.verify else classify(args)
+
+
+if __name__ == "__main__":
+    main()
