@@ -338,8 +338,6 @@ class BaseMHE(
 
     def _train(self, X, target, weight, plan, centroids=None, keep_optimizer=False):
         """Train the weights, and record what happened."""
-        if self._spec.user_backbone is not None:
-            self._spec.user_backbone.check_inputs(X)
         device = resolve_device(self.device)
         label_weight = check_label_weight(self.class_weight, target, weight)
         if label_weight is not None:

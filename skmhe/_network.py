@@ -187,8 +187,7 @@ class Network(nn.Module):
         call, module = self.spec.user_backbone.call, self.backbone
         if self.training:
             return call(module, rows)
-        # Without samples, there is one chunk of none.
-        starts = range(0, max(1, len(rows)), SAMPLES_PER_CHUNK)
+        starts = range(0, len(rows), SAMPLES_PER_CHUNK)
         chunks = [rows[start : start + SAMPLES_PER_CHUNK] for start in starts]
         features = torch.cat([call(module, chunk) for chunk in chunks])
         return features.to(self.head.biases[0].dtype)

@@ -121,8 +121,13 @@ def unchanged_on_error(method):
 
 def check_fit_samples(estimator, X, reset):
     """Validate training samples, and remember or compare their features."""
-    if estimator.backbone is not None:
-        return _check_backbone_samples(estimator, X, reset)
+    # What was fitted counts, whatever the parameter is by now.
+    fitted = None if reset else estimator._spec.user_backbone
+    if (estimator.backbone if reset else fitted) is not None:
+        X = _check_backbone_samples(estimator, X, reset)
+        if fitted is not None:
+            fitted.check_inputs(X)
+        return X
     X = validate_data(
         estimator, X, reset=reset, accept_sparse="csr", dtype=np.float32, order="C"
     )
@@ -143,10 +148,7 @@ def check_predict_samples(estimator, X):
     """Validate samples to predict."""
     if _is_plain(estimator, X):
         return canonical_rows(X)
-    X = check_fit_samples(estimator, X, reset=False)
-    if estimator._spec.user_backbone is not None:
-        estimator._spec.user_backbone.check_inputs(X)
-    return X
+    return check_fit_samples(estimator, X, reset=False)
 
 
 def _is_plain(estimator, X):

@@ -193,6 +193,8 @@ def test_changed_parameters_do_not_touch_what_was_fitted():
     before = clf.predict_proba(X)
     clf.set_params(backbone__width=9)
     assert_array_equal(clf.predict_proba(X), before)
+    clf.set_params(backbone=None)
+    assert_array_equal(clf.predict_proba(X), before)
 
 
 def test_partial_fit_and_warm_start_go_on():
