@@ -110,7 +110,7 @@ def main():
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=5, help="of both losses")
     parser.add_argument("--pool-epochs", type=int, help="of pools, if others")
-    parser.add_argument("--batch-size", type=int, default="auto")
+    parser.add_argument("--batch-size", type=int, help="default: auto")
     parser.add_argument("--only-pools", action="store_true")
     parser.add_argument("--seeds", type=int, default=1)
     args = parser.parse_args()
@@ -133,7 +133,7 @@ def main():
             del kinds["all labels"]
         fastest = None
         for name, settings in kinds.items():
-            settings["batch_size"] = args.batch_size
+            settings["batch_size"] = args.batch_size or "auto"
             seconds, step, *found = np.mean(
                 [
                     run(make_data(n_labels, args, seed), args.width, seed, settings)
