@@ -112,11 +112,11 @@ def test_check_fails_where_it_should(modules, quick):
 def test_page_keeps_the_sections_that_are_not_built_anew(modules, tmp_path):
     build = modules["build"]
     old = {"beam": "## 9. Beam\n\n**Verdict: old.**\n", "costs": "## 6. A\n\n"}
-    old["costs"] += "**Verdict: true.** More.\n"
+    old["costs"] += "**Verdict: true\nof A.** More.\n"
     path = tmp_path / "claims.md"
     path.write_text(build.page_text(old))
     assert build.read_sections(path) == {name: old[name] for name in ("costs", "beam")}
-    assert path.read_text().count("| A | true |") == 1
+    assert path.read_text().count("| A | true of A |") == 1
     text = build.page_text(build.read_sections(path) | {"beam": old["costs"]})
     assert "old" not in text
     assert text.index("<!-- costs -->") < text.index("<!-- beam -->")

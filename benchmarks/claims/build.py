@@ -55,7 +55,7 @@ def shorten(text):
     """Return a section's title and verdict, as a row of the summary."""
     title = re.search(r"^## \d+\. (.*)$", text, re.MULTILINE)[1]
     verdict = re.search(r"\*\*Verdict: (.*?)\.\*\*", text, re.DOTALL)[1]
-    return f"| {title} | {verdict} |"
+    return f"| {title} | {' '.join(verdict.split())} |"
 
 
 def page_text(sections):

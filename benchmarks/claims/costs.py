@@ -214,7 +214,8 @@ CLAIM = Claim(
         f"d = {D} features, balanced lengths, a beam of {BEAM} prefixes. Counted: "
         "parameters of the modules (biases included), `head.multiply_adds()`, and for "
         "10^3 and 10^4 labels what torch's FlopCounterMode counts in `topk` and "
-        "`log_prob`, halved. The build fails unless all are equal to the formulas, "
+        "`log_prob`, halved (in `topk` of `cascade` without the padding, of which the "
+        "last column tells). The build fails unless all are equal to the formulas, "
         "which the table shows."
     ),
     caption="Parameters and multiply-adds against the number of labels",

@@ -143,7 +143,7 @@ def verdict(results):
         f"{points(full_train)}%. *That few points are lost holds* where test samples "
         "are as easy as the training ones: on the mixture product loses "
         f"{points(easy[:, 1])} points. Of two heads on WordNet the longer the "
-        "second, the better for product (and the larger)."
+        "second, the better for product."
     )
 
 

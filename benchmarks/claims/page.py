@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,14 +72,19 @@ def section(claim, results):
     claim.check(results)
     parts = [
         f"## {claim.title}",
-        f"*The paper:* {claim.paper}",
-        f"*Done:* {claim.done}",
+        wrap(f"*The paper:* {claim.paper}"),
+        wrap(f"*Done:* {claim.done}"),
         claim.table(results),
         f"![{claim.caption}](claims/{claim.name}.png)",
-        claim.verdict(results),
+        wrap(claim.verdict(results)),
         f"`python benchmarks/claims/{claim.name}.py`",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def wrap(text):
+    """Return a paragraph in lines of the length of the other documents'."""
+    return textwrap.fill(text, 88, break_long_words=False, break_on_hyphens=False)
 
 
 def main(claim):

@@ -180,9 +180,8 @@ def verdict(results):
         f"has {points(encoder[least])}%, on all {points(encoder[every])}%; with the "
         f"classifier that is trained beside it {points(both[least])} and "
         f"{points(both[every])}%. Two hard negatives a sample change nothing here "
-        f"({points(encoder[POOLS[0], 2])}%), where a pool of random labels has some of "
-        "each kind; with many more labels than the pool holds this is not known from "
-        "this experiment. (docs/figures.md compares both losses for 10,000 labels.)"
+        f"({points(encoder[POOLS[0], 2])}%). Of many more labels than the pool holds "
+        "nothing is known from this (docs/figures.md compares both losses for 10,000)."
     )
 
 
@@ -191,7 +190,7 @@ CLAIM = Claim(
     title="8. A pool of labels stands for all of them",
     paper=(
         "UniDEC's pick-some-label loss takes only a pool of labels; of a pool of all "
-        "labels it is the softmax loss (section 3.2). A step's cost does not depend "
+        "labels it is the softmax loss. A step's cost does not depend "
         "on the number of labels."
     ),
     done=(

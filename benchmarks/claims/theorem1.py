@@ -168,14 +168,15 @@ def verdict(results):
         "**Verdict: false for logits, true for positive outputs.** The product of two "
         "negative logits is positive, so that the worst digits can win: "
         f"{points(two)}% mismatches for two heads of N(0, 1) logits, {points(five)}% "
-        "for five; 1 - 2^(1-H), as each of the 2^(H-1) patterns of signs whose product "
-        "is positive is as likely to win. Training makes it worse, as it moves the "
-        "wrong digits' logits far below 0: "
-        f"{points(results['trained raw', 2])}% mismatches for two trained heads, and "
-        f"an accuracy of {points(results['accuracy raw', 2])}% for "
+        "for five: `1-2^(1-H)`, as each of the `2^(H-1)` patterns of signs whose "
+        "product is positive is as likely to win. Training makes it worse, as it moves "
+        f"the wrong digits' logits far below 0: {points(results['trained raw', 2])}% "
+        "mismatches for two trained heads, and an accuracy of "
+        f"{points(results['accuracy raw', 2])}% for "
         f"{points(results['accuracy log', 2])}%. *It holds* for outputs that are "
-        f"positive: at most {shifted:.1f}% mismatches if the logits' mean is 1, and "
-        "none of log-probabilities, which are what every head of skmhe adds up."
+        "positive. The fewer logits are negative, the fewer mismatches: at most "
+        f"{shifted:.1f}% if their mean is 1. Log-probabilities, which are what every "
+        "head of skmhe adds up, have none."
     )
 
 
