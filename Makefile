@@ -1,5 +1,6 @@
 # make demo: the quick start.   make test: style, tests and doctests.
-# Both make the environment .venv with nothing but Python.
+# make claims: docs/claims.md and its pictures, in about a quarter of an hour.
+# All make the environment .venv with nothing but Python.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,7 +13,7 @@ TORCH ?= torch==2.13.0
 unexport PYTHONDONTWRITEBYTECODE
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint claims clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/python examples/quickstart.py
@@ -24,6 +25,9 @@ lint: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 
+claims: $(VENV)/.installed-bench
+	$(VENV)/bin/python benchmarks/claims/build.py --jobs 2
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -33,6 +37,10 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/.installed-test: $(VENV)/bin/python pyproject.toml
 	$(PIP) $(TORCH) --editable '.[test]'
+	touch $@
+
+$(VENV)/.installed-bench: $(VENV)/bin/python pyproject.toml
+	$(PIP) $(TORCH) --editable '.[bench]'
 	touch $@
 
 clean:
