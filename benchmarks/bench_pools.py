@@ -23,6 +23,7 @@ import scipy.sparse as sp
 from skmhe import MHEClassifier, _training
 
 FEATURES_PER_LABEL = 10
+GROUP_SIZE = 100
 N_TEST = 5_000
 
 
@@ -119,8 +120,11 @@ def main():
     print("|---" * (len(names) + 2) + "|", flush=True)
     for n_labels in args.labels:
         kinds = {
+            # Groups of the same size for any number of labels: the classifier's
+            # part of a step does not grow with it then, either.
             "pools": {
                 "strategy": "sampling",
+                "head_sizes": (-(-n_labels // GROUP_SIZE), GROUP_SIZE),
                 "max_iter": args.pool_epochs or args.epochs,
             },
             "all labels": {

@@ -63,8 +63,8 @@ class MHEClassifier(ClassifierMixin, BaseMHE, auto_wrap_output_keys=None):
         labels. Not used by "full".
     beam_width : int, default=10
         Number of prefixes whose labels "cascade" scores in `predict_topk`, and
-        trees of linear classifiers score.
-        May be changed after fitting.
+        trees of linear classifiers score; one more than k labels need, at least. May
+        be changed after fitting.
     n_sampled_groups : int, default=8
         Number of groups that "sampling" draws in each step.
     pool_labels : {"batch", "batch_groups", "own_group"}, default="batch"
@@ -554,8 +554,8 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE, auto_wrap_output_keys=No
     hard_negatives : bool, default=True
         What labels "cascade" learns to reject for a sample: those below the most
         probable prefixes (True), or only those that share a prefix with a true
-        label (False; as in probabilistic label trees: cheaper, ranks a little worse).
-        See `skmhe.nn.CascadeHead`.
+        label (False; as in probabilistic label trees: cheaper; which ranks better
+        depends on the data). See `skmhe.nn.CascadeHead`.
     hidden_layer_sizes : int or sequence of int, default=(256,)
         Widths of the hidden layers. () makes the heads linear in X; each label
         then has a weight for each feature, and needs the memory for it.

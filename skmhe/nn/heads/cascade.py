@@ -31,7 +31,7 @@ class CascadeHead(Head):
     and next to no loss. With ``hard_negatives=False``, a node is trained on the
     samples whose parent is positive only: the binary cross-entropy of
     P(node | parent), as in probabilistic label trees [2]_, which is cheaper and
-    consistent for the marginals, but ranks a little worse, rare labels above all.
+    consistent for the marginals. Which ranks better depends on the data.
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ class CascadeHead(Head):
     multilabel : bool, default=False
         Whether a sample may have any number of labels.
     beam_width : int, default=10
-        Number of prefixes whose children are scored, in `topk` and, for hard
-        negatives, in training.
+        Number of prefixes whose children are scored, in `topk` (there one more than
+        `k` labels need, at least) and, for hard negatives, in training.
     hard_negatives : bool, default=True
         Multi-label only; see above.
     sparse_grad : bool, default=False
