@@ -277,7 +277,7 @@ def _user_network_from_weights(spec, weights, device):
     Its module is made anew, for what is not in its state; draws for its starting
     values leave torch's generators as they were.
     """
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         network = Network(spec, spec.user_backbone.make())
     state = {name: to_tensor(array) for name, array in weights.items()}
     network.load_state_dict(state)
