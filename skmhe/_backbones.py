@@ -118,7 +118,8 @@ class UserBackbone:
         self.n_tokens = max(sizes, default=None) if self.takes_tokens else None
         self.check_inputs(X)
         module = module.to(device).eval()
-        inputs = torch.from_numpy(np.ascontiguousarray(X[:N_PROBED])).to(device)
+        # A copy: torch warns of arrays that are read-only, as maps of memory are.
+        inputs = torch.from_numpy(np.array(X[:N_PROBED])).to(device)
         with torch.no_grad():
             features = self.call(module, inputs)
         if not torch.isfinite(features).all():

@@ -181,7 +181,8 @@ def verdict(results):
         f"classifier that is trained beside it {points(both[least])} and "
         f"{points(both[every])}%. Two hard negatives a sample change nothing here "
         f"({points(encoder[POOLS[0], 2])}%). Of many more labels than the pool holds "
-        "nothing is known from this (docs/figures.md compares both losses for 10,000)."
+        "nothing is known from this (docs/figures.md compares both losses for 10,000 "
+        "and 100,000)."
     )
 
 
