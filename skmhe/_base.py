@@ -267,8 +267,7 @@ class BaseMHE(
         self.linear_ = self.centroids_ = None
         n_labels = self._n_linear_labels = len(self.classes_)
         # With independent heads, linear classifiers of labels would be a full head.
-        alone = self.model == "network" or self.backbone is not None
-        if alone or self.strategy_ == "product" or n_labels < 2:
+        if self._is_alone or self.strategy_ == "product" or n_labels < 2:
             return None
         few = self.strategy_ == "sampling" and n_labels <= MAX_FULL_LABELS
         no_tree = self.strategy_ == "full" or few

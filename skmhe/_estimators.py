@@ -8,7 +8,6 @@ from sklearn.utils.metaestimators import available_if
 from skmhe._base import BaseMHE, has_partial_fit
 from skmhe._predicting import LARGEST_LOG, probabilities
 from skmhe._validation import (
-    HARD_NEGATIVES_CONSTRAINT,
     PARAMETER_CONSTRAINTS,
     RANK_CONSTRAINT,
     fit_context,
@@ -62,15 +61,26 @@ class MHEClassifier(ClassifierMixin, BaseMHE, auto_wrap_output_keys=None):
         the labels by the mean of their samples into balanced clusters of similar
         labels. Not used by "full".
     beam_width : int, default=10
-        Number of prefixes whose labels "cascade" scores in `predict_topk`, and
-        trees of linear classifiers score; one more than k labels need, at least. May
-        be changed after fitting.
+        Number of prefixes whose labels "cascade" scores in `predict_topk` and, for
+        hard negatives, in training, and trees of linear classifiers score; one more
+        than k labels need, at least. May be changed after fitting.
     n_sampled_groups : int, default=8
         Number of groups that "sampling" draws in each step.
-    pool_labels : {"batch", "batch_groups", "own_group"}, default="batch"
+    pool_labels : {"auto", "batch", "batch_and_own_group", "batch_groups", \
+            "own_group"}, default="auto"
         Which labels "sampling" scores in a step, beside those of the drawn groups: the
-        batch's, all of their groups, or for each sample those of the group of its own
-        (see `skmhe.nn.SamplingHead`).
+        batch's, these and for each sample the group of its own label, all groups of the
+        batch's labels, or for each sample the group of its own only (see
+        `skmhe.nn.SamplingHead`). "auto": "batch_and_own_group" with a `backbone`
+        and no `margin`, else "batch".
+    hard_negatives : bool or "auto", default="auto"
+        What labels "cascade" learns to reject for a sample: those below the most
+        probable prefixes, too (True), or only those that share a prefix with the true
+        label (False). True is for a network alone; it ranks better where prefixes are
+        hard to tell from samples, and one softmax over all labels makes the
+        probabilities: those of `predict_topk` are of the labels that the beam found,
+        `predict_proba` scores all. False makes them along the path (chain rule).
+        "auto": True with a `backbone`. See `skmhe.nn.CascadeHead`.
     rank : int, default=1
         Number of products that "product" mixes.
     hidden_layer_sizes : int or sequence of int, default=(256,)
@@ -270,7 +280,8 @@ class MHEClassifier(ClassifierMixin, BaseMHE, auto_wrap_output_keys=None):
         label_order="cluster",
         beam_width=10,
         n_sampled_groups=8,
-        pool_labels="batch",
+        pool_labels="auto",
+        hard_negatives="auto",
         rank=1,
         hidden_layer_sizes=(256,),
         activation="relu",
@@ -322,6 +333,7 @@ class MHEClassifier(ClassifierMixin, BaseMHE, auto_wrap_output_keys=None):
         self.beam_width = beam_width
         self.n_sampled_groups = n_sampled_groups
         self.pool_labels = pool_labels
+        self.hard_negatives = hard_negatives
         self.rank = rank
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -547,15 +559,19 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE, auto_wrap_output_keys=No
         May be changed after fitting.
     n_sampled_groups : int, default=8
         Number of groups that "sampling" draws in each step.
-    pool_labels : {"batch", "batch_groups", "own_group"}, default="batch"
+    pool_labels : {"auto", "batch", "batch_and_own_group", "batch_groups", \
+            "own_group"}, default="auto"
         Which labels "sampling" scores in a step, beside those of the drawn groups: the
-        batch's, all of their groups, or for each sample those of the group of its own
-        (see `skmhe.nn.SamplingHead`).
-    hard_negatives : bool, default=True
+        batch's, these and for each sample the group of its own label, all groups of the
+        batch's labels, or for each sample the group of its own only (see
+        `skmhe.nn.SamplingHead`). "auto": "batch"; "batch_and_own_group" is for one
+        label a sample.
+    hard_negatives : bool or "auto", default="auto"
         What labels "cascade" learns to reject for a sample: those below the most
         probable prefixes (True), or only those that share a prefix with a true
         label (False; as in probabilistic label trees: cheaper; which ranks better
-        depends on the data). See `skmhe.nn.CascadeHead`.
+        depends on the data). "auto": True; for 1-D y see `MHEClassifier`. See also
+        `skmhe.nn.CascadeHead`.
     hidden_layer_sizes : int or sequence of int, default=(256,)
         Widths of the hidden layers. () makes the heads linear in X; each label
         then has a weight for each feature, and needs the memory for it.
@@ -750,7 +766,7 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE, auto_wrap_output_keys=No
     """
 
     _accepts_multilabel = True
-    _parameter_constraints = PARAMETER_CONSTRAINTS | HARD_NEGATIVES_CONSTRAINT
+    _parameter_constraints = PARAMETER_CONSTRAINTS
 
     def __init__(
         self,
@@ -762,8 +778,8 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE, auto_wrap_output_keys=No
         label_order="cluster",
         beam_width=10,
         n_sampled_groups=8,
-        pool_labels="batch",
-        hard_negatives=True,
+        pool_labels="auto",
+        hard_negatives="auto",
         hidden_layer_sizes=(256,),
         activation="relu",
         dropout=0.3,

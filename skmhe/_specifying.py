@@ -31,7 +31,7 @@ class SpecMixin:
             head_sizes=head_sizes,
             rank=getattr(self, "rank", 1),
             beam_width=self.beam_width,
-            hard_negatives=getattr(self, "hard_negatives", True),
+            hard_negatives=self._check_hard_negatives(target),
             n_sampled_groups=self.n_sampled_groups,
             has_network=self.model != "linear",
             has_centroids=has_centroids,
@@ -44,16 +44,53 @@ class SpecMixin:
             shares_encoder=self._shares_encoder(Z),
             encoder_weight=float(self.encoder_weight),
             margin=self._check_margin(target),
-            pool_labels=self.pool_labels,
+            pool_labels=self._check_pool_labels(target),
             user_backbone=user_backbone,
             freeze=self._check_freeze(),
         )
+
+    @property
+    def _is_alone(self):
+        """Whether nothing is put beside the network."""
+        return self.model == "network" or self.backbone is not None
+
+    def _check_hard_negatives(self, target):
+        """Return whether "cascade" learns from hard negatives."""
+        one_label = target.kind == "labels"
+        if self.hard_negatives == "auto":
+            return not one_label or self.backbone is not None
+        if self.hard_negatives and one_label and self.strategy_ == "cascade":
+            self._check_alone("hard_negatives")
+        return bool(self.hard_negatives)
+
+    def _check_pool_labels(self, target):
+        """Return which labels a step of "sampling" scores."""
+        strict = "batch_and_own_group"
+        if self.pool_labels == "auto":
+            hard = target.kind == "labels" and self.margin is None
+            return strict if hard and self.backbone is not None else "batch"
+        if self.pool_labels == strict and self.strategy_ == "sampling":
+            if target.kind != "labels" or self.margin is not None:
+                raise ValueError(
+                    f"pool_labels={strict!r} is for one label a sample and no margin, "
+                    f"but y has the form {target.kind!r} and margin={self.margin!r}: "
+                    "use pool_labels='batch', 'batch_groups' or 'own_group'."
+                )
+            self._check_alone("pool_labels")
+        return self.pool_labels
+
+    def _check_alone(self, name):
+        """Raise ValueError if a parameter is for a network alone, and this is not."""
+        if not self._is_alone:
+            raise ValueError(
+                f"{name}={getattr(self, name)!r} is for a network alone, but model="
+                f"{self.model!r}: use model='network'."
+            )
 
     def _check_margin(self, target):
         """Return the margin, None for none."""
         if self.margin is None:
             return None
-        alone = self.model == "network" or self.backbone is not None
         if target.kind != "labels" or self.strategy_ not in ("full", "sampling"):
             raise ValueError(
                 f"margin={self.margin!r} is for one label a sample and heads that "
@@ -61,11 +98,7 @@ class SpecMixin:
                 f"{self.strategy_!r}: use strategy='full' or 'sampling' and 1-D y, or "
                 "margin=None."
             )
-        if not alone:
-            raise ValueError(
-                f"margin={self.margin!r} is for a network alone, but model="
-                f"{self.model!r}: use model='network'."
-            )
+        self._check_alone("margin")
         margin = Margin(self.margin, float(self.margin_size), float(self.margin_scale))
         check_margin(margin, multilabel=False)
         return margin

@@ -20,7 +20,6 @@ from sklearn.utils.validation import (
 from skmhe.label_codec import LABEL_ORDERS
 
 __all__ = [
-    "HARD_NEGATIVES_CONSTRAINT",
     "MAX_FULL_LABELS",
     "PARAMETER_CONSTRAINTS",
     "RANK_CONSTRAINT",
@@ -71,7 +70,12 @@ PARAMETER_CONSTRAINTS = {
     "margin": [StrOptions({"arcface", "cosface"}), None],
     "margin_size": [Interval(Real, 0, None, closed="left")],
     "margin_scale": [Interval(Real, 0, None, closed="neither")],
-    "pool_labels": [StrOptions({"batch", "batch_groups", "own_group"})],
+    "pool_labels": [
+        StrOptions(
+            {"auto", "batch", "batch_and_own_group", "batch_groups", "own_group"}
+        )
+    ],
+    "hard_negatives": [StrOptions({"auto"}), "boolean"],
     "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
     "averaging_decay": [Interval(Real, 0, 1, closed="neither"), None],
     "alpha": [Interval(Real, 0, None, closed="left")],
@@ -97,7 +101,6 @@ PARAMETER_CONSTRAINTS = {
     "precision": [StrOptions({"auto", "float32", "bfloat16"})],
 }
 RANK_CONSTRAINT = {"rank": [Interval(Integral, 1, None, closed="left")]}
-HARD_NEGATIVES_CONSTRAINT = {"hard_negatives": ["boolean"]}
 
 
 def unchanged_on_error(method):

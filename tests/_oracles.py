@@ -42,6 +42,12 @@ HEADS = {
     "cascade-plt": lambda d, **kw: CascadeHead(
         d, THREE, 11, multilabel=True, hard_negatives=False, **kw
     ),
+    "cascade-joint": lambda d, **kw: CascadeHead(
+        d, THREE, 11, hard_negatives=True, **kw
+    ),
+    "cascade-joint-narrow": lambda d, **kw: CascadeHead(
+        d, (5, 3), 11, hard_negatives=True, beam_width=2, **kw
+    ),
     "sampling": lambda d, **kw: SamplingHead(d, 11, 3, n_sampled_groups=2, **kw),
     "sampling-multilabel": lambda d, **kw: SamplingHead(
         d, 11, 3, n_sampled_groups=2, multilabel=True, **kw
@@ -57,6 +63,9 @@ HEADS = {
     ),
     "sampling-groups-multilabel": lambda d, **kw: SamplingHead(
         d, 11, 2, 1, multilabel=True, pool_labels="batch_groups", **kw
+    ),
+    "sampling-and-own": lambda d, **kw: SamplingHead(
+        d, 11, 3, 2, pool_labels="batch_and_own_group", **kw
     ),
     "sampling-own-arcface": lambda d, **kw: SamplingHead(
         d, 11, 3, 1, margin=Margin("arcface", 0.5, 4.0), pool_labels="own_group", **kw
@@ -256,6 +265,8 @@ def log_prob(head, features):
         elif isinstance(head, ProductHead):
             used = product_mixture(head, row)[: head.n_labels]
             rows.append([math.log(p / math.fsum(used)) for p in used])
+        elif head.is_joint:
+            rows.append(log_softmax(linear(head, -1, row)))
         else:
             rows.append(node_probabilities(head, row)[0][-1])
     return torch.tensor(rows, dtype=torch.float64)
@@ -277,7 +288,27 @@ def product_loss(head, row, target, label_weight):
     return -math.log(p) * label_weight[target]
 
 
+def joint_loss(head, row, target, label_weight):
+    """Return the sum of the levels' losses, among the children of kept prefixes."""
+    total, parents = 0.0, None
+    for level, true in enumerate(nodes_of(target, head.head_sizes)):
+        scores = linear(head, level, row)
+        nodes = [
+            node
+            for node in range(head.n_nodes[level])
+            if level == 0 or node // head.head_sizes[level] in parents
+        ]
+        log_p = log_softmax([scores[node] for node in nodes])
+        total -= log_p[nodes.index(true)]
+        nodes.remove(true)
+        nodes.sort(key=lambda node: -scores[node])
+        parents = {true, *nodes[: head.beam_width]}
+    return total * label_weight[target]
+
+
 def cascade_loss(head, row, target, label_weight):
+    if head.is_joint:
+        return joint_loss(head, row, target, label_weight)
     absolute, conditional = node_probabilities(head, row)
     if not head.multilabel:
         return -absolute[-1][target] * label_weight[target]
@@ -324,7 +355,7 @@ def inclusion_probability(head, label, n_samples):
         absent = math.prod(1 - share for share in members)
     else:
         absent = 1 - math.fsum(members)
-    if head.pool_labels == "batch":
+    if head.pool_labels in ("batch", "batch_and_own_group"):
         return 1 - missed * (1 - shares[label]) ** (n_samples - 1)
     if head.pool_labels == "batch_groups":
         return 1 - missed * absent ** (n_samples - 1)
@@ -345,8 +376,11 @@ def sampling_loss(head, row, target, label_weight, drawn, batch):
             "batch_groups": any(group in groups_of(head, labels) for labels in batch),
             "own_group": group in groups_of(head, target),
         }
+        others["batch_and_own_group"] = others["batch"] or others["own_group"]
         if others[head.pool_labels] or group in drawn:
             inclusion = inclusion_probability(head, label, len(batch))
+            if head.pool_labels == "batch_and_own_group" and others["own_group"]:
+                inclusion = 1.0
             corrected[label] = scores[label] - math.log(inclusion)
     if head.multilabel:
         return math.fsum(

@@ -7,6 +7,7 @@ import pytest
 import torch
 from _oracles import (
     cross_entropy,
+    linear,
     log_prob,
     log_softmax,
     loss,
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
-from skmhe.nn import CascadeHead, _rows
+from skmhe.nn import CascadeHead, Offsets, _rows
 
 both_tasks = pytest.mark.parametrize(
     "multilabel", [False, True], ids=["single-label", "multi-label"]
@@ -416,3 +417,115 @@ def test_oracle_of_siblings_sums_to_one():
     assert math.fsum(math.exp(s) for s in log_softmax([0.3, -2.0, 1.1])) == (
         pytest.approx(1)
     )
+
+
+# ------------------------------------------------------------ one softmax
+
+
+def joint(head_sizes, n_labels=None, **options):
+    return make_head(head_sizes, n_labels, hard_negatives=True, **options)
+
+
+def joint_beam(head, row, k):
+    """Return the k best (share, label) of the labels that a beam finds."""
+    width = max(head.beam_width, math.ceil(k / head.head_sizes[-1]) + 1)
+    nodes = range(head.n_nodes[0])
+    for level in range(1, len(head.head_sizes)):
+        scores = linear(head, level - 1, row)
+        best = sorted(nodes, key=lambda node: -scores[node])[:width]
+        size, n_nodes = head.head_sizes[level], head.n_nodes[level]
+        children = [p * size + digit for p in best for digit in range(size)]
+        nodes = [node for node in children if node < n_nodes]
+    scores = linear(head, -1, row)
+    shares = log_softmax([scores[label] for label in nodes])
+    return sorted(zip(shares, nodes, strict=True), reverse=True)[:k]
+
+
+@given(heads(hard_negatives=st.just(True), beam_width=st.sampled_from([1, 2, 64])))
+@settings(max_examples=80, deadline=None)
+def test_joint_probabilities_are_one_softmax_of_the_last_head(head):
+    features = make_features(3, 3)
+    expected = log_prob(head, features)
+    assert_close(head.log_prob(features), expected)
+    assert_close(expected.exp().sum(1), torch.ones(3, dtype=torch.float64))
+    for k in {1, head.n_labels}:
+        labels, scores = head.topk(features, k, exact=True)
+        assert_close(scores, expected.sort(dim=1, descending=True).values[:, :k])
+        assert_close(expected.gather(1, labels), scores)
+    pairs = torch.stack(head.above(features, -1.5), dim=1)
+    assert pairs.tolist() == (expected > -1.5).nonzero().tolist()
+
+
+@given(heads(hard_negatives=st.just(True), beam_width=st.integers(1, 3)))
+@settings(max_examples=80, deadline=None)
+def test_joint_topk_is_a_beam_search(head):
+    features = make_features(3, 3)
+    for k in {1, min(3, head.n_labels), head.n_labels}:
+        labels, scores = head.topk(features, k)
+        for i, row in enumerate(features.tolist()):
+            expected = joint_beam(head, row, k)
+            assert len(expected) == k
+            assert_close(scores[i].tolist(), [score for score, _ in expected])
+            assert len(set(labels[i].tolist())) == k
+
+
+@given(heads(hard_negatives=st.just(True), beam_width=st.sampled_from([1, 2, 64])))
+@settings(max_examples=60, deadline=None)
+def test_joint_loss_is_of_the_children_of_the_true_and_the_best_prefixes(head):
+    features, targets = make_features(5, 3), make_targets(head, 5)
+    assert_close(head.loss(features, targets).item(), loss(head, features, targets))
+
+
+def test_a_wide_beams_joint_loss_of_labels_is_the_full_one():
+    head = joint((4, 3), 11, beam_width=9)
+    features, targets = make_features(6, 3), make_targets(head, 6)
+    nodes = linear_scores(head, 0, features).log_softmax(1)
+    upper = -nodes[torch.arange(6), targets // 3].mean()
+    full = -head.log_prob(features)[torch.arange(6), targets].mean()
+    assert_close(head.loss(features, targets), upper + full)
+
+
+def linear_scores(head, level, features):
+    return features @ head.weights[level].T + head.biases[level]
+
+
+def test_joint_gradients_are_numerical_ones_and_sparse_ones():
+    head = joint((3, 2, 2), 11, beam_width=1)
+    features = make_features(4, 3).requires_grad_()
+    targets = make_targets(head, 4)
+    torch.autograd.gradcheck(lambda f: head.loss(f, targets), features)
+    sparse = joint((3, 2, 2), 11, beam_width=1, sparse_grad=True)
+    for one in (head, sparse):
+        one.zero_grad()
+        one.loss(features.detach(), targets).backward()
+    assert sparse.weights[-1].grad.is_sparse
+    for dense, rows in zip(head.weights, sparse.weights, strict=True):
+        grad = rows.grad.to_dense() if rows.grad.is_sparse else rows.grad
+        assert_close(grad, dense.grad)
+
+
+def test_only_a_single_label_cascade_with_hard_negatives_is_joint():
+    assert CascadeHead(3, (2, 3), hard_negatives=True).is_joint
+    for options in ({}, {"multilabel": True}, {"hard_negatives": False}):
+        assert not CascadeHead(3, (2, 3), **options).is_joint
+    assert CascadeHead(3, (2, 3), multilabel=True).hard_negatives
+
+
+def test_added_labels_compete_with_all_labels_of_a_joint_softmax():
+    class Added(Offsets):
+        n_added = 2
+
+        def children(self, level, samples, nodes):
+            return torch.zeros(len(samples), 1, dtype=torch.float64)
+
+        def added(self):
+            return torch.tensor([[9.0, -9.0]], dtype=torch.float64)
+
+    head, features = joint((3, 4), 11, beam_width=9), make_features(1, 3)
+    scores = torch.cat([linear_scores(head, 1, features), Added().added()], dim=1)
+    with head.shifted(Added()):
+        assert_close(head.log_prob(features), scores.log_softmax(1))
+        labels, found = head.topk(features, 13)
+    best, order = scores.log_softmax(1).sort(dim=1, descending=True)
+    assert_close(found, best)
+    assert labels.tolist() == order.tolist()

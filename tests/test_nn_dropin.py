@@ -1,6 +1,5 @@
 """Heads in place of a linear layer and cross-entropy, in programs that are not ours."""
 
-import copy
 import socket
 import sys
 
@@ -128,7 +127,7 @@ def free_port():
         return server.getsockname()[1]
 
 
-def train_in_parallel(rank, n_processes, port, model, inputs, targets, queue):
+def train_in_parallel(rank, n_processes, port, models, inputs, targets, queue):
     """Compute the gradients of a share of the samples, averaged over the processes."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group(
@@ -138,13 +137,16 @@ def train_in_parallel(rank, n_processes, port, model, inputs, targets, queue):
         world_size=n_processes,
     )
     try:
-        parallel = DistributedDataParallel(model)
-        # The same draws in all processes.
-        torch.manual_seed(1)
-        parallel(inputs[rank::n_processes], targets[rank::n_processes]).backward()
-        grads = [p.grad.numpy() for p in model.parameters() if p.requires_grad]
+        found = {}
+        for name, model in models.items():
+            parallel = DistributedDataParallel(model)
+            # The same draws in all processes.
+            torch.manual_seed(1)
+            parallel(inputs[rank::n_processes], targets[rank::n_processes]).backward()
+            trained = (p for p in model.parameters() if p.requires_grad)
+            found[name] = [p.grad.numpy() for p in trained]
         if rank == 0:
-            queue.put(grads)
+            queue.put(found)
             queue.get()  # until they were read
         torch.distributed.barrier()
     finally:
@@ -155,36 +157,53 @@ PARALLEL = {
     "full": lambda: FullHead(5, 11),
     "product": lambda: ProductHead(5, (3, 4), 11),
     "cascade": lambda: CascadeHead(5, (3, 4), 11),
+    "joint": lambda: CascadeHead(5, (3, 4), 11, beam_width=1, hard_negatives=True),
     # All groups: the pool is not that of a batch.
     "sampling": lambda: SamplingHead(5, 11, 3, 99),
     "margin": lambda: FullHead(5, 11, margin=Margin("arcface", 0.3, 8.0)),
 }
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="gloo by TCP is tested on Linux")
-@pytest.mark.parametrize("name", PARALLEL)
-def test_parallel_processes_have_the_gradients_of_all_samples(name):
+def parallel_task(name):
+    """Return a model, and samples for it."""
     torch.manual_seed(0)
-    model = Model(PARALLEL[name]()).double()
     inputs = torch.randn(8, 4, dtype=torch.float64)
-    targets = torch.tensor([0, 10, 3, 4, 7, 10, 2, 9])
-    alone = copy.deepcopy(model)
-    alone(inputs, targets).backward()
-    context = torch.multiprocessing.get_context("fork")
+    model = Model(PARALLEL[name]()).double()
+    return model, inputs, torch.tensor([0, 10, 3, 4, 7, 10, 2, 9])
+
+
+@pytest.fixture(scope="module")
+def parallel_gradients():
+    """Return the gradients of two processes, by name of the head."""
+    # Not forked: a copy of a process with threads may wait for one that it has not.
+    context = torch.multiprocessing.get_context("spawn")
     queue, port = context.Queue(), free_port()
+    models = {name: parallel_task(name)[0] for name in PARALLEL}
+    _, *samples = parallel_task("full")
     processes = [
         context.Process(
             target=train_in_parallel,
-            args=(rank, 2, port, model, inputs, targets, queue),
+            args=(rank, 2, port, models, *samples, queue),
+            # Ends with the tests, whatever happens.
+            daemon=True,
         )
         for rank in range(2)
     ]
     for process in processes:
         process.start()
-    actual = queue.get(timeout=60)
+    found = queue.get(timeout=120)
     queue.put(None)
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
-    expected = [p.grad for p in alone.parameters() if p.requires_grad]
-    assert_close([torch.from_numpy(grad) for grad in actual], expected)
+    return found
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="gloo by TCP is tested on Linux")
+@pytest.mark.parametrize("name", PARALLEL)
+def test_parallel_processes_have_the_gradients_of_all_samples(name, parallel_gradients):
+    model, inputs, targets = parallel_task(name)
+    model(inputs, targets).backward()
+    expected = [p.grad for p in model.parameters() if p.requires_grad]
+    actual = [torch.from_numpy(grad) for grad in parallel_gradients[name]]
+    assert_close(actual, expected)

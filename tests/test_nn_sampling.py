@@ -10,7 +10,7 @@ from _oracles import gradients, loss, make_features, make_targets, randomise
 from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
-from skmhe.nn import FullHead, Offsets, SamplingHead
+from skmhe.nn import FullHead, Margin, Offsets, SamplingHead
 
 # 11 labels in 4 groups, of which the last has 2 labels.
 N_LABELS, GROUP_SIZE, N_GROUPS = 11, 3, 4
@@ -67,7 +67,9 @@ def test_loss_of_every_draw_is_the_written_out_one(multilabel, n_drawn, monkeypa
 
 
 @pytest.mark.parametrize("n_drawn", [1, 3])
-@pytest.mark.parametrize("pool_labels", ["batch", "batch_groups"])
+@pytest.mark.parametrize(
+    "pool_labels", ["batch", "batch_and_own_group", "batch_groups"]
+)
 def test_correction_is_how_often_a_wrong_label_is_in_the_pool(n_drawn, pool_labels):
     # Batches of 5 from a population, the first of which has label 0 only.
     head = SamplingHead(3, N_LABELS, GROUP_SIZE, n_drawn, pool_labels=pool_labels)
@@ -81,7 +83,7 @@ def test_correction_is_how_often_a_wrong_label_is_in_the_pool(n_drawn, pool_labe
         pool = head._pool(torch.tensor([0, *others]), head._draw("cpu"))
         n_seen[pool.numpy()] += 1
     expected = head._log_inclusion(torch.arange(N_LABELS), 5).exp()
-    wrong = slice(1 if pool_labels == "batch" else GROUP_SIZE, None)
+    wrong = slice(GROUP_SIZE if pool_labels == "batch_groups" else 1, None)
     np.testing.assert_allclose(n_seen[wrong] / n_draws, expected[wrong], atol=0.03)
     assert (n_seen[: wrong.start] == n_draws).all()
 
@@ -253,3 +255,74 @@ def test_repr_names_the_sizes():
         "multilabel=False, group_size=3, n_sampled_groups=2, pool_labels='batch'"
         in text
     )
+
+
+@pytest.mark.parametrize("n_drawn", [0, 2])
+def test_own_groups_are_scored_in_full_and_others_corrected(n_drawn, monkeypatch):
+    head = make_stratified(n_drawn)
+    features, targets = make_features(8, 3), make_targets(head, 8)
+    for groups in itertools.combinations(range(N_GROUPS), n_drawn):
+        draw(monkeypatch, groups)
+        expected = loss(head, features, targets, drawn=set(groups))
+        assert head.loss(features, targets).item() == pytest.approx(expected)
+
+
+def make_stratified(n_drawn, **options):
+    head = SamplingHead(
+        3,
+        N_LABELS,
+        GROUP_SIZE,
+        n_drawn,
+        pool_labels="batch_and_own_group",
+        **options,
+    )
+    return randomise(head)
+
+
+def test_own_groups_with_all_groups_are_the_full_loss():
+    head, full = make_stratified(N_GROUPS), FullHead(3, N_LABELS).double()
+    full.load_state_dict({k: v for k, v in head.state_dict().items() if "." in k})
+    features, targets = make_features(8, 3), make_targets(head, 8)
+    assert_close(head.loss(features, targets), full.loss(features, targets))
+
+
+def test_own_groups_have_sparse_gradients_of_the_same_values(monkeypatch):
+    draw(monkeypatch, [1])
+    features, targets = make_features(3, 3), torch.tensor([0, 10, 10])
+    grads = []
+    for sparse in (False, True):
+        head = make_stratified(1, sparse_grad=sparse)
+        head.loss(features, targets).backward()
+        grads.append(head.weights[0].grad)
+    assert grads[1].is_sparse
+    assert_close(grads[1].to_dense(), grads[0])
+
+
+def test_own_groups_add_the_offsets_of_their_labels(monkeypatch):
+    class Table(Offsets):
+        def __init__(self, table):
+            self.table = table
+
+        def pool(self, labels):
+            return self.table[:, labels]
+
+        def members(self, groups):
+            padded = torch.nn.functional.pad(self.table, (0, GROUP_SIZE))
+            labels = groups[:, :, None] * GROUP_SIZE + torch.arange(GROUP_SIZE)
+            return padded.gather(1, labels.flatten(1)).view(labels.shape)
+
+    head = make_stratified(N_GROUPS)
+    features, targets = make_features(4, 3), make_targets(head, 4)
+    table = make_features(4, N_LABELS, seed=5)
+    with head.shifted(Table(table)):
+        found = head.loss(features, targets)
+    scores = features @ head.weights[0].T + head.biases[0] + table
+    assert_close(found, torch.nn.functional.cross_entropy(scores, targets))
+
+
+@pytest.mark.parametrize(
+    "options", [{"multilabel": True}, {"margin": Margin("arcface", 0.3, 8.0)}]
+)
+def test_own_groups_with_batch_are_for_one_label_and_no_margin(options):
+    with pytest.raises(ValueError, match="is for one label a sample and no margin"):
+        make_stratified(1, **options)

@@ -333,13 +333,43 @@ def test_rank(cls):
 
 
 @covers("hard_negatives", [MHEMultiLabelClassifier])
-def test_hard_negatives(cls):
+def test_hard_negatives_of_several_labels(cls):
     hard, soft = (
         fit(cls, hard_negatives=value, beam_width=4) for value in (True, False)
     )
     assert not same_weights(hard, soft)
+    assert same_weights(fit(cls, beam_width=4), hard)
     # All prefixes are in this beam: more nodes have a loss.
     assert hard.loss_curve_[0] > soft.loss_curve_[0]
+
+
+@covers("hard_negatives", [MHEClassifier])
+def test_hard_negatives_of_one_label(cls):
+    options = {"strategy": "cascade", "model": "network", "head_sizes": (4, 3)}
+    joint, path, auto = (
+        fit(cls, hard_negatives=value, **options) for value in (True, False, "auto")
+    )
+    assert joint._network().head.is_joint
+    assert same_weights(path, auto)
+    X, y = make_data(cls)
+    # One softmax over all labels; by the path, some of them are of other models.
+    scores = joint.transform(X) @ joint.weights_["head.weights.1"].T
+    scores += joint.weights_["head.biases.1"]
+    expected = scores - np.log(np.exp(scores).sum(1, keepdims=True))
+    actual = joint.predict_log_proba(X)[:, joint.codec_.order]
+    assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="hard_negatives=True is for a network alone"):
+        make(cls, strategy="cascade", model="both", hard_negatives=True).fit(X, y)
+
+
+@pytest.mark.parametrize("beam_width", [1, 4])
+def test_beam_width_chooses_the_hard_negatives_of_one_label(beam_width):
+    options = {"strategy": "cascade", "model": "network", "head_sizes": (4, 3)}
+    narrow, wide = (
+        fit(MHEClassifier, hard_negatives=True, beam_width=width, **options)
+        for width in (beam_width, 99)
+    )
+    assert same_weights(narrow, wide) == (beam_width == 4)
 
 
 # ------------------------------------------------------------ backbone
@@ -1116,10 +1146,39 @@ def test_margin_scale(cls):
 @covers("pool_labels")
 def test_pool_labels(cls):
     options = {"strategy": "sampling", "n_sampled_groups": 1, "n_heads": 2}
-    fitted = [
-        fit(cls, pool_labels=kind, **options)
-        for kind in ("batch", "batch_groups", "own_group")
-    ]
-    for clf, kind in zip(fitted, ("batch", "batch_groups", "own_group"), strict=True):
+    kinds = ["batch", "batch_groups", "own_group"]
+    if cls is MHEClassifier:
+        kinds.append("batch_and_own_group")
+        options["model"] = "network"
+    fitted = [fit(cls, pool_labels=kind, **options) for kind in kinds]
+    for clf, kind in zip(fitted, kinds, strict=True):
         assert clf._network().head.pool_labels == kind
-    assert len({clf.loss_ for clf in fitted}) == 3
+    assert len({clf.loss_ for clf in fitted}) == len(kinds)
+    assert same_weights(fit(cls, pool_labels="auto", **options), fitted[0])
+
+
+@pytest.mark.parametrize(
+    ("params", "match"),
+    [
+        (
+            {"model": "both"},
+            "pool_labels='batch_and_own_group' is for a network alone, but model=",
+        ),
+        (MARGIN | {"strategy": "sampling"}, "one label a sample and no margin, but y"),
+    ],
+)
+def test_pool_labels_that_do_not_fit(params, match):
+    X, y = make_data(MHEClassifier)
+    params = {"strategy": "sampling"} | params
+    clf = make(MHEClassifier, pool_labels="batch_and_own_group", **params)
+    with pytest.raises(ValueError, match=match):
+        clf.fit(X, y)
+    X, Y = make_data(MHEMultiLabelClassifier)
+    clf = make(
+        MHEMultiLabelClassifier,
+        strategy="sampling",
+        model="network",
+        pool_labels="batch_and_own_group",
+    )
+    with pytest.raises(ValueError, match="'dense' and margin=None: use"):
+        clf.fit(X, Y)

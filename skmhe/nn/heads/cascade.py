@@ -1,27 +1,32 @@
 """Heads in a cascade: each digit is scored given the digits before it."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 
-from skmhe.label_codec import check_head_sizes
 from skmhe.nn._beam import kept_prefixes
-from skmhe.nn._precision import linear
-from skmhe.nn._rows import MIN_WORK_PER_GROUP, grouped_linear
-from skmhe.nn.heads._base import Head, bernoulli_losses, log_odds, sum_by_sample
+from skmhe.nn.heads._base import bernoulli_losses, sum_by_sample
+from skmhe.nn.heads._joint import JointSoftmax
 
 
-class CascadeHead(Head):
+class CascadeHead(JointSoftmax):
     """A tree of local labels, searched by a beam (MHC in [1]_).
 
     The first head scores the first digit. Each further head has a row for every
     prefix (a node of the tree) and scores only the children of some prefixes.
 
-    *Single-label*: a softmax over the children of each prefix; P(label) is the
-    product along the label's path (chain rule), and sums to 1 over the labels.
-    The loss is its negative logarithm: in training the heads are given the true
-    prefixes (teacher forcing).
+    *Single-label*: with ``hard_negatives=False``, a softmax over the children of each
+    prefix; P(label) is the product along the label's path (chain rule), and sums to 1
+    over the labels. The loss is its negative logarithm: in training the heads are given
+    the true prefixes (teacher forcing).
+
+    With ``hard_negatives=True``, each further head is trained by one softmax over the
+    children of the true prefix and of the `beam_width` best others, as of a shortlist
+    [3]_. P(label) is the softmax of the last head's scores over all labels; the heads
+    before it only tell the beam where to look. So similar labels are told apart by one
+    head even if their prefixes differ: it ranks better, where prefixes are hard to
+    tell from features. `topk` takes the labels that the beam found for all that there
+    are (its probabilities are never too small); ``exact=True``, `log_prob` and `above`
+    score all labels.
 
     *Multi-label*: a sigmoid for each node; P(node) is the product along the path.
     With ``hard_negatives=True``, each level's loss is the binary
@@ -47,8 +52,8 @@ class CascadeHead(Head):
     beam_width : int, default=10
         Number of prefixes whose children are scored, in `topk` (there one more than
         `k` labels need, at least) and, for hard negatives, in training.
-    hard_negatives : bool, default=True
-        Multi-label only; see above.
+    hard_negatives : bool, default=None
+        See above; None: True for several labels a sample, False for one.
     sparse_grad : bool, default=False
         Give the tables behind the first head sparse gradients, of the rows that
         were scored.
@@ -59,6 +64,8 @@ class CascadeHead(Head):
        TPAMI 2025, arXiv:2412.10182.
     .. [2] Jasinska-Kobus et al., "Probabilistic Label Trees for Extreme Multi-label
        Classification", arXiv:2009.11218.
+    .. [3] Jiang et al., "LightXML: Transformer with Dynamic Negative Sampling for
+       High-Performance Extreme Multi-label Text Classification", AAAI 2021.
 
     Examples
     --------
@@ -79,66 +86,20 @@ class CascadeHead(Head):
         n_labels=None,
         multilabel=False,
         beam_width=10,
-        hard_negatives=True,
+        hard_negatives=None,
         sparse_grad=False,
     ):
-        self.head_sizes = check_head_sizes(head_sizes, n_labels or 1)
-        if n_labels is None:
-            n_labels = math.prod(self.head_sizes)
-        super().__init__(in_features, n_labels, multilabel, sparse_grad)
-        if len(self.head_sizes) < 2:
-            raise ValueError(
-                f"head_sizes={self.head_sizes} has one head, but a cascade needs at "
-                "least 2: the first chooses what the next ones score. For one head "
-                "use FullHead (strategy='full')."
-            )
-        if beam_width < 1:
-            raise ValueError(f"beam_width must be at least 1, got {beam_width}.")
-        self.beam_width = beam_width
-        self.hard_negatives = hard_negatives
-        # Labels below a node of each level; the last level's nodes are the labels.
-        self.labels_per_node = [
-            math.prod(self.head_sizes[h + 1 :]) for h in range(len(self.head_sizes))
-        ]
-        self.n_nodes = [-(-n_labels // labels) for labels in self.labels_per_node]
-        self._make_tables(self.n_nodes)
+        super().__init__(
+            in_features, head_sizes, n_labels, multilabel, beam_width, sparse_grad
+        )
+        self.hard_negatives = multilabel if hard_negatives is None else hard_negatives
 
-    # Scores
+    @property
+    def is_joint(self):
+        """Whether one softmax over all labels makes the probabilities."""
+        return self.hard_negatives and not self.multilabel
 
-    def _first_scores(self, features, weights):
-        if self.in_features:
-            scores = linear(features, weights[0], self.biases[0])
-        else:  # no network
-            scores = self.biases[0].expand(len(features), -1)
-        if self.offsets is None:
-            return scores
-        samples = torch.arange(len(features), device=features.device)
-        offsets = self.offsets.children(0, samples, torch.zeros_like(samples))
-        return scores + offsets[:, : scores.shape[1]]
-
-    def _child_scores(self, features, weights, level, samples, prefixes):
-        """Return the scores of the children of (sample, prefix) pairs.
-
-        Shape (n_pairs, L_level); -inf where there is no such child.
-        """
-        size = self.head_sizes[level]
-        if self.in_features:
-            scores = grouped_linear(
-                features,
-                samples,
-                prefixes,
-                weights[level],
-                self.biases[level],
-                size,
-                sparse_grad=self.sparse_grad and weights[level].is_leaf,
-            )
-        else:  # no network
-            n_missing = self.n_nodes[level - 1] * size - self.n_nodes[level]
-            bias = F.pad(self.biases[level], (0, n_missing), value=-torch.inf)
-            scores = bias.view(-1, size)[prefixes]
-        if self.offsets is None:
-            return scores
-        return scores + self.offsets.children(level, samples, prefixes)
+    # Probabilities
 
     def _local_log_probs(self, scores):
         """Return log P(node | parent) from the scores of siblings (last axis)."""
@@ -161,6 +122,8 @@ class CascadeHead(Head):
     # Loss
 
     def _sample_losses(self, features, weights, targets):
+        if self.is_joint:
+            return self._joint_losses(features, weights, targets)
         if not self.multilabel:
             return self._path_losses(features, weights, targets)
         if self.hard_negatives:
@@ -277,33 +240,20 @@ class CascadeHead(Head):
     # Predictions
 
     def _log_prob(self, features, weights):
+        if self.is_joint:
+            return self._joint_log_prob(features, weights)
         log_p, log_p_added = self._first_log_probs(features, weights)
-        n = len(features)
         for level in range(1, len(self.head_sizes)):
-            scores = linear(features, weights[level], self.biases[level])
-            size, n_parents = self.head_sizes[level], self.n_nodes[level - 1]
-            n_missing = n_parents * size - scores.shape[1]
-            scores = F.pad(scores, (0, n_missing), value=-torch.inf)
-            scores = scores.view(n, n_parents, size)
-            if self.offsets is not None:
-                samples = torch.arange(n, device=scores.device)
-                prefixes = torch.arange(n_parents, device=scores.device).repeat(n)
-                scores = scores + self.offsets.children(
-                    level, samples.repeat_interleave(n_parents), prefixes
-                ).view(n, n_parents, -1)
+            scores = self._all_child_scores(features, weights, level)
             local = self._local_log_probs(scores)
             log_p = (log_p[:, :, None] + local).flatten(1)[:, : self.n_nodes[level]]
         return torch.cat([log_p, log_p_added], dim=1)
 
-    def _width(self, k):
-        """Return a beam width that certainly finds `k` labels.
-
-        All prefixes but the last one of a level have all their children.
-        """
-        k = min(k, self.n_labels)
-        return max(self.beam_width, -(-k // self.head_sizes[-1]) + 1)
-
     def _topk(self, features, weights, k, exact):
+        if self.is_joint:
+            if exact:
+                return super()._topk(features, weights, k, exact)
+            return self._joint_beam(features, weights, k)
         width = self._width(k)
         labels, scores, pruned = self._beam(features, weights, k, width)
         while exact:
@@ -350,6 +300,8 @@ class CascadeHead(Head):
         return nodes.gather(1, kept), scores, pruned
 
     def _above(self, features, weights, threshold):
+        if self.is_joint:
+            return super()._above(features, weights, threshold)
         # P(node) never exceeds P(parent): no label is lost by leaving out the
         # prefixes that are not above the threshold themselves.
         log_p, log_p_added = self._first_log_probs(features, weights)
@@ -368,65 +320,6 @@ class CascadeHead(Head):
         # Added labels follow all others, so that a sample's labels stay in order.
         order = torch.argsort(samples, stable=True)
         return samples[order], nodes[order]
-
-    # Starting values and costs
-
-    def _prior_scores(self, counts, n_samples):
-        if not self.multilabel:
-            return [
-                ((self._node_sums(counts, level) + 0.5) / (counts.sum() + 0.5)).log()
-                for level in range(len(self.head_sizes))
-            ]
-        # The frequency of "any of the node's labels", if labels were independent.
-        edge = 0.5 / (n_samples + 1)
-        log_none = torch.log1p(-(counts / n_samples).clamp(edge, 1 - edge))
-        rates = [
-            -torch.expm1(self._node_sums(log_none, level))
-            for level in range(len(self.head_sizes))
-        ]
-        priors = [log_odds(rates[0], n_samples)]
-        for level in range(1, len(rates)):
-            parents = rates[level - 1].repeat_interleave(self.head_sizes[level])
-            priors.append(
-                log_odds(rates[level] / parents[: len(rates[level])], n_samples)
-            )
-        return priors
-
-    def _node_sums(self, label_values, level):
-        """Sum the values of the labels below each node of a level."""
-        size = self.labels_per_node[level]
-        n_missing = self.n_nodes[level] * size - self.n_labels
-        return F.pad(label_values, (0, n_missing)).view(-1, size).sum(1)
-
-    def multiply_adds(self, k=1):
-        """Return d * (L_1 + b L_2 + .. + b L_H) with a beam of b prefixes.
-
-        Parameters
-        ----------
-        k : int, default=1
-            Number of labels wanted; a large one needs a wider beam.
-        """
-        return self.in_features * sum(self._n_scored(k))
-
-    def n_scores(self, k=1):
-        """Return the largest number of scores that `topk` holds for a sample.
-
-        Parameters
-        ----------
-        k : int, default=1
-            Number of labels wanted.
-        """
-        # Where children's rows are gathered, they take more memory than the scores.
-        gathered = min(max(self.head_sizes) * self.in_features, MIN_WORK_PER_GROUP)
-        return 3 * max(self._n_scored(k)) + self._width(k) * gathered
-
-    def _n_scored(self, k):
-        """Return how many nodes of each level are scored for a sample."""
-        scored, n_candidates = [self.n_nodes[0]], self.n_nodes[0]
-        for size in self.head_sizes[1:]:
-            n_candidates = min(self._width(k), n_candidates) * size
-            scored.append(n_candidates)
-        return scored
 
     def extra_repr(self):
         """Return the sizes, for the module's repr."""

@@ -8,7 +8,7 @@ from skmhe.nn._rows import grouped_linear, row_gradient
 from skmhe.nn.heads._base import bernoulli_losses
 from skmhe.nn.heads.full import FullHead
 
-POOL_LABELS = "batch", "batch_groups", "own_group"
+POOL_LABELS = "batch", "batch_and_own_group", "batch_groups", "own_group"
 
 
 class PoolProduct(torch.autograd.Function):
@@ -74,10 +74,15 @@ class SamplingHead(FullHead):
         Give the table a sparse gradient, of the rows that were scored.
     margin : Margin, default=None
         See `FullHead`.
-    pool_labels : {"batch", "batch_groups", "own_group"}, default="batch"
+    pool_labels : {"batch", "batch_and_own_group", "batch_groups", "own_group"}, \
+            default="batch"
         Which labels a step scores beside those of the drawn groups.
 
         - "batch": the true labels of the batch, for all samples.
+        - "batch_and_own_group": these, and for each sample all labels of its own
+          label's group, which are never left out and so are not corrected. Where
+          similar labels share a group, these are the ones that are hard to tell apart.
+          For one label a sample, without a margin.
         - "batch_groups": all labels of the groups of these, for all samples.
         - "own_group": for each sample, those of the groups of its own labels, as [1]_
           has it.
@@ -128,6 +133,12 @@ class SamplingHead(FullHead):
                 f"pool_labels must be one of {', '.join(map(repr, POOL_LABELS))}, got "
                 f"{pool_labels!r}."
             )
+        if pool_labels == "batch_and_own_group" and (multilabel or margin is not None):
+            raise ValueError(
+                f"pool_labels={pool_labels!r} is for one label a sample and no margin, "
+                f"got multilabel={multilabel} and margin={margin}: use pool_labels="
+                "'batch', 'batch_groups' or 'own_group'."
+            )
         least = int(pool_labels == "own_group")
         if n_sampled_groups < least:
             raise ValueError(
@@ -164,6 +175,8 @@ class SamplingHead(FullHead):
             scores = scores + self.offsets.pool(pool)
         # shape: (n, n_pool)
         scores = scores - self._log_inclusion(pool, len(features))
+        if self.pool_labels == "batch_and_own_group":
+            return self._stratified_losses(features, weights[0], pool, scores, targets)
         if self.pool_labels == "own_group":
             scores = scores.masked_fill(
                 ~self._own(pool, drawn, targets, len(features)), -torch.inf
@@ -171,6 +184,26 @@ class SamplingHead(FullHead):
         if self.multilabel:
             return bernoulli_losses(scores, targets._replace(labels=places))
         return F.cross_entropy(scores, places, reduction="none")
+
+    def _stratified_losses(self, features, weight, pool, scores, targets):
+        """Return the losses where each sample's own group is scored in full."""
+        groups = targets // self.group_size
+        samples = torch.arange(len(features), device=pool.device)
+        # shape: (n, group_size)
+        own = grouped_linear(
+            features,
+            samples,
+            groups,
+            weight,
+            self.biases[0],
+            self.group_size,
+            sparse_grad=self.sparse_grad and weight.is_leaf,
+        )
+        if self.offsets is not None:
+            own = own + self.offsets.members(groups[:, None])[:, 0]
+        is_own = pool // self.group_size == groups[:, None]
+        scores = torch.cat([own, scores.masked_fill(is_own, -torch.inf)], dim=1)
+        return F.cross_entropy(scores, targets % self.group_size, reduction="none")
 
     def _pool_scores(self, features, weight, pool, places):
         """Return the scores of the pool to train with, shape (n, n_pool)."""
@@ -218,7 +251,7 @@ class SamplingHead(FullHead):
     def _pool(self, true, drawn):
         """Return the sorted labels of a step."""
         wanted = drawn[:, None].repeat(1, self.group_size)
-        if self.pool_labels == "batch":
+        if self.pool_labels in ("batch", "batch_and_own_group"):
             wanted.view(-1)[true] = True
         else:
             wanted[true // self.group_size] = True
@@ -241,7 +274,7 @@ class SamplingHead(FullHead):
         `pool_labels`, any label of its group).
         """
         missed = 1 - self.n_sampled_groups / self.n_groups
-        if self.pool_labels == "batch":
+        if self.pool_labels in ("batch", "batch_and_own_group"):
             others = (1 - self.frequencies[pool]).clamp(min=0) ** (n_samples - 1)
         elif self.pool_labels == "batch_groups":
             others = self._absent(pool) ** (n_samples - 1)
