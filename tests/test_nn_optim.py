@@ -115,6 +115,36 @@ def test_bias_correction_counts_the_parameters_steps():
     assert_close(table[:, 0].tolist(), expected, rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("min_run", [1, 99], ids=["in place", "copied"])
+def test_lazy_rows_take_the_steps_of_adamw_without_momentum(
+    settings, min_run, monkeypatch
+):
+    monkeypatch.setattr(optim, "MIN_RUN", min_run)
+    # The last step uses all rows, which makes up for what they missed.
+    rows = [[1, 2], [4], [2, 5], [], [1, 4, 5], [0, 1, 2, 3, 4, 5]]
+    values = [draws(len(part), 3, seed=i) for i, part in enumerate(rows)]
+    sparse = [row_gradient(*pair, 6) for pair in zip(rows, values, strict=True)]
+    dense = [gradient.to_dense() for gradient in sparse]
+    beta = settings.get("betas", (0.9, 0.999))[1]
+    expected = adamw(dense, **{**settings, "betas": (0.0, beta)})
+    assert_close(run(RowAdamW, sparse, lazy=True, **settings), expected)
+
+
+def test_lazy_is_for_sparse_gradients_and_keeps_no_momentum():
+    dense = [draws(6, 3, seed=seed) for seed in range(1, 4)]
+    assert_close(run(RowAdamW, dense, lazy=True), adamw(dense))
+    bias = torch.nn.Parameter(draws(6))
+    table = torch.nn.Parameter(draws(6, 3).float())
+    optimiser = RowAdamW([bias, table], lazy=True)
+    bias.grad, before = row_gradient([2], draws(1, 1), 6).sum(1), bias.detach().clone()
+    table.grad = row_gradient([2], draws(1, 3).float(), 6)
+    optimiser.step()
+    assert (bias != before).tolist() == [False, False, True, False, False, False]
+    assert optimiser.state[table].keys() == {"step", "exp_avg_sq", "row_step"}
+    assert optimiser.state[table]["row_step"].tolist() == [0, 0, 1, 0, 0, 0]
+
+
 def test_uncoalesced_gradients_are_summed_first():
     values = draws(3, 3, seed=1)
     repeated = row_gradient([4, 1, 4], values, 6)

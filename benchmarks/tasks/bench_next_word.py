@@ -7,15 +7,18 @@ The texts are the glosses of WordNet's nouns (the bundled data set); the vocabul
 --words words, the most frequent ones, and all others are one more. A recurrent network
 reads a gloss and predicts each next word, in a plain torch loop that is the same for
 all heads: `FullHead`, `ProductHead`, `CascadeHead`, and torch's
-`AdaptiveLogSoftmaxWithLoss`. Prints the perplexity of glosses that were not trained on,
-tokens a second of all training steps, those of the head alone (on features as the
-network gives them: forward, backward and update), and the parameters of the head.
+`AdaptiveLogSoftmaxWithLoss`; only the learning rates are each head's own. The biases
+of the first three start from the words' frequencies (`set_prior`). Prints the
+perplexity of glosses that were not trained on, and the parameters of the head; then
+tokens a second of whole training steps and of the head alone (on features as the
+network gives them: forward, backward and update), of all heads in turn on each batch.
 """
 
 import argparse
 import re
 import time
 from collections import Counter
+from itertools import islice
 
 import numpy as np
 import scipy.sparse as sp
@@ -29,7 +32,10 @@ from skmhe.nn import CascadeHead, FullHead, ProductHead, RowAdamW
 
 END, UNKNOWN = 0, 1
 MAX_LENGTH = 40
-N_STEPS_OF_HEAD = 10
+N_TIMED = 20  # batches
+# Of 0.002, 0.004, .., 0.032, with which 200 steps had the lowest perplexity of training
+# glosses that were held out.
+RATES = {"full": 0.016, "adaptive": 0.008, "product": 0.016, "cascade": 0.016}
 
 
 class GlossModel(nn.Module):
@@ -93,6 +99,12 @@ def batches(rows, size, rng=None):
         yield map(torch.from_numpy, (inputs, targets, is_target))
 
 
+def epochs(rows, args, rng):
+    """Yield the batches of epoch after epoch."""
+    while True:
+        yield from batches(rows, args.batch_size, rng)
+
+
 def word_contexts(rows, n_words):
     """Return TF-IDF weights of what stands before and behind each word, CSR."""
     tokens = np.concatenate([[END, *row, END] for row in rows])
@@ -106,27 +118,41 @@ def word_contexts(rows, n_words):
 
 
 def make_head(name, width, args, rows):
-    """Return a head, and what a word's number becomes for it."""
-    n_words = args.words
+    """Return a head, and what a word's number becomes for it (None: itself)."""
     if name == "adaptive":
-        # Frequent words first, which they are; the ratios of torch's documentation.
-        return Adaptive(width, n_words, args.cutoffs), None
+        # Frequent words first, which they are.
+        return Adaptive(width, args.words, args.cutoffs), None
+    counts = np.bincount(np.concatenate(rows), minlength=args.words)
+    counts[END] = len(rows)
+    counts = torch.from_numpy(counts)
     if name == "full":
-        return FullHead(width, n_words), None
+        head = FullHead(width, args.words)
+        head.set_prior(counts, counts.sum())
+        return head, None
+    head, positions = make_coded_head(name, width, args, rows)
+    by_position = torch.empty_like(counts)
+    by_position[positions] = counts
+    head.set_prior(by_position, counts.sum())
+    return head, positions
+
+
+def make_coded_head(name, width, args, rows):
+    """Return a cascade or product, and the positions of words in its order."""
+    n_words = args.words
     codec = LabelCodec(
         n_words,
         n_heads=2,
         label_order=args.order,
+        # By frequency; the first two stand for END and UNKNOWN.
         label_counts=np.arange(n_words, 0, -1),
         label_features=word_contexts(rows, n_words),
         random_state=0,
     )
     positions = torch.from_numpy(codec.positions)
     if name == "cascade":
-        return CascadeHead(
-            width, codec.head_sizes, n_words, sparse_grad=True
-        ), positions
-    head = ProductHead(width, codec.head_sizes, n_words, args.rank)
+        head = CascadeHead(width, codec.head_sizes, n_words, sparse_grad=True)
+    else:
+        head = ProductHead(width, codec.head_sizes, n_words, args.rank)
     return head, positions
 
 
@@ -137,62 +163,90 @@ def mean_loss(model, head, rows, positions, size):
     with torch.inference_mode():
         for inputs, targets, is_target in batches(rows, size):
             targets = targets if positions is None else positions[targets]
-            loss = head.loss(model(inputs, is_target), targets)
-            total, n_tokens = (
-                total + loss.item() * len(targets),
-                n_tokens + len(targets),
-            )
+            loss = head.loss(model(inputs, is_target), targets).item()
+            total += loss * len(targets)
+            n_tokens += len(targets)
     return total / n_tokens
 
 
+class Training:
+    """A model and a head, with what trains them."""
+
+    def __init__(self, name, rows, args, seed, n_steps):
+        torch.manual_seed(seed)
+        self.model = GlossModel(args.words, args.width, args.dropout)
+        self.head, self.positions = make_head(name, args.width, args, rows)
+        rate = RATES[name] if args.rate is None else args.rate
+        parameters = [*self.model.parameters(), *self.head.parameters()]
+        self.optimizer = RowAdamW(parameters, rate, lazy=True)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, rate, total_steps=n_steps, cycle_momentum=False
+        )
+
+    def step(self, inputs, targets, is_target):
+        """Take a step."""
+        targets = targets if self.positions is None else self.positions[targets]
+        self.optimizer.zero_grad()
+        self.head.loss(self.model(inputs, is_target), targets).backward()
+        self.optimizer.step()
+
+
 def fit(name, train, test, args, seed):
-    """Train, and return perplexity, tokens a second, and parameters of the head."""
-    torch.manual_seed(seed)
-    rng = np.random.RandomState(seed)
-    model = GlossModel(args.words, args.width, args.dropout)
-    head, positions = make_head(name, args.width, args, train)
-    optimizer = RowAdamW([*model.parameters(), *head.parameters()], lr=args.rate)
+    """Train, and return the training, perplexity and seconds."""
     n_steps = args.epochs * -(-len(train) // args.batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, args.rate, total_steps=n_steps, cycle_momentum=False
+    n_steps = min(n_steps, args.steps or n_steps)
+    training = Training(name, train, args, seed, n_steps)
+    training.model.train(), training.head.train()
+    start, rng = time.perf_counter(), np.random.RandomState(seed)
+    for batch in islice(epochs(train, args, rng), n_steps):
+        training.step(*batch)
+        training.schedule.step()
+    seconds = time.perf_counter() - start
+    loss = mean_loss(
+        training.model, training.head, test, training.positions, args.batch_size
     )
-    seconds, n_tokens, step = 0.0, 0, 0
-    for _ in range(args.epochs):
-        model.train(), head.train()
-        for inputs, targets, is_target in batches(train, args.batch_size, rng):
+    return training, np.exp(loss), seconds
+
+
+def head_step(training, inputs, targets, is_target, optimizer):
+    """Take a step of the head alone, and return its seconds."""
+    with torch.no_grad():
+        features = training.model(inputs, is_target)
+    targets = targets if training.positions is None else training.positions[targets]
+    start = time.perf_counter()
+    optimizer.zero_grad()
+    training.head.loss(features.requires_grad_(), targets).backward()
+    optimizer.step()
+    return time.perf_counter() - start
+
+
+def compare_speeds(trainings, rows, args):
+    """Print tokens a second; all heads take each batch in turn, medians of batches."""
+    whole, alone = ({name: [] for name in trainings} for _ in range(2))
+    optimizers = {
+        name: RowAdamW(training.head.parameters(), lr=0.0, lazy=True)
+        for name, training in trainings.items()
+    }
+    for group in (g for t in trainings.values() for g in t.optimizer.param_groups):
+        group["lr"] = 0.0
+    for inputs, targets, is_target in islice(
+        batches(rows, args.batch_size, np.random.RandomState(0)), N_TIMED
+    ):
+        batch = inputs, targets, is_target
+        for name, training in trainings.items():
             start = time.perf_counter()
-            targets = targets if positions is None else positions[targets]
-            optimizer.zero_grad()
-            head.loss(model(inputs, is_target), targets).backward()
-            optimizer.step()
-            schedule.step()
-            seconds += time.perf_counter() - start
-            n_tokens, step = n_tokens + len(targets), step + 1
-            if step == args.steps:
-                break
-    loss = mean_loss(model, head, test, positions, args.batch_size)
-    n_parameters = sum(p.numel() for p in head.parameters())
-    alone = head_alone(model, head, train, positions, args)
-    return np.exp(loss), n_tokens / seconds, alone, n_parameters
-
-
-def head_alone(model, head, rows, positions, args):
-    """Return tokens a second of a head's own steps."""
-    model.eval(), head.train()
-    optimizer = RowAdamW(head.parameters(), lr=0.0)
-    seconds = []
-    for inputs, targets, is_target in batches(rows, args.batch_size):
-        targets = targets if positions is None else positions[targets]
-        with torch.no_grad():
-            features = model(inputs, is_target)
-        start = time.perf_counter()
-        optimizer.zero_grad()
-        head.loss(features.requires_grad_(), targets).backward()
-        optimizer.step()
-        seconds.append((time.perf_counter() - start) / len(targets))
-        if len(seconds) == N_STEPS_OF_HEAD:
-            break
-    return 1 / np.median(seconds)
+            training.step(*batch)
+            whole[name].append(len(targets) / (time.perf_counter() - start))
+            seconds = head_step(training, *batch, optimizers[name])
+            alone[name].append(len(targets) / seconds)
+    print("\n| head | tokens/s | of the first | head alone | of the first |")
+    print("|---" * 5 + "|")
+    for name in trainings:
+        cells = [name]
+        for rates in (whole, alone):
+            own, first = np.array(rates[name]), np.array(next(iter(rates.values())))
+            cells += [f"{np.median(own):,.0f}", f"{np.median(own / first):.2f}"]
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def main():
@@ -202,29 +256,36 @@ def main():
     parser.add_argument("--words", type=int, default=32_000)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--dropout", type=float, default=0.2)
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--steps", type=int, help="of an epoch at most")
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--steps", type=int, help="at most")
     parser.add_argument("--batch-size", type=int, default=64, help="glosses")
-    parser.add_argument("--rate", type=float, default=4e-3)
+    parser.add_argument("--rate", type=float, help="of learning; default: RATES")
     parser.add_argument("--cutoffs", nargs="+", type=int, default=[2_000, 10_000])
+    parser.add_argument("--validate", action="store_true", help="on training glosses")
     parser.add_argument("--order", default="cluster", help="of words, see LabelCodec")
     parser.add_argument("--rank", type=int, default=1, help="of product")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--test-glosses", type=int, default=5_000)
     args = parser.parse_args()
     train, test = read_glosses(args.words)
+    if args.validate:
+        order = np.random.RandomState(0).permutation(len(train))
+        held_out = order[: args.test_glosses]
+        test = [train[i] for i in held_out]
+        train = [train[i] for i in order[args.test_glosses :]]
     test = test[: args.test_glosses]
     n_tokens = sum(map(len, train)) + len(train)
     print(f"{len(train):,} glosses, {n_tokens:,} tokens, {args.words:,} words\n")
-    names = "head", "perplexity", "tokens/s", "of full", "head alone", "parameters"
-    print(f"| {' | '.join(names)} |\n{'|---' * len(names)}|", flush=True)
-    slowest = None
+    print("| head | perplexity | fit s | parameters of the head |")
+    print("|---" * 4 + "|", flush=True)
+    trainings = {}
     for name in args.heads:
         runs = [fit(name, train, test, args, seed) for seed in range(args.seeds)]
-        perplexity, rate, alone, size = np.mean(runs, axis=0)
-        slowest = slowest or rate
-        cells = [name, f"{perplexity:.1f}", f"{rate:,.0f}", f"{rate / slowest:.1f}"]
-        print(f"| {' | '.join(cells)} | {alone:,.0f} | {int(size):,} |", flush=True)
+        trainings[name] = runs[0][0]
+        perplexity, seconds = np.mean([run[1:] for run in runs], axis=0)
+        size = sum(p.numel() for p in trainings[name].head.parameters())
+        print(f"| {name} | {perplexity:.1f} | {seconds:.0f} | {size:,} |", flush=True)
+    compare_speeds(trainings, train, args)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,12 @@ class RowAdamW(torch.optim.Optimizer):
         Added to the denominator.
     weight_decay : float, default=0.0
         Decoupled weight decay.
+    lazy : bool, default=False
+        Take a row that a sparse gradient leaves out for one whose gradient is 0: its
+        mean square and its weights decay as in AdamW, which is made up for when the
+        row is used next. So rows that are seldom used, as those of rare words, take
+        larger steps. There is no momentum then, and no memory for it: parameters with
+        sparse gradients get the steps of AdamW with betas of (0, ``betas[1]``).
 
     References
     ----------
@@ -55,8 +61,22 @@ class RowAdamW(torch.optim.Optimizer):
     tensor([False,  True, False,  True])
     """
 
-    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
-        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+    def __init__(
+        self,
+        params,
+        lr=1e-3,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=0.0,
+        lazy=False,
+    ):
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "lazy": lazy,
+        }
         super().__init__(params, defaults)
 
     def add_param_group(self, param_group):
@@ -75,6 +95,9 @@ class RowAdamW(torch.optim.Optimizer):
 
     def _update(self, param, group):
         state = self.state[param]
+        if group["lazy"] and param.grad.is_sparse:
+            _lazy_step(param, state, group)
+            return
         if not state:
             state["step"] = torch.zeros(())
             state["exp_avg"] = torch.zeros_like(param)
@@ -89,16 +112,44 @@ class RowAdamW(torch.optim.Optimizer):
             state["step"] += 1
             return
         before = state["step"].clone()
-        # Where a run of consecutive rows ends and the next one starts.
-        breaks = (rows.diff() != 1).nonzero().squeeze(1) + 1
-        if len(rows) >= MIN_RUN * (len(breaks) + 1):
-            pieces = _runs_in_place(tensors, grad, rows, breaks)
-        else:
-            pieces = _copied_chunks(tensors, grad, rows)
-        for parts, part_grad in pieces:
+        for parts, part_grad in _pieces(tensors, grad, rows):
             # torch's step counts itself.
             state["step"].copy_(before)
             _adamw(parts, part_grad, state["step"], group)
+
+
+def _lazy_step(param, state, group):
+    """Update the rows of a sparse gradient, for all steps since they were last used."""
+    if not state:
+        state["step"] = torch.zeros(())
+        state["exp_avg_sq"] = torch.zeros_like(param)
+        # The step of a row's last update.
+        state["row_step"] = torch.zeros(len(param), dtype=int, device=param.device)
+    state["step"] += 1
+    step, lr, beta = int(state["step"]), group["lr"], group["betas"][1]
+    rows, grad = _distinct_rows(param.grad)
+    tensors = [param, state["exp_avg_sq"], state["row_step"]]
+    for (part, exp_avg_sq, row_step), part_grad in _pieces(tensors, grad, rows):
+        n_steps = (step - row_step).to(part.dtype)
+        n_steps = n_steps.view(-1, *[1] * (part.ndim - 1))
+        exp_avg_sq.mul_(beta**n_steps).addcmul_(part_grad, part_grad, value=1 - beta)
+        length = (exp_avg_sq / (1 - beta**step)).sqrt_().add_(group["eps"])
+        if group["weight_decay"]:
+            part.mul_((1 - lr * group["weight_decay"]) ** n_steps)
+        part.addcdiv_(part_grad, length, value=-lr)
+        row_step.fill_(step)
+
+
+def _pieces(tensors, grad, rows):
+    """Yield parts of the tensors, to be updated in place, and of the gradient."""
+    if not len(rows):
+        return
+    # Where a run of consecutive rows ends and the next one starts.
+    breaks = (rows.diff() != 1).nonzero().squeeze(1) + 1
+    if len(rows) >= MIN_RUN * (len(breaks) + 1):
+        yield from _runs_in_place(tensors, grad, rows, breaks)
+    else:
+        yield from _copied_chunks(tensors, grad, rows)
 
 
 def _distinct_rows(grad):
