@@ -77,7 +77,6 @@ class BaseMHE(
     SpecMixin,
     PredictMixin,
     BaseEstimator,
-    auto_wrap_output_keys=None,
 ):
     """Orchestration of fitting: validation, codec, network, training."""
 

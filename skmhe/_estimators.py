@@ -15,7 +15,7 @@ from skmhe._validation import (
 )
 
 
-class MHEClassifier(ClassifierMixin, BaseMHE, auto_wrap_output_keys=None):
+class MHEClassifier(ClassifierMixin, BaseMHE):
     """Multi-head encoding classifier for very many classes.
 
     Each class is written as a short code of local labels, one head of a neural
@@ -508,7 +508,7 @@ class MHEClassifier(ClassifierMixin, BaseMHE, auto_wrap_output_keys=None):
         return log_p[:, 1] - log_p[:, 0] if len(self.classes_) == 2 else log_p
 
 
-class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE, auto_wrap_output_keys=None):
+class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
     """Multi-head encoding classifier for very many labels, any number a sample.
 
     Each label is written as a short code of local labels, one head of a neural
@@ -1033,9 +1033,6 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE, auto_wrap_output_keys=No
             True labels.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
-        label_features : {array-like, sparse matrix} of shape \
-                (n_labels, n_label_features), default=None
-            See `fit`; known from the first call on.
 
         Returns
         -------

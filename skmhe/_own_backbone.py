@@ -24,13 +24,8 @@ def has_features(estimator):
     return True
 
 
-class BackboneMixin(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, auto_wrap_output_keys=None
-):
-    """Parameters of a backbone, and features that come out of it.
-
-    There is no `set_output`, which would give a `transform` to models without features.
-    """
+class BackboneMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+    """Parameters of a backbone, and features that come out of it."""
 
     def _set_backbone_params(self, params):
         """Set what a backbone is made with, from keywords of the constructor."""
@@ -125,7 +120,6 @@ class BackboneMixin(
         user.probe(module, X, device)
         return user, module
 
-    @available_if(has_features)
     def fit_transform(self, X, y, **fit_params):
         """Fit, and return the features that the heads score (see `transform`).
 
@@ -145,7 +139,6 @@ class BackboneMixin(
         """
         return self.fit(X, y, **fit_params).transform(X)
 
-    @available_if(has_features)
     def transform(self, X):
         """Return the features that the heads score: what the network makes of X.
 
@@ -167,3 +160,10 @@ class BackboneMixin(
     def _n_features_out(self):
         """Number of features of `transform`, which names them."""
         return self.weights_["head.weights.0"].shape[1]
+
+
+# Not as decorators: what wraps these methods for `set_output`, when the class is made,
+# would lose the condition.
+for _name in ("fit_transform", "transform"):
+    _method = getattr(BackboneMixin, _name)
+    setattr(BackboneMixin, _name, available_if(has_features)(_method))

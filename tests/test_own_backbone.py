@@ -4,6 +4,7 @@ import copy
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
@@ -286,6 +287,25 @@ def test_labels_are_clustered_by_what_samples_hold():
     }
     assert_array_equal(orders["natural"].codec_.order, np.arange(N_LABELS))
     assert not np.array_equal(orders["cluster"].codec_.order, np.arange(N_LABELS))
+
+
+@both_estimators
+@pytest.mark.parametrize("model", ["network", "linear"])
+def test_pipelines_set_the_output_of_their_steps(cls, model):
+    # Also where the estimator has no features, and so nothing to set.
+    X, y = make_data(cls=cls)
+    clf = cls(model=model, hidden_layer_sizes=(9,), max_iter=2, random_state=0)
+    pipeline = make_pipeline(StandardScaler(), clf).set_output(transform="pandas")
+    pipeline.fit(pd.DataFrame(X).add_prefix("f"), y)
+    assert hasattr(clf, "transform") == hasattr(clf, "fit_transform")
+    assert hasattr(clf, "transform") == (model == "network")
+    if model == "network":
+        frame = pipeline.transform(pd.DataFrame(X).add_prefix("f"))
+        assert list(frame.columns) == list(clf.get_feature_names_out())
+        clf.set_output(transform="default")
+        features = pipeline.transform(pd.DataFrame(X).add_prefix("f"))
+        assert isinstance(features, np.ndarray)
+        assert_array_equal(frame.to_numpy(), features)
 
 
 # ------------------------------------------------------------ errors
