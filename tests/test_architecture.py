@@ -1,6 +1,7 @@
 """What may import what, and other rules that are read from the source."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -291,3 +292,17 @@ def test_nothing_global_is_set(path):
     # Nor under another name.
     last = {name.rsplit(".", 1)[-1] for name in imports(path)}
     assert not last & {"manual_seed", "seed", "set_num_threads"}
+
+
+def test_the_map_for_contributors_is_complete():
+    root = PACKAGE.parent
+    page = root / "CONTRIBUTING.md"
+    if not page.exists():
+        pytest.skip("installed without the repository")
+    text = page.read_text()
+    named = set(re.findall(r"`((?:skmhe|tests)/[\w/]+\.py)`", text))
+    assert all((root / name).exists() for name in named), named
+    modules = {str(p.relative_to(root)) for p in FILES if p.name != "__init__.py"}
+    tests = {f"tests/{path.name}" for path in (root / "tests").glob("test_*.py")}
+    others = {"tests/test_real_data.py"}
+    assert named == modules | (tests - others)
