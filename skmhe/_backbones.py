@@ -156,9 +156,15 @@ class UserBackbone:
         try:
             features = module(inputs)
         except (RuntimeError, IndexError, TypeError, ValueError) as error:
+            hint = ""
+            if not inputs.is_floating_point():
+                hint = (
+                    " (Integers are passed on as they are, as token ids: make floats "
+                    "of other numbers, such as images.)"
+                )
             raise ValueError(
                 f"backbone={self.name} failed for {n} samples of shape "
-                f"{tuple(inputs.shape[1:])} and type {inputs.dtype}: {error}"
+                f"{tuple(inputs.shape[1:])} and type {inputs.dtype}: {error}{hint}"
             ) from error
         if not isinstance(features, torch.Tensor):
             raise ValueError(
@@ -245,7 +251,8 @@ def freeze_parameters(module, freeze):
     """
     frozen = frozen_names(module, freeze)
     for name, parameter in module.named_parameters():
-        parameter.requires_grad_(parameter.requires_grad and name not in frozen)
+        # Assigned, as parameters of lazy modules, which have no shape yet, allow that.
+        parameter.requires_grad = parameter.requires_grad and name not in frozen
     return [
         part
         for name, part in module.named_modules()

@@ -4,6 +4,7 @@ import copy
 import math
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -97,6 +98,18 @@ def resolve_plan(
     return TrainingPlan(
         batch_size=batch_size, learning_rate_init=learning_rate_init, **settings
     )
+
+
+def batch_slices(n, batch_size):
+    """Return the places of an epoch's batches in its order of n samples.
+
+    A single sample that is left over joins the last batch: batch normalisation cannot
+    be trained on one.
+    """
+    starts = list(range(0, n, batch_size))
+    if n > batch_size > 1 and n % batch_size == 1:
+        starts.pop()
+    return [slice(a, b) for a, b in pairwise([*starts, n])]
 
 
 class History:
@@ -230,9 +243,9 @@ def run_epoch(network, optimizer, data, plan, rng, label_weight, progress, label
     network.train()
     order = rng.permutation(n) if labels is None else labels.order(n, rng)
     total = 0.0
-    for start in range(0, n, plan.batch_size):
+    for places in batch_slices(n, plan.batch_size):
         # Sorted rows slice faster; within a batch their order means nothing.
-        rows = np.sort(order[start : start + plan.batch_size])
+        rows = np.sort(order[places])
         batch, encoder_loss = data.take(rows), None
         if labels is not None:
             encoder_loss = partial(
@@ -331,7 +344,7 @@ def train(
     if optimizer is None:
         optimizer = make_optimizer(network, plan)
     history, best_state = History(), None
-    n_batches = -(-data.X.shape[0] // plan.batch_size)
+    n_batches = len(batch_slices(data.X.shape[0], plan.batch_size))
     progress = Progress(network, optimizer, plan, plan.max_iter * n_batches)
     with progress.bar:
         for epoch in range(first_epoch, first_epoch + plan.max_iter):

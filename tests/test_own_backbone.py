@@ -270,6 +270,28 @@ def test_tied_and_unsaved_tensors_are_kept():
     assert clf.score(X, y) > 0.5
 
 
+def test_batch_normalisation_is_never_left_with_one_sample():
+    X, y = make_data()
+    for learning_rate in ("one_cycle", "linear"):  # which count the steps
+        clf = make(batch_size=17, learning_rate=learning_rate)  # 120 = 7 * 17 + 1
+        assert clf.fit(X, y).score(X, y) > 0.5
+
+
+def test_layers_that_learn_their_shape_from_the_samples():
+    def make_network(width=8):
+        return nn.Sequential(nn.Flatten(), nn.LazyLinear(width), nn.ReLU())
+
+    X, y = make_data("images")
+    clf = make(backbone=make_network, max_iter=20).fit(X, y)
+    assert clf.weights_["backbone.1.weight"].shape == (8, 20)
+    assert clf.score(X, y) > 0.8
+    frozen = make(backbone=make_network, freeze=True, max_iter=1).fit(X, y)
+    start = frozen.weights_["backbone.1.weight"]
+    assert not np.array_equal(start, clf.weights_["backbone.1.weight"])
+    frozen.set_params(max_iter=3).fit(X, y)
+    assert_array_equal(frozen.weights_["backbone.1.weight"], start)
+
+
 def test_labels_are_clustered_by_what_samples_hold():
     tokens = np.array([[3, 3, 0], [5, 0, 0]])
     rows = flat_rows(tokens).toarray()
@@ -407,6 +429,12 @@ def test_tokens_out_of_range(token, message):
         make(backbone=Tokens).fit(X, y)
     with pytest.raises(ValueError, match=message):
         fitted.predict(X)
+
+
+def test_images_of_integers_are_told_from_tokens():
+    X, y = make_data("images")
+    with pytest.raises(ValueError, match="as token ids: make floats of other numbers"):
+        make(backbone=Images).fit(X.astype(np.uint8), y)
 
 
 def test_samples_of_another_form():

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmhe import MHEClassifier, _training
@@ -19,6 +21,7 @@ from skmhe._training import (
     History,
     TrainingData,
     TrainingPlan,
+    batch_slices,
     hold_out,
     run_epoch,
     seeded,
@@ -187,6 +190,18 @@ def test_training_lowers_the_loss(strategy, multilabel):
     after = network.state_dict()
     changed = {k for k in after if not torch.equal(after[k], before[k])}
     assert changed == {name for name, _ in network.named_parameters()}
+
+
+@given(st.integers(1, 60), st.integers(1, 20))
+def test_batches_hold_each_sample_once_and_none_has_one_alone(n, batch_size):
+    places = batch_slices(n, batch_size)
+    rows = [np.arange(n)[place] for place in places]
+    assert_array_equal(np.concatenate(rows), np.arange(n))
+    sizes = [len(row) for row in rows]
+    assert set(sizes[:-1]) <= {batch_size}
+    assert sizes[-1] <= batch_size + 1
+    if min(n, batch_size) > 1:
+        assert min(sizes) > 1
 
 
 def test_one_full_batch_is_one_step_of_adamw():
