@@ -18,7 +18,7 @@ import argparse
 import re
 import time
 from collections import Counter
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 import scipy.sparse as sp
@@ -59,7 +59,18 @@ class Adaptive(nn.Module):
 
     def __init__(self, width, n_words, cutoffs):
         super().__init__()
-        self.layer = nn.AdaptiveLogSoftmaxWithLoss(width, n_words, cutoffs)
+        self.layer = nn.AdaptiveLogSoftmaxWithLoss(
+            width, n_words, cutoffs, head_bias=True
+        )
+
+    @torch.no_grad()
+    def set_prior(self, counts, n_tokens):
+        """Start the biases, which only its first level has, from frequencies."""
+        edges = [0, *self.layer.cutoffs]
+        frequent = counts[: edges[1]]
+        clusters = [counts[a:b].sum() for a, b in pairwise(edges[1:])]
+        counts = torch.cat([frequent, torch.stack(clusters)]).double()
+        self.layer.head.bias.copy_(((counts + 0.5) / (n_tokens + 0.5)).log())
 
     def loss(self, features, targets):
         return self.layer(features, targets).loss
@@ -118,14 +129,15 @@ def word_contexts(rows, n_words):
 
 def make_head(name, width, args, rows):
     """Return a head, and what a word's number becomes for it (None: itself)."""
-    if name == "adaptive":
-        # Frequent words first, which they are.
-        return Adaptive(width, args.words, args.cutoffs), None
     counts = np.bincount(np.concatenate(rows), minlength=args.words)
     counts[END] = len(rows)
     counts = torch.from_numpy(counts)
-    if name == "full":
-        head = FullHead(width, args.words)
+    if name in ("full", "adaptive"):
+        if name == "full":
+            head = FullHead(width, args.words)
+        else:
+            # Frequent words first, which they are.
+            head = Adaptive(width, args.words, args.cutoffs)
         head.set_prior(counts, counts.sum())
         return head, None
     head, positions = make_coded_head(name, width, args, rows)

@@ -24,6 +24,7 @@ References
 """
 
 import importlib.util
+import math
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -65,10 +66,9 @@ class Embeddings(nn.Module):
         self.norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, tokens):
-        # tokens: (n, length); every token is of the first kind, as in a single text
-        x = self.word(tokens) + self.kind.weight[0]
-        x = x + self.position.weight[: tokens.shape[1]]
+    def forward(self, tokens, positions):
+        # both: (n_tokens,); every token is of the first kind, as in a single text
+        x = self.word(tokens) + self.kind.weight[0] + self.position(positions)
         return self.dropout(self.norm(x))
 
 
@@ -84,16 +84,24 @@ class Attention(nn.Module):
         self.n_heads = n_heads
         self.dropout = dropout
 
-    def forward(self, x, mask):
-        # x: (n, length, width); mask: (n, 1, 1, length), True where there is a token
+    def forward(self, x, places, mask):
+        # x: (n_tokens, width), of all texts; mask: (n, length), True for a token
         parts = (
-            linear(x).unflatten(2, (self.n_heads, -1)).transpose(1, 2)
+            self._split(linear(x), places, mask.shape)
             for linear in (self.query, self.key, self.value)
         )
         mixed = F.scaled_dot_product_attention(
-            *parts, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0
+            *parts,
+            attn_mask=mask[:, None, None],
+            dropout_p=self.dropout if self.training else 0.0,
         )
-        return self.out(mixed.transpose(1, 2).flatten(2))
+        mixed = mixed.transpose(1, 2).flatten(2).flatten(0, 1)
+        return self.out(mixed.index_select(0, places))
+
+    def _split(self, x, places, shape):
+        """Return tokens by text and head: (n, n_heads, length, width / n_heads)."""
+        padded = x.new_zeros(math.prod(shape), x.shape[1]).index_copy(0, places, x)
+        return padded.view(*shape, self.n_heads, -1).transpose(1, 2)
 
 
 class Layer(nn.Module):
@@ -108,8 +116,8 @@ class Layer(nn.Module):
         self.norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x, mask):
-        x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
+    def forward(self, x, places, mask):
+        x = self.attention_norm(x + self.dropout(self.attention(x, places, mask)))
         hidden = F.gelu(self.expand(x))
         return self.norm(x + self.dropout(self.contract(hidden)))
 
@@ -186,23 +194,27 @@ class MiniLM(nn.Module):
                 f"{self.max_length}; got {tuple(tokens.shape)}. Cut the texts by "
                 "tokenize(texts, max_length)."
             )
-        # Columns of padding alone cost time, and change nothing.
+        # Only tokens are computed with; attention alone sees them padded, without
+        # columns of padding alone.
         is_token = tokens != PAD
         length = max(1, int(is_token.any(dim=0).sum()))
         tokens, is_token = tokens[:, :length], is_token[:, :length]
         # A row without any token attends to its padding: a softmax over nothing is NaN.
-        mask = (is_token | ~is_token.any(dim=1, keepdim=True))[:, None, None]
-        x = self.embeddings(tokens)
+        mask = is_token | ~is_token.any(dim=1, keepdim=True)
+        texts, positions = is_token.nonzero(as_tuple=True)
+        places = texts * length + positions
+        x = self.embeddings(tokens[is_token], positions)
         for layer in self.layers:
-            x = layer(x, mask)
-        features = mean_of_tokens(x, is_token)
+            x = layer(x, places, mask)
+        features = means(x, texts, len(tokens))
         return F.normalize(features, dim=1) if self.normalize else features
 
 
-def mean_of_tokens(x, is_token):
-    """Return the means (n, width) of x (n, length, width) over what is no padding."""
-    weight = is_token.unsqueeze(2).to(x.dtype)
-    return (x * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+def means(x, texts, n):
+    """Return the means (n, width) of each text's rows of x; 0 of a text without any."""
+    sums = x.new_zeros(n, x.shape[1]).index_add(0, texts, x)
+    counts = torch.bincount(texts, minlength=n).clamp(min=1)
+    return sums / counts[:, None].to(x.dtype)
 
 
 def _init_weights(module):
