@@ -46,8 +46,9 @@ or, in an environment of yours with skmhe and matplotlib, by
 `python benchmarks/claims/build.py`; the command below each claim prints that claim
 alone. Numbers are means over seeds ± standard deviations, error bars are standard
 deviations. Seeds change the drawn data, the starting weights and the order of the
-samples; WordNet's samples are always the same. The verdicts were written after looking
-at the results; the command fails if a result no longer says what its verdict says.
+samples; WordNet's samples are always the same. Products are in float32 (`precision`) on
+every machine. The verdicts were written after looking at the results; the command fails
+if a result no longer says what its verdict says.
 """
 
 

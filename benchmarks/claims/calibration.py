@@ -22,7 +22,8 @@ from samples import wordnet, wordnet_ancestors
 
 from skmhe import MHEClassifier, MHEMultiLabelClassifier
 
-PLAIN = {"model": "network", "hidden_layer_sizes": (128,)}
+COMMON = {"hidden_layer_sizes": (128,), "precision": "float32"}
+PLAIN = {**COMMON, "model": "network"}
 STRATEGIES = {
     "full": {**PLAIN, "strategy": "full"},
     "sampling": {**PLAIN, "strategy": "sampling"},
@@ -39,7 +40,7 @@ STRATEGIES = {
         "dropout": 0.0,
         "input_dropout": 0.0,
     },
-    "full, model both": {"strategy": "full", "hidden_layer_sizes": (128,)},
+    "full, model both": {**COMMON, "strategy": "full"},
 }
 # Parameters and strategies of one label a sample only, and of several only.
 ONE, SEVERAL = "product", "cascade, no hard negatives"
