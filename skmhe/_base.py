@@ -350,7 +350,15 @@ class BaseMHE(
             data, validation = data.take(kept), data.take(held_out)
         network = network_from_weights(self._spec, self.weights_, device, copy=True)
         optimizer = make_optimizer(network, plan, self._optimizer_state)
-        with _training.seeded(rng.randint(MAX_SEED), device):
+        if network.is_frozen:
+            # They are the same in every epoch.
+            data, validation = (
+                _training.with_features(network, part) for part in (data, validation)
+            )
+        with (
+            _training.seeded(rng.randint(MAX_SEED), device),
+            network.taking_features(network.is_frozen),
+        ):
             history = _training.train(
                 network,
                 data,

@@ -103,7 +103,8 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         TF-IDF weights of their tokens.
     freeze : bool, str or sequence of str, default=False
         Parameters of `backbone` that are not trained: all, or those whose names match
-        patterns such as ``"layers.0.*"``. What has no others stays in evaluation mode.
+        patterns such as ``"layers.0.*"``. What has no others stays in evaluation mode;
+        if that is all of it, features are computed once, not in every epoch.
     backbone_learning_rate : float, dict or None, default=None
         Learning rate of `backbone` at the start, where it differs from
         `learning_rate_init`; a dict gives it by patterns of parameter names, of which
@@ -592,7 +593,8 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         TF-IDF weights of their tokens.
     freeze : bool, str or sequence of str, default=False
         Parameters of `backbone` that are not trained: all, or those whose names match
-        patterns such as ``"layers.0.*"``. What has no others stays in evaluation mode.
+        patterns such as ``"layers.0.*"``. What has no others stays in evaluation mode;
+        if that is all of it, features are computed once, not in every epoch.
     backbone_learning_rate : float, dict or None, default=None
         Learning rate of `backbone` at the start, where it differs from
         `learning_rate_init`; a dict gives it by patterns of parameter names, of which

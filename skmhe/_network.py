@@ -3,6 +3,7 @@
 import math
 import threading
 import weakref
+from contextlib import contextmanager
 from operator import is_
 from typing import NamedTuple
 
@@ -160,6 +161,21 @@ class Network(nn.Module):
                 sparse_grad=True,
             )
         self._label_table = self._added_texts = self._added_bias = None
+        self._takes_features = False
+
+    @property
+    def is_frozen(self):
+        """Whether the backbone makes the same features of a sample in every epoch."""
+        return any(module is self.backbone for module in self._resting)
+
+    @contextmanager
+    def taking_features(self, given=True):
+        """Take what `features` gave in place of samples for a while, if it is given."""
+        self._takes_features = given
+        try:
+            yield self
+        finally:
+            self._takes_features = False
 
     def train(self, mode=True):
         """Set the mode; what is frozen stays in evaluation mode."""
@@ -177,6 +193,8 @@ class Network(nn.Module):
 
     def features(self, rows):
         """Return the features that the head takes of samples."""
+        if self._takes_features:
+            return rows
         if self.spec.user_backbone is not None:
             return self._user_features(rows)
         if not self.head.in_features:

@@ -13,7 +13,7 @@ import torch
 from tqdm.auto import tqdm
 
 from skmhe._centroids import Centroids, TrainingCentroids
-from skmhe._decoding import row_chunks
+from skmhe._decoding import features, row_chunks
 from skmhe._network import rows_to_tensor, to_tensor
 from skmhe._offsets import (
     CentroidOffsets,
@@ -300,6 +300,13 @@ def validation_score(network, data, labels=None):
             hits = batch.y[np.arange(len(best)), best]
             correct.append(np.asarray(hits).ravel() != 0)
     return float(np.average(np.concatenate(correct), weights=data.sample_weight))
+
+
+def with_features(network, data):
+    """Return data (or None) with the backbone's features in place of the samples."""
+    if data is None:
+        return None
+    return data._replace(X=features(network, data.X))
 
 
 def train(

@@ -18,6 +18,7 @@ from torch import nn
 
 from skmhe import MHEClassifier, MHEMultiLabelClassifier
 from skmhe._backbones import flat_rows
+from skmhe.nn import FullHead
 
 N, N_LABELS = 120, 6
 STRATEGIES = ["cascade", "product", "sampling", "full"]
@@ -247,6 +248,48 @@ def test_a_frozen_part_stays_in_evaluation_mode():
     network = start._network().train()
     assert network.training
     assert not network.backbone.training
+
+
+@both_estimators
+def test_a_frozen_backbone_is_asked_once_for_each_sample(cls):
+    seen = []
+
+    class Counting(Dense):
+        def forward(self, inputs):
+            seen.append(len(inputs))
+            return super().forward(inputs)
+
+    X, y = make_data(cls=cls)
+    settings = {"backbone__dropout": 0.5, "max_iter": 6, "early_stopping": True}
+    settings["n_iter_no_change"] = 6
+    clf = make(cls, Counting, freeze=True, **settings).fit(X, y)
+    assert sum(seen) == N + 2  # and the two samples of the first look
+    assert clf.n_iter_ == 6
+    assert clf.loss_curve_[-1] < clf.loss_curve_[0]
+    assert len(clf.validation_scores_) == 6
+    # Frozen but for a part, it makes other features in every epoch.
+    seen.clear()
+    make(cls, Counting, freeze="first.*", **settings).fit(X, y)
+    assert sum(seen) == 6 * N + 2
+
+
+def test_heads_on_frozen_features_are_those_of_a_plain_loop():
+    X, y = make_data()
+    settings = {"strategy": "full", "batch_size": N, "learning_rate": "constant"}
+    clf = make(freeze=True, max_iter=5, **settings).fit(X, y)
+    features = torch.from_numpy(clf.transform(X))
+    start = make(freeze=True, max_iter=1, learning_rate_init=1e-12, strategy="full")
+    start.fit(X, y)
+    head = FullHead(features.shape[1], N_LABELS)
+    for table, name in ((head.weights, "weights"), (head.biases, "biases")):
+        table[0].data = torch.from_numpy(start.weights_[f"head.{name}.0"].copy())
+    optimizer = torch.optim.AdamW(head.parameters(), lr=0.02, weight_decay=0)
+    for _ in range(5):
+        optimizer.zero_grad()
+        head.loss(features, torch.from_numpy(y)).backward()
+        optimizer.step()
+    expected = head.weights[0].detach().numpy()
+    assert_allclose(clf.weights_["head.weights.0"], expected, atol=2e-3)
 
 
 def test_tied_and_unsaved_tensors_are_kept():

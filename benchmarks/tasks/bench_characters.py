@@ -21,6 +21,7 @@ import time
 import numpy as np
 import torch
 from networks import CharacterNet
+from spread import mean_sd
 
 from skmhe import MHEClassifier
 from skmhe.nn import CascadeHead, FullHead, ProductHead, RowAdamW, SamplingHead
@@ -123,11 +124,11 @@ def classify(args):
             labels, _ = clf.predict_topk(X[is_test], k=5)
             hits = labels == y[is_test, None]
             figures.append([100 * hits[:, 0].mean(), 100 * hits.sum(1).mean(), seconds])
-        first, fifth, seconds = np.mean(figures, axis=0)
+        first, fifth, seconds = np.transpose(figures)
         cost, size = head_costs(strategy, 256, n_labels, args)
         print(
-            f"| {strategy} | {first:.2f} | {fifth:.2f} | {seconds:.0f} | {cost:.1f} | "
-            f"{size:.1f} |",
+            f"| {strategy} | {mean_sd(first)} | {mean_sd(fifth)} | "
+            f"{seconds.mean():.0f} | {cost:.1f} | {size:.1f} |",
             flush=True,
         )
 
@@ -176,11 +177,11 @@ def verify(args):
                 seconds = time.perf_counter() - start
                 found = acceptance(clf.transform(X[pairs]), y[pairs])
                 figures.append([*found, seconds])
-            first, second, seconds = np.mean(figures, axis=0)
+            first, second, seconds = np.transpose(figures)
             pool = "all" if strategy == "full" else pool_labels
             print(
-                f"| {strategy} | {pool} | {margin} | {first:.2f} | {second:.2f} | "
-                f"{seconds:.0f} |",
+                f"| {strategy} | {pool} | {margin} | {mean_sd(first)} | "
+                f"{mean_sd(second)} | {seconds.mean():.0f} |",
                 flush=True,
             )
 

@@ -24,6 +24,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from sklearn.feature_extraction.text import TfidfTransformer
+from spread import mean_sd
 from torch import nn
 
 from skmhe import LabelCodec
@@ -293,9 +294,10 @@ def main():
     for name in args.heads:
         runs = [fit(name, train, test, args, seed) for seed in range(args.seeds)]
         trainings[name] = runs[0][0]
-        perplexity, seconds = np.mean([run[1:] for run in runs], axis=0)
+        perplexities, seconds = np.transpose([run[1:] for run in runs])
+        found = mean_sd(perplexities, 1)
         size = sum(p.numel() for p in trainings[name].head.parameters())
-        print(f"| {name} | {perplexity:.1f} | {seconds:.0f} | {size:,} |", flush=True)
+        print(f"| {name} | {found} | {seconds.mean():.0f} | {size:,} |", flush=True)
     compare_speeds(trainings, train, args)
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from minilm import MiniLM, tokenize
 from sklearn.model_selection import train_test_split
+from spread import mean_sd
 
 from skmhe import MHEClassifier
 from skmhe.datasets import load_wordnet
@@ -115,11 +116,8 @@ def main():
                 seconds.append(time.perf_counter() - start)
                 found.append(100 * clf.score(X_test, y_test))
             kind = "frozen" if frozen else "fine-tuned"
-            score = f"{np.mean(found):.2f}"
-            if args.seeds > 1:
-                score += f" ± {np.std(found, ddof=1):.2f}"
             print(
-                f"| {args.data.name} | {strategy} | {kind} | {score} | "
+                f"| {args.data.name} | {strategy} | {kind} | {mean_sd(found)} | "
                 f"{np.mean(seconds):.0f} |",
                 flush=True,
             )
