@@ -304,3 +304,44 @@ def test_features_are_those_of_sentence_transformers(minilm, pretrained):
     with torch.no_grad():
         features = pretrained(torch.from_numpy(minilm.tokenize(texts)))
     np.testing.assert_allclose(features.numpy(), expected, atol=1e-5, rtol=0)
+
+
+@pytest.fixture(scope="module")
+def next_word():
+    return load("bench_next_word")
+
+
+COUNTS = torch.tensor([40, 30, 20, 5, 3, 2])
+
+
+def test_adaptive_softmax_starts_from_frequencies(next_word):
+    # As the other heads do: else it would spend an epoch on how frequent words are.
+    head = next_word.Adaptive(32, 6, [2, 4])
+    head.set_prior(COUNTS, COUNTS.sum())
+    found = head.layer.log_prob(torch.zeros(1, 32))[0].exp()
+    # Within a cluster of rare words nothing is known before training.
+    expected = torch.tensor([40, 30, 12.5, 12.5, 2.5, 2.5]) / 100
+    torch.testing.assert_close(found, expected, atol=0.01, rtol=0)
+
+
+def test_batches_of_glosses(next_word):
+    rows = [[5, 6, 7], [8]]
+    ((inputs, targets, is_target),) = next_word.batches(rows, 2)
+    end = next_word.END
+    assert inputs.tolist() == [[end, 5, 6, 7], [end, 8, end, end]]
+    assert is_target.tolist() == [[True] * 4, [True, True, False, False]]
+    assert targets.tolist() == [5, 6, 7, end, 8, end]
+
+
+def test_contexts_of_words_come_from_their_own_glosses(next_word):
+    contexts = next_word.word_contexts([[2, 3], [4]], n_words=5)
+    found = {word: set(contexts[word].nonzero()[1]) for word in range(5)}
+    end = next_word.END
+    assert found[3] == {2, 5 + end}  # behind 2, before the end
+    assert found[4] == {end, 5 + end}
+
+
+def test_spread_of_seeds():
+    mean_sd = load("spread").mean_sd
+    assert mean_sd([96.5]) == "96.50"
+    assert mean_sd([1, 2, 3], digits=1) == "2.0 ± 1.0"
