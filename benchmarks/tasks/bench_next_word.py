@@ -153,6 +153,7 @@ def make_coded_head(name, width, args, rows):
     n_words = args.words
     codec = LabelCodec(
         n_words,
+        args.head_sizes,
         n_heads=2,
         label_order=args.order,
         # By frequency; the first two stand for END and UNKNOWN.
@@ -275,6 +276,9 @@ def main():
     parser.add_argument("--cutoffs", nargs="+", type=int, default=[2_000, 10_000])
     parser.add_argument("--validate", action="store_true", help="on training glosses")
     parser.add_argument("--order", default="cluster", help="of words, see LabelCodec")
+    parser.add_argument(
+        "--head-sizes", nargs=2, type=int, help="of cascade and product"
+    )
     parser.add_argument("--rank", type=int, default=1, help="of product")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--test-glosses", type=int, default=5_000)
