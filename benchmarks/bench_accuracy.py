@@ -1,12 +1,12 @@
 """Fit the estimators with their defaults on data sets on disk, and print a table.
 
-    python benchmarks/bench_accuracy.py FOLDER clinc150:full clinc150:cascade ...
+    python benchmarks/bench_accuracy.py FOLDER clinc150:full clinc150:cascade
 
-FOLDER holds a folder for each data set, in the form that data.py tells.
-A run is DATA:STRATEGY, and may name parameters: ``clinc150:product:n_heads=3``,
-several of them with semicolons between. Figures are medians over the seeds.
-Multi-label probabilities are scored by their expected calibration error, ECE, over
-the first five predictions in ten bins of equal width.
+FOLDER holds a folder for each data set, in the form that data.py describes. A run is
+DATA:STRATEGY, optionally followed by parameters, separated by semicolons:
+``wnhyp:cascade:n_heads=3;strategy__beam_width=20``. Figures are medians over the seeds.
+ECE is the expected calibration error of the probabilities of the five best predictions,
+in ten bins of equal width. The figures are written to --out, see results.py.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from data import load
+from results import add_out_argument, print_rows, write
 
 from skmhe import MHEClassifier, MHEMultiLabelClassifier
 from skmhe.metrics import (
@@ -26,26 +27,41 @@ from skmhe.metrics import (
 )
 
 K = (1, 3, 5)
+FIGURES = [f"P@{k}" for k in K] + [f"PSP@{k}" for k in K]
+FIGURES += ["ECE", "fit_s", "rows_per_s", "disk_mib"]
 
 
 def calibration_error(probabilities, correct, n_bins=10):
+    """Return the expected calibration error of predicted probabilities."""
     bins = np.minimum((probabilities * n_bins).astype(int), n_bins - 1)
     gaps = np.bincount(bins, probabilities - correct, minlength=n_bins)
     return np.abs(gaps).sum() / len(probabilities)
 
 
 def is_correct(y_test, labels):
+    """Tell for each predicted label whether the sample has it."""
     if y_test.ndim == 1:
         return labels == y_test[:, None]
     rows = np.arange(len(labels))[:, None]
     return np.asarray(y_test[rows, labels].todense()) != 0
 
 
-def run(folder, strategy, parameters, seed):
-    X_train, X_test, y_train, y_test = load(folder)
-    single = y_train.ndim == 1
-    estimator = MHEClassifier if single else MHEMultiLabelClassifier
-    clf = estimator(strategy, random_state=seed, **parameters)
+def make_estimator(y, seed, parameters):
+    """Return the estimator for a target, with nested parameters set by their names."""
+    estimator = MHEClassifier() if y.ndim == 1 else MHEMultiLabelClassifier()
+    return estimator.set_params(**{"random_state": seed} | parameters)
+
+
+def parse_parameters(text):
+    """Return the parameters that "name=value;name=value" stands for."""
+    pairs = (pair.partition("=") for pair in text.split(";") if pair)
+    return {name: ast.literal_eval(value) for name, _, value in pairs}
+
+
+def run(data, parameters, seed):
+    """Return the figures of one fit."""
+    X_train, X_test, y_train, y_test = data
+    clf = make_estimator(y_train, seed, parameters)
     start = time.perf_counter()
     clf.fit(X_train, y_train)
     fitted = time.perf_counter()
@@ -65,22 +81,24 @@ def run(folder, strategy, parameters, seed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("runs", nargs="+", metavar="DATA:STRATEGY[:name=value;..]")
+    parser.add_argument("runs", nargs="+", metavar="DATA:STRATEGY[:name=value;...]")
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds")
+    add_out_argument(parser, "strategies")
     args = parser.parse_args()
-    columns = ["P@1", "P@3", "P@5", "PSP@1", "PSP@3", "PSP@5"]
-    columns += ["ECE", "fit s", "rows/s", "MiB"]
-    print(f"{'run':<44}" + "".join(f"{c:>9}" for c in columns))
-    for name in args.runs:
-        data, strategy, *rest = name.split(":")
-        pairs = (pair.split("=") for pair in ":".join(rest).split(";") if pair)
-        parameters = {key: ast.literal_eval(value) for key, value in pairs}
-        rows = [
-            run(args.folder / data, strategy, parameters, seed)
-            for seed in range(args.seeds)
-        ]
-        medians = np.median(rows, axis=0)
-        print(f"{name:<44}" + "".join(f"{v:>9.2f}" for v in medians), flush=True)
+    runs = {}
+    for text in args.runs:
+        data, _, name = text.partition(":")
+        runs.setdefault(data, []).append(name)
+    for data, names in runs.items():
+        loaded, rows = load(args.folder / data), {}
+        for name in names:
+            strategy, _, rest = name.partition(":")
+            parameters = {"strategy": strategy} | parse_parameters(rest)
+            figures = [run(loaded, parameters, seed) for seed in range(args.seeds)]
+            rows[name] = dict(zip(FIGURES, np.median(figures, axis=0), strict=True))
+            print(f"  {data} {name}: fit {rows[name]['fit_s']:.1f} s", flush=True)
+        print_rows(data, rows)
+        write(args.out, "bench_accuracy.py", data, rows, {"seeds": args.seeds})
 
 
 if __name__ == "__main__":

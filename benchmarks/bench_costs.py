@@ -1,10 +1,10 @@
-"""Print each strategy's head parameters and multiply-adds, and hold them to formulas.
+"""Count each strategy's head parameters and multiply-adds; check them by formulas.
 
     python benchmarks/bench_costs.py [--features 256] [--heads 2] [--beam 10]
 
 No weights are allocated (torch's meta device), so a million labels cost nothing. The
-counts are those of the modules; beside each stands the formula's value, and the
-command fails if they differ.
+counts are those of the modules. Each is compared with the value of a formula, and the
+command fails if any differs.
 """
 
 import argparse

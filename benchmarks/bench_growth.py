@@ -2,23 +2,24 @@
 
     python benchmarks/bench_growth.py --rivals-python ENV/bin/python --labels 1000 10000
 
-The data are generated: samples, features and stored values stay the same for each
-number of labels C. A label has ten features of its own; a sample has half of those of
-each of its labels, and as many others. Two tables:
+The data are generated, with the same numbers of samples, features and stored values for
+each number of labels C. A label has ten features of its own; a sample has half of the
+features of each of its labels, and the same number of random ones. Two tables:
 
-- an epoch of the network alone (a first call of partial_fit, in which all C labels
-  are known), by strategy, one label a sample;
-- the whole fit of skmhe (both settings) and of PECOS, three labels a sample.
+- epoch: an epoch of the network alone (a first call of partial_fit, in which all C
+  labels are known), by strategy, single-label;
+- fit: the whole fit of skmhe (the default and the fast setting) and of PECOS, with
+  three labels per sample.
 
 Each model runs in a process of its own with two threads and at most --memory GiB of
-data: what needs more is printed as "> 6 GiB" and not tried again with more labels. The
-last row of a table is the exponent b of cost ~ C^b, by least squares on logarithms,
-from the numbers of labels of at least --fit-from on: small ones have costs that do
-not grow. ENV is the environment that bench_rivals.py tells of.
+data: what needs more is shown as "> 6 GiB" and not tried with more labels. The last row
+of a model is the exponent b of cost ~ C^b, by least squares on logarithms, from
+--fit-from labels on: below, costs that do not grow prevail. ENV is the environment that
+bench_rivals.py describes. The figures are written to growth_epoch.json and
+growth_fit.json in the folder --out, see results.py.
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -26,22 +27,24 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
-from bench_rivals import measure
+from bench_rivals import FAST, measure, parse_run
+from results import FOLDER, NO_FILE, print_rows, write
 
-COSTS = {"fit_s": "fit s", "rows_per_s": "rows/s", "peak_mib": "peak MiB"}
+COSTS = ("fit_s", "rows_per_s", "peak_mib")
+# The second is oneDNN's.
+MEMORY_ERRORS = ("memory", "could not create a primitive")
 STRATEGIES = ("full", "sampling", "cascade", "product")
 FEATURES_PER_LABEL = 10
-TOO_LARGE = "too large"
 
 
 def make_data(folder, n_labels, n_samples, n_features, labels_per_sample, seed):
-    """Write a data set in the form that data.py tells."""
+    """Write a data set in the form that data.py describes."""
     rng = np.random.RandomState(seed)
     own = rng.randint(n_features, size=(n_labels, FEATURES_PER_LABEL))
     folder.mkdir()
     for part, n in (("train", n_samples), ("test", n_samples // 10)):
         labels = rng.randint(n_labels, size=(n, labels_per_sample))
-        # The largest label tells how many there are.
+        # The number of labels is taken from the largest one.
         labels[0, 0] = n_labels - 1
         kept = rng.rand(n, labels_per_sample, FEATURES_PER_LABEL).argsort(2)
         kept = kept[:, :, : FEATURES_PER_LABEL // 2]
@@ -63,80 +66,54 @@ def make_data(folder, n_labels, n_samples, n_features, labels_per_sample, seed):
         sp.save_npz(folder / f"Y_{part}.npz", Y)
 
 
-def measure_run(folder, model, parameters, args):
-    """Return medians of the costs over the repeats, or `TOO_LARGE`."""
-    python = sys.executable if model.startswith("skmhe") else args.rivals_python
+def measure_run(folder, run, args):
+    """Return medians of the costs over the repeats; None if memory was not enough."""
+    python = args.rivals_python if run.source is None else sys.executable
     rows = []
     for seed in range(args.repeats):
         try:
-            costs, _ = measure(
-                folder, model, parameters, seed, python, memory=args.memory
-            )
+            costs, _ = measure(folder, run, seed, python, memory=args.memory)
         except subprocess.CalledProcessError as error:
-            if "memory" not in error.stderr.lower() and error.returncode > 0:
-                sys.exit(f"{model} on {folder.name} failed:\n{error.stderr[-3000:]}")
-            return TOO_LARGE
+            by_memory = any(text in error.stderr.lower() for text in MEMORY_ERRORS)
+            if error.returncode > 0 and not by_memory:
+                sys.exit(f"{run.name} on {folder.name} failed:\n{error.stderr[-3000:]}")
+            return None
         rows.append([costs[name] for name in COSTS])
-    return np.median(rows, axis=0)
+    return dict(zip(COSTS, np.median(rows, axis=0).tolist(), strict=True))
 
 
-def exponent(n_labels, values):
-    """Return b of values ~ n_labels^b, nan of fewer than two."""
-    if len(values) < 2:
-        return np.nan
-    return np.polyfit(np.log(n_labels), np.log(values), 1)[0]
+def exponents(found, fit_from):
+    """Return b of cost ~ C^b for each cost, as text; "" if there are too few costs."""
+    kept = {n: costs for n, costs in found.items() if costs and n >= fit_from}
+    if len(kept) < 2:
+        return dict.fromkeys(COSTS, "")
+    logs = np.log([[costs[name] for name in COSTS] for costs in kept.values()])
+    slopes = np.polyfit(np.log(list(kept)), logs, 1)[0]
+    return {name: f"{b:.2f}" for name, b in zip(COSTS, slopes, strict=True)}
 
 
-def print_table(title, results, args):
-    """Print the costs of each run for each number of labels."""
-    print(f"\n{title}")
-    width = 11 * len(COSTS)
-    print(" " * 9 + "".join(f"{name:>{width}}" for name in results))
-    print(f"{'C':>9}" + "".join(f"{t:>11}" for _ in results for t in COSTS.values()))
-    for i, n_labels in enumerate(args.labels):
-        line = f"{n_labels:>9,}"
-        for found in results.values():
-            if i >= len(found):
-                line += " " * width
-            elif isinstance(found[i], str):
-                line += f"{f'> {args.memory} GiB':>{width}}"
-            else:
-                line += "".join(f"{value:>11,.2f}" for value in found[i])
-        print(line)
-    line = f"{'exponent':>9}"
-    for found in results.values():
-        kept = [
-            (n, values)
-            for n, values in zip(args.labels, found, strict=False)
-            if n >= args.fit_from and not isinstance(values, str)
-        ]
-        labels = [n for n, _ in kept]
-        for column in range(len(COSTS)):
-            b = exponent(labels, [values[column] for _, values in kept])
-            line += f"{b:>11.2f}"
-    print(line, flush=True)
+def rows_of(found, args):
+    """Return a model's rows of figures, by the number of labels."""
+    too_large = {"fit_s": f"> {args.memory:g} GiB"}
+    rows = {f"{n:,}": costs or too_large for n, costs in found.items()}
+    return rows | {"exponent": exponents(found, args.fit_from)}
 
 
-def run(title, labels_per_sample, runs, args):
-    """Measure all runs for all numbers of labels, print them, and return them."""
-    results = {name: [] for name, *_ in runs}
+def measure_all(runs, labels_per_sample, args):
+    """Return {name: {number of labels: costs}}, the runs taking turns."""
+    found = {name: {} for name in runs}
     for n_labels in args.labels:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / f"{n_labels}-labels"
             make_data(
                 folder, n_labels, args.samples, args.features, labels_per_sample, 0
             )
-            for name, model, parameters in runs:
-                if TOO_LARGE in [v for v in results[name] if isinstance(v, str)]:
+            for name, run in runs.items():
+                if None in found[name].values():
                     continue
-                found = measure_run(folder, model, parameters, args)
-                results[name].append(found)
-                print(f"  {n_labels:,} {name}: {found}", flush=True)
-    print_table(title, results, args)
-    return {
-        name: [v if isinstance(v, str) else v.tolist() for v in found]
-        for name, found in results.items()
-    }
+                found[name][n_labels] = measure_run(folder, run, args)
+                print(f"  {n_labels:,} {name}: {found[name][n_labels]}", flush=True)
+    return found
 
 
 def main():
@@ -151,19 +128,23 @@ def main():
     parser.add_argument("--memory", type=float, default=6, help="GiB of each process")
     parser.add_argument("--fit-from", type=int, default=10**4)
     parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    parser.add_argument(
+        "--out", type=Path, default=FOLDER, help="folder of result files; - for none"
+    )
     args = parser.parse_args()
-    epochs = [(name, "skmhe-epoch", {"strategy": name}) for name in STRATEGIES]
-    fits = [("default", "skmhe", {}), ("fast", "skmhe", {"model": "linear"})]
+    epochs = {s: parse_run(f'skmhe-epoch:{{"strategy": "{s}"}}') for s in STRATEGIES}
+    fits = {"skmhe": parse_run("skmhe"), FAST: parse_run(FAST)}
     if args.rivals_python is not None:
-        fits.append(("pecos", "pecos", {}))
-    tables = {
-        "epoch": ("An epoch of the network alone, one label a sample", 1, epochs),
-        "fit": ("The whole fit, three labels a sample", 3, fits),
-    }
-    results = {name: run(*tables[name], args) for name in args.tables}
-    if args.out is not None:
-        args.out.write_text(json.dumps({"labels": args.labels} | results) + "\n")
+        fits["pecos"] = parse_run("pecos")
+    tables = {"epoch": (epochs, 1), "fit": (fits, 3)}
+    settings = {"samples": args.samples, "features": args.features}
+    for table in args.tables:
+        runs, labels_per_sample = tables[table]
+        out = NO_FILE if args.out == NO_FILE else args.out / f"growth_{table}.json"
+        for name, found in measure_all(runs, labels_per_sample, args).items():
+            rows = rows_of(found, args)
+            print_rows(name, rows)
+            write(out, "bench_growth.py", name, rows, settings)
 
 
 if __name__ == "__main__":

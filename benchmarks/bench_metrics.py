@@ -16,7 +16,7 @@ K = 5
 
 
 def make_data(n_rows, rng):
-    """Draw a CSR indicator with about 5 labels a row, and half-correct predictions."""
+    """Draw a CSR indicator with about 5 labels per row; half of the predictions hit."""
     labels = rng.integers(N_LABELS, size=(n_rows, K))
     rows = np.repeat(np.arange(n_rows), K)
     data = np.ones(n_rows * K, dtype=bool)  # bool: a label drawn twice counts once
@@ -31,7 +31,7 @@ def make_data(n_rows, rng):
 
 
 def sparse_scores(y_pred, rng):
-    """Store ten random scores a row, as a CSR matrix."""
+    """Return ten random scores per row, as a CSR matrix."""
     n_rows = len(y_pred)
     start = rng.integers(N_LABELS - 10, size=(n_rows, 1))
     indices = (start + np.arange(10)).ravel()
@@ -59,7 +59,7 @@ def main():
     timed("propensity_scored_precision_at_k", psp, y_true, y_pred, p, K)
     timed("coverage_at_k", metrics.coverage_at_k, y_true, y_pred, K)
     labels = y_true.indices[y_true.indptr[:-1]]
-    timed("recall_at_k, one label a row", metrics.recall_at_k, labels, y_pred, K)
+    timed("recall_at_k, single-label", metrics.recall_at_k, labels, y_pred, K)
     scores = sparse_scores(y_pred, rng)
     timed("precision_at_k, CSR scores", metrics.precision_at_k, y_true, scores, K)
     dense = rng.random((max(1, n_rows // 1000), N_LABELS), dtype=np.float32)

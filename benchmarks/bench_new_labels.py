@@ -2,16 +2,17 @@
 
     python benchmarks/bench_new_labels.py FOLDER wnhyp debdeps --seeds 3
 
-FOLDER is that of bench_labels.py. A share of the labels is held out: their samples (of
-several labels a sample, only those that have no other label) are not trained on, and
-add_labels gives the estimator their features. Prints the mean over the seeds of
+FOLDER is that of bench_labels.py. A share of the labels is held out: the estimator is
+not trained on samples that have no other label, nor told of these labels, until
+add_labels gives it their features. Prints the mean over the seeds of
 
-- recall@10 of the held-out labels, of the test samples that have any, among all labels;
-- recall@10 of the other labels, of those that have any;
-- P@1 and P@5 of all test samples, for all labels,
+- recall@10 of the held-out labels among all labels, for test samples that have any;
+- recall@10 of the other labels, for the test samples that have any;
+- P@1 and P@5 of all test samples and all labels,
 
-for the labels nearest by TF-IDF, and for the estimator by each way to score, and before
-the labels were added. The last columns are seconds of fit and of add_labels.
+for the labels nearest by TF-IDF, for the estimator before the labels were added, and
+after it by each way of scoring. The last columns are the seconds of fit and of
+add_labels. The figures are written to --out, see results.py.
 """
 
 import argparse
@@ -20,14 +21,16 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
-from bench_labels import label_features
+from bench_accuracy import make_estimator
+from bench_labels import SCORED_WITH, label_features
 from data import load
+from results import add_out_argument, print_rows, write
 
-from skmhe import MHEClassifier, MHEMultiLabelClassifier
 from skmhe.metrics import precision_at_k, recall_at_k
 
 HELD_OUT = 0.2
 K = 10
+FIGURES = [f"new_R@{K}", f"other_R@{K}", "P@1", "P@5", "fit_s", "add_s"]
 
 
 def indicator(y, n_labels):
@@ -78,21 +81,21 @@ def run(folder, seed):
     truth = indicator(y_test, n_labels)
     held_out = np.random.RandomState(seed).random_sample(n_labels) < HELD_OUT
     order = np.concatenate([np.flatnonzero(~held_out), np.flatnonzero(held_out)])
-    rows = {"TF-IDF": [*measure(truth, held_out, nearest(X_test, Z)), 0.0, 0.0]}
-    estimator = MHEClassifier if y.ndim == 1 else MHEMultiLabelClassifier
-    clf, start = estimator(random_state=seed), time.perf_counter()
+    figures = measure(truth, held_out, nearest(X_test, Z))
+    rows = {"TF-IDF, nearest label": [*figures, 0.0, 0.0]}
+    clf, start = make_estimator(y, seed, {}), time.perf_counter()
     clf.fit(*hold_out(X, y, held_out), label_features=Z[~held_out])
     fitted = time.perf_counter()
     before = order[clf.predict_topk(X_test, k=K)[0]]
-    rows["before"] = [*measure(truth, held_out, before), fitted - start, 0.0]
+    rows["before add_labels"] = [*measure(truth, held_out, before), fitted - start, 0.0]
     begun = time.perf_counter()
     clf.add_labels(Z[held_out])
     added = time.perf_counter()
-    for scoring in ("both", "classifier", "encoder"):
-        clf.set_params(scoring=scoring)
+    for name, value in SCORED_WITH.items():
+        clf.set_params(label_encoder__score_with=value)
         predicted = order[clf.predict_topk(X_test, k=K)[0]]
         figures = measure(truth, held_out, predicted)
-        rows[scoring] = [*figures, fitted - start, added - begun]
+        rows[name] = [*figures, fitted - start, added - begun]
     return rows
 
 
@@ -101,16 +104,16 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("data", nargs="+")
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds")
+    add_out_argument(parser, "new_labels")
     args = parser.parse_args()
-    names = [f"new R@{K}", f"other R@{K}", "P@1", "P@5", "fit s", "add s"]
-    print("| data | scored by | " + " | ".join(names) + " |")
-    print("|---" * (len(names) + 2) + "|")
     for name in args.data:
         seeds = [run(args.folder / name, seed) for seed in range(args.seeds)]
+        rows = {}
         for row in seeds[0]:
             means = np.mean([figures[row] for figures in seeds], axis=0)
-            cells = [f"{mean:.2f}" for mean in means]
-            print(f"| {name} | {row} | {' | '.join(cells)} |", flush=True)
+            rows[row] = dict(zip(FIGURES, means, strict=True))
+        print_rows(name, rows)
+        write(args.out, "bench_new_labels.py", name, rows, {"seeds": args.seeds})
 
 
 if __name__ == "__main__":

@@ -3,14 +3,17 @@
     python benchmarks/bench_pools.py --labels 10000 --epochs 15
     python benchmarks/bench_pools.py --labels 100000 --kept 8 --epochs 2 --pool-epochs 6
 
-The data are generated: each label has ten features of its own, a sample has --kept of
-those of its label and others up to ten; each label has as many training samples. Label
-features are the label's own ones. Trained is the network alone, once with pools (heads:
-strategy="sampling", label encoder: the default pool_size), once with the loss of all
-labels (strategy="full", pool_size=C). Prints seconds of fit, the median milliseconds of
-a step, and precision@1 of test samples, by both scores, the classifier and the encoder.
-A step of pools costs so much less that --pool-epochs may be more than --epochs: the
-ratio is that of whole fits. --only-pools shows how a step grows with the labels.
+A pool is the set of labels that one training step compares its samples with. The data
+are generated: each label has ten features of its own; a sample has --kept of those of
+its label, and random ones up to ten. All labels have the same number of training
+samples. The features of a label are its own ten. The network alone is trained twice:
+with pools (strategy="sampling", the label encoder with its default pool_size), and with
+the loss of all labels (strategy="full", pool_size=C). Prints the seconds of fit, the
+median milliseconds of a step, and precision@1 of test samples, scored by both, by the
+classifier and by the label encoder. A step of pools costs so much less that
+--pool-epochs may be larger than --epochs; the ratio is that of whole fits. --only-pools
+shows how the cost of a step grows with the number of labels. The figures are written to
+--out, see results.py.
 """
 
 import argparse
@@ -19,12 +22,15 @@ from contextlib import contextmanager
 
 import numpy as np
 import scipy.sparse as sp
-
-from skmhe import MHEClassifier, _training
+from bench_accuracy import make_estimator
+from bench_labels import SCORED_WITH
+from results import add_out_argument, print_rows, write
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 FEATURES_PER_LABEL = 10
 GROUP_SIZE = 100
 N_TEST = 5_000
+FIGURES = ["fit_s", "step_ms", "P@1", "classifier_P@1", "encoder_P@1"]
 
 
 def make_samples(rng, own, labels, n_kept, n_features):
@@ -65,41 +71,80 @@ def make_data(n_labels, args, seed):
 
 @contextmanager
 def timed_steps():
-    """Yield a list of the milliseconds of each training step inside the block."""
-    milliseconds, step = [], _training.train_step
+    """Yield a list of the milliseconds from each step of the optimizer to the next."""
+    milliseconds, optimizers, last = [], [], [None]
 
-    def timed(*args):
-        start = time.perf_counter()
-        loss = step(*args)
-        milliseconds.append(1000 * (time.perf_counter() - start))
-        return loss
+    def stepped(optimizer, *_):
+        optimizers[:] = optimizers or [optimizer]
+        if optimizer is not optimizers[0]:  # another one of the same training step
+            return
+        now = time.perf_counter()
+        if last[0] is not None:
+            milliseconds.append(1000 * (now - last[0]))
+        last[0] = now
 
-    _training.train_step = timed
+    handle = register_optimizer_step_post_hook(stepped)
     try:
         yield milliseconds
     finally:
-        _training.train_step = step
+        handle.remove()
 
 
 def run(data, width, seed, settings):
     """Return seconds of fitting, ms a step, precisions by both scores and each."""
     X, y, X_test, y_test, Z = data
-    clf = MHEClassifier(
-        model="network",
-        hidden_layer_sizes=(width,),
-        encoder_weight=0.5,
-        random_state=seed,
-        **settings,
-    )
+    parameters = {
+        "model": "network",
+        "hidden_layer_sizes": (width,),
+        "label_encoder__loss_weight": 0.5,
+    }
+    clf = make_estimator(y, seed, parameters | settings)
     start = time.perf_counter()
     with timed_steps() as milliseconds:
         clf.fit(X, y, label_features=Z)
     figures = [time.perf_counter() - start, np.median(milliseconds)]
-    for scoring in ("both", "classifier", "encoder"):
-        clf.set_params(scoring=scoring)
+    for value in SCORED_WITH.values():
+        clf.set_params(label_encoder__score_with=value)
         labels, _ = clf.predict_topk(X_test, k=1)
         figures.append(100 * np.mean(labels[:, 0] == y_test))
     return figures
+
+
+def kinds_of_loss(n_labels, args):
+    """Return the parameters of each kind of loss by its name."""
+    batch_size = {"batch_size": args.batch_size or "auto"}
+    kinds = {
+        # Groups of the same size for any number of labels: with them, the classifier's
+        # part of a step does not grow with it, either.
+        "pools": {
+            "strategy": "sampling",
+            "head_sizes": (-(-n_labels // GROUP_SIZE), GROUP_SIZE),
+            "max_iter": args.pool_epochs or args.epochs,
+        },
+        "all labels": {
+            "strategy": "full",
+            "label_encoder__pool_size": n_labels,
+            "max_iter": args.epochs,
+        },
+    }
+    if args.only_pools:
+        del kinds["all labels"]
+    return {name: kind | batch_size for name, kind in kinds.items()}
+
+
+def run_kinds(n_labels, args):
+    """Return rows of mean figures by the name of the loss."""
+    rows = {}
+    for name, settings in kinds_of_loss(n_labels, args).items():
+        figures = [
+            run(make_data(n_labels, args, seed), args.width, seed, settings)
+            for seed in range(args.seeds)
+        ]
+        row = dict(zip(FIGURES, np.mean(figures, axis=0), strict=True))
+        fastest = next(iter(rows.values()), row)["fit_s"]
+        epochs, ratio = settings["max_iter"], row["fit_s"] / fastest
+        rows[name] = {"epochs": epochs, "fit_ratio": ratio} | row
+    return rows
 
 
 def main():
@@ -110,46 +155,17 @@ def main():
     parser.add_argument("--features", type=int, default=50_000)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=5, help="of both losses")
-    parser.add_argument("--pool-epochs", type=int, help="of pools, if others")
+    parser.add_argument("--pool-epochs", type=int, help="of pools, if different")
     parser.add_argument("--batch-size", type=int, help="default: auto")
     parser.add_argument("--only-pools", action="store_true")
     parser.add_argument("--seeds", type=int, default=1)
+    add_out_argument(parser, "pools")
     args = parser.parse_args()
-    names = "labels", "loss of", "epochs", "fit s", "ratio", "ms a step", "P@1"
-    print(f"| {' | '.join(names)} | classifier | encoder |")
-    print("|---" * (len(names) + 2) + "|", flush=True)
+    settings = {"kept": args.kept, "width": args.width, "seeds": args.seeds}
     for n_labels in args.labels:
-        kinds = {
-            # Groups of the same size for any number of labels: the classifier's
-            # part of a step does not grow with it then, either.
-            "pools": {
-                "strategy": "sampling",
-                "head_sizes": (-(-n_labels // GROUP_SIZE), GROUP_SIZE),
-                "max_iter": args.pool_epochs or args.epochs,
-            },
-            "all labels": {
-                "strategy": "full",
-                "pool_size": n_labels,
-                "max_iter": args.epochs,
-            },
-        }
-        if args.only_pools:
-            del kinds["all labels"]
-        fastest = None
-        for name, settings in kinds.items():
-            settings["batch_size"] = args.batch_size or "auto"
-            seconds, step, *found = np.mean(
-                [
-                    run(make_data(n_labels, args, seed), args.width, seed, settings)
-                    for seed in range(args.seeds)
-                ],
-                axis=0,
-            )
-            fastest = fastest or seconds
-            cells = [f"{n_labels:,}", name, f"{settings['max_iter']}"]
-            cells += [f"{seconds:.1f}", f"{seconds / fastest:.1f}", f"{step:.1f}"]
-            cells += [f"{value:.2f}" for value in found]
-            print(f"| {' | '.join(cells)} |", flush=True)
+        rows = run_kinds(n_labels, args)
+        print_rows(f"{n_labels:,}", rows)
+        write(args.out, "bench_pools.py", f"{n_labels:,}", rows, settings)
 
 
 if __name__ == "__main__":

@@ -1,30 +1,41 @@
 """Measure skmhe and other libraries on the same data in the same run; print a table.
 
     python benchmarks/bench_rivals.py FOLDER wnhyp --rivals-python ENV/bin/python
+    python benchmarks/bench_rivals.py FOLDER wnhyp --models skmhe \
+        'skmhe:{"strategy": "cascade", "strategy__beam_width": 20}' skmhe@../before
 
-FOLDER holds a folder for each data set, in the form that data.py tells. The rivals live
-in an environment of their own, made by
+FOLDER holds a folder for each data set, in the form that data.py describes;
+make_data.py builds some. The other libraries live in an environment of their own, made
+by
 
     python -m venv ENV
     ENV/bin/pip install torch==2.13.0 "numpy<2" scipy scikit-learn
     ENV/bin/pip install "numpy<2" torch==2.13.0 napkinxc omikuji libpecos fasttext-wheel
 
+A model is the name of a library. For skmhe, parameters may follow as JSON, nested ones
+by the names that set_params takes. skmhe@PATH is the skmhe of another checkout, such as
+one of the commit before a change: it is run by the same code, and called by its commit.
+
 Each model runs in a process of its own with two threads, the models taking turns, and
 figures are medians over the repeats (each with another seed). Run it on an otherwise
-idle machine. The accuracies are computed here, by `skmhe.metrics`, for all.
+idle machine. The accuracies of all models are computed here, by `skmhe.metrics`. The
+figures are written to --out, see results.py.
 """
 
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from bench_accuracy import K
 from data import load
+from results import REPOSITORY, add_out_argument, commit, print_rows, write
 
 from skmhe.metrics import (
     ndcg_at_k,
@@ -33,48 +44,73 @@ from skmhe.metrics import (
     propensity_scored_precision_at_k,
 )
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 N_THREADS = "2"
 ACCURACIES = [f"P@{k}" for k in K] + [f"PSP@{k}" for k in K] + ["nDCG@5"]
-COSTS = {
-    "fit_s": "fit s",
-    "rows_per_s": "rows/s",
-    "row_ms": "ms/row",
-    "disk_mib": "disk MiB",
-    "peak_mib": "peak MiB",
-}
-# Ours in its fast setting; those that are slow or weak are measured when named.
+COSTS = ("fit_s", "rows_per_s", "row_ms", "disk_mib", "peak_mib")
+# skmhe in its fast setting; models that are slow or weak are measured when named.
 FAST = 'skmhe:{"model": "linear"}'
 RIVALS = ("pecos", "omikuji", "napkinxc", "centroid")
+RUN = re.compile(r"(?P<model>[\w-]+)(@(?P<path>[^:]+))?(:(?P<parameters>\{.*\}))?")
+
+
+class Run(NamedTuple):
+    """A model to be measured."""
+
+    name: str  # how it is called in tables; never a path
+    model: str
+    parameters: dict
+    source: Path | None  # the checkout whose skmhe runs; None for other libraries
 
 
 def parse_run(text):
-    """Split "skmhe:{json}" into the model and its parameters."""
-    model, _, parameters = text.partition(":")
-    return text, model, json.loads(parameters or "{}")
+    """Return the run that "model", "model:{json}" or "model@path:{json}" stands for."""
+    match = RUN.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not of the form MODEL, MODEL:{{JSON}} or skmhe@PATH:{{JSON}}"
+        )
+    model, path, parameters = match["model"], match["path"], match["parameters"]
+    name, source = text, REPOSITORY if model.startswith("skmhe") else None
+    if path is not None:
+        source = Path(path).resolve()
+        if not (source / "skmhe" / "__init__.py").exists():
+            raise argparse.ArgumentTypeError(f"{path} is not a checkout of skmhe")
+        name = f"{model}@{commit(source) or source.name}"
+        name += f":{parameters}" if parameters not in (None, "{}") else ""
+    return Run(name, model, json.loads(parameters or "{}"), source)
 
 
-def measure(folder, model, parameters, seed, python, memory=None):
-    """Run a model in a process of its own; return its figures and predictions.
-
-    `memory` limits the GiB of its data. A failure is raised as CalledProcessError.
-    """
-    # The worker's imports: data.py, and for skmhe this checkout.
-    path = [HERE, HERE.parent] if model.startswith("skmhe") else [HERE]
+def worker_command(folder, run, seed, python):
+    """Return the command line of a worker, and its environment."""
+    command = [python, HERE / "rivals" / "worker.py", folder, run.model]
+    command += ["--seed", str(seed), "--parameters", json.dumps(run.parameters)]
+    path = [HERE]  # for data.py
+    if run.source is not None:
+        path.append(run.source)
+        command += ["--source", run.source]
     environment = os.environ | {
         "OMP_NUM_THREADS": N_THREADS,
         "PYTHONPATH": os.pathsep.join(map(str, path)),
     }
+    return command, environment
+
+
+def measure(folder, run, seed, python, memory=None):
+    """Run a model in a process of its own; return its figures and predictions.
+
+    `memory` limits the GiB of its data. A failure is raised as CalledProcessError.
+    """
+    command, environment = worker_command(folder, run, seed, python)
     with tempfile.TemporaryDirectory() as temporary:
-        out = Path(temporary) / "labels.npy"
-        command = [python, HERE / "rivals" / "worker.py", folder, model, out]
-        command += ["--seed", str(seed), "--parameters", json.dumps(parameters)]
+        labels = Path(temporary) / "labels.npy"
+        command += ["--labels", labels]
         if memory is not None:
             command += ["--memory", str(memory)]
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, check=True
         )
-        return json.loads(done.stdout.splitlines()[-1]), np.load(out)
+        return json.loads(done.stdout.splitlines()[-1]), np.load(labels)
 
 
 def fill(labels):
@@ -98,41 +134,34 @@ def accuracies(y_train, y_test, labels):
     return [100 * value for value in [*values, ndcg_at_k(y_test, labels, k=K[-1])]]
 
 
-def run_data(folder, runs, args):
-    """Measure all runs on a data set; return {run: {column: median}}."""
+def run_data(folder, args):
+    """Measure all models on a data set; return medians of the figures by name."""
     _, _, y_train, y_test = load(folder)
-    rows = {name: [] for name, *_ in runs}
+    figures = {run.name: [] for run in args.models}
     for repeat in range(args.repeats):
-        for name, model, parameters in runs:
-            ours = model == "skmhe"
-            python = sys.executable if ours else args.rivals_python
+        for run in args.models:
+            python = args.rivals_python if run.source is None else sys.executable
             try:
-                costs, labels = measure(folder, model, parameters, repeat, python)
+                costs, labels = measure(folder, run, repeat, python)
             except subprocess.CalledProcessError as error:
-                sys.exit(f"{model} on {folder.name} failed:\n{error.stderr[-3000:]}")
-            rows[name].append(
-                [*accuracies(y_train, y_test, labels), *(costs[c] for c in COSTS)]
-            )
-            print(f"  {folder.name} {name}: fit {costs['fit_s']:.1f} s", flush=True)
-    columns = [*ACCURACIES, *COSTS]
+                sys.exit(f"{run.name} on {folder.name} failed:\n{error.stderr[-3000:]}")
+            scores = accuracies(y_train, y_test, labels)
+            figures[run.name].append([*scores, *(costs[name] for name in COSTS)])
+            print(f"  {folder.name} {run.name}: fit {costs['fit_s']:.1f} s", flush=True)
     return {
-        name: dict(zip(columns, np.median(values, axis=0).tolist(), strict=True))
-        for name, values in rows.items()
+        name: dict(zip([*ACCURACIES, *COSTS], np.median(rows, axis=0), strict=True))
+        for name, rows in figures.items()
     }
 
 
-def print_table(data, table):
-    """Print the figures, and those of time and size as ratios to the first run's."""
-    titles = [*ACCURACIES, *COSTS.values()]
-    print(f"\n{data:<30}" + "".join(f"{title:>10}" for title in titles))
-    for name, row in table.items():
-        print(f"{name[:29]:<30}" + "".join(f"{v:>10.2f}" for v in row.values()))
-    first, *others = table
+def print_ratios(rows):
+    """Print time and size of each run relative to the first one's."""
+    first, *others = rows
     for name in others:
-        ratios = [table[name][c] / table[first][c] for c in COSTS]
-        blank = " " * 10 * len(ACCURACIES)
-        label = f"{name[:18]} / {first}"
-        print(f"{label[:29]:<30}{blank}" + "".join(f"{r:>9.2f}x" for r in ratios))
+        ratios = [
+            f"{cost} {rows[name][cost] / rows[first][cost]:.2f}" for cost in COSTS
+        ]
+        print(f"{name} / {first}: {', '.join(ratios)}", flush=True)
 
 
 def main():
@@ -144,21 +173,23 @@ def main():
         "--models",
         nargs="+",
         type=parse_run,
-        default=[parse_run(m) for m in ("skmhe", FAST, *RIVALS)],
-        help="models; skmhe takes parameters: 'skmhe:{\"max_iter\": 5}'",
+        default=[parse_run(text) for text in ("skmhe", FAST, *RIVALS)],
+        help="models to measure, see above",
     )
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    add_out_argument(parser, "rivals")
     args = parser.parse_args()
-    needs_rivals = any(model != "skmhe" for _, model, _ in args.models)
-    if needs_rivals and args.rivals_python is None:
+    if any(run.source is None for run in args.models) and args.rivals_python is None:
         parser.error("--rivals-python is needed to run the rivals; see the docstring")
-    results = {}
+    if len({run.name for run in args.models}) < len(args.models):
+        parser.error(
+            "two runs have the same name (checkouts are called by their commit)"
+        )
     for data in args.data:
-        results[data] = run_data(args.folder / data, args.models, args)
-        print_table(data, results[data])
-    if args.out is not None:
-        args.out.write_text(json.dumps(results, indent=1) + "\n")
+        rows = run_data(args.folder / data, args)
+        print_rows(data, rows)
+        print_ratios(rows)
+        write(args.out, "bench_rivals.py", data, rows, {"repeats": args.repeats})
 
 
 if __name__ == "__main__":

@@ -1,79 +1,113 @@
 """What approximate search of shortlists saves, and which share of the labels it finds.
 
-    python benchmarks/bench_search.py --copies 1 5
+    python benchmarks/bench_search.py --copies 1 5 30
 
-A label encoder is trained on WordNet's nouns (the bundled data set) and their kinds.
-Then the texts of all training nouns take the part of labels, and the test nouns that of
-samples. For larger sets, each further copy of a text has a random other one added.
-Prints, for both searches of `shortlist_search`, the seconds to build and to search, and
-recall@20: the share of the exact 20 nearest labels that are found.
+A shortlist holds the labels nearest to a sample, of which the label encoder takes hard
+negatives. MHEClassifier is fitted to WordNet's nouns (the bundled data set) with
+label features and hard negatives, and the embeddings of the labels and of the samples
+that its last search compared are kept. For larger sets of labels, each further copy of
+a label has a random other one added to it. Prints, for each search of
+`shortlist_search`, the seconds to build its index and to search, and recall@20: the
+share of the 20 nearest labels, found by the exact search, that it finds. The figures
+are written to --out, see results.py.
 """
 
 import argparse
 import time
+from contextlib import contextmanager
 
 import numpy as np
-import scipy.sparse as sp
 import torch
+from bench_accuracy import make_estimator
+from data import VECTORIZER
+from results import add_out_argument, print_rows, write
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.preprocessing import normalize
 
-from skmhe import MHEClassifier
-from skmhe._network import rows_to_tensor
-from skmhe._search import SEARCHES
 from skmhe.datasets import load_wordnet
+from skmhe.training.shortlists import SEARCHES
 
 K, N_SAMPLES, CHUNK = 20, 5_000, 1_000
 
 
-def with_copies(rows, n_copies, rng):
-    """Return rows, and copies of them that have another row added to them."""
-    parts = [rows]
+@contextmanager
+def recorded_search():
+    """Yield a dict that gets the labels and the samples of the last exact search."""
+    search, kept = SEARCHES["exact"], {}
+
+    def recording(labels):
+        kept.update(labels=labels.detach().clone(), samples=[])
+        find = search(labels)
+
+        def recording_find(samples, k):
+            kept["samples"].append(samples.detach().clone())
+            return find(samples, k)
+
+        return recording_find
+
+    SEARCHES["exact"] = recording
+    try:
+        yield kept
+    finally:
+        SEARCHES["exact"] = search
+
+
+def trained_embeddings():
+    """Return embeddings of labels and samples, as a fit compares them."""
+    train = load_wordnet()
+    vectorizer = TfidfVectorizer(**VECTORIZER)
+    X = vectorizer.fit_transform(train.data)
+    parameters = {
+        "label_encoder__n_shortlisted": 1,
+        "label_encoder__shortlist_search": "exact",
+    }
+    clf = make_estimator(train.target, 0, parameters)
+    with recorded_search() as kept:
+        label_features = vectorizer.transform(train.label_texts)
+        clf.fit(X, train.target, label_features=label_features)
+    return kept["labels"], torch.cat(kept["samples"])
+
+
+def with_copies(labels, n_copies):
+    """Return labels, and copies of them that have another label added to them."""
+    generator = torch.Generator().manual_seed(0)
+    parts = [labels]
     for _ in range(n_copies - 1):
-        parts.append(rows + 0.7 * rows[rng.permutation(rows.shape[0])])
-    return normalize(sp.vstack(parts, format="csr"))
+        others = labels[torch.randperm(len(labels), generator=generator)]
+        parts.append(torch.nn.functional.normalize(labels + 0.7 * others))
+    return torch.cat(parts)
 
 
-@torch.inference_mode()
-def embed(function, rows):
-    """Return embeddings of many rows."""
-    parts = range(0, rows.shape[0], CHUNK)
-    return torch.cat([function(rows[start : start + CHUNK]) for start in parts])
+def run_searches(labels, samples):
+    """Return rows of figures by the name of the search."""
+    rows, exact = {}, None
+    for name, make in SEARCHES.items():
+        start = time.perf_counter()
+        find = make(labels)
+        built = time.perf_counter()
+        found = np.concatenate([find(part, K) for part in samples.split(CHUNK)])
+        seconds = time.perf_counter() - built
+        exact = found if exact is None else exact
+        pairs = zip(exact, found, strict=True)
+        rows[name] = {
+            "build_s": built - start,
+            "search_s": seconds,
+            "row_ms": 1000 * seconds / len(samples),
+            "recall@20": np.mean([len(np.intersect1d(*pair)) / K for pair in pairs]),
+        }
+    return rows
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--copies", nargs="+", type=int, default=[1])
+    add_out_argument(parser, "search")
     args = parser.parse_args()
-    train, test = load_wordnet(), load_wordnet(subset="test")
-    vectorizer = TfidfVectorizer(sublinear_tf=True, min_df=2, dtype=np.float32)
-    X = vectorizer.fit_transform(train.data)
-    Z, samples = map(vectorizer.transform, (train.label_texts, test.data))
-    clf = MHEClassifier(random_state=0).fit(X, train.target, label_features=Z)
-    network = clf._network()
-    device = next(network.parameters()).device
-    queries = embed(
-        lambda rows: network.embed_samples(rows_to_tensor(rows, device)),
-        samples[:N_SAMPLES],
-    )
-    print("| labels | search | build s | search s | ms a sample | recall@20 |")
-    print("|---" * 6 + "|")
+    labels, samples = trained_embeddings()
     for n_copies in args.copies:
-        rows = with_copies(X, n_copies, np.random.RandomState(0))
-        labels, exact = embed(network.embed_labels, rows), None
-        for name, make in SEARCHES.items():
-            start = time.perf_counter()
-            find = make(labels)
-            built = time.perf_counter()
-            parts = range(0, N_SAMPLES, CHUNK)
-            found = np.concatenate([find(queries[i : i + CHUNK], K) for i in parts])
-            seconds = time.perf_counter() - built
-            exact = found if exact is None else exact
-            pairs = zip(exact, found, strict=True)
-            recall = np.mean([len(np.intersect1d(*pair)) / K for pair in pairs])
-            cells = [f"{labels.shape[0]:,}", name, f"{built - start:.1f}"]
-            cells += [f"{seconds:.1f}", f"{1000 * seconds / N_SAMPLES:.2f}"]
-            print(f"| {' | '.join(cells)} | {recall:.3f} |", flush=True)
+        many = with_copies(labels, n_copies)
+        rows, data = run_searches(many, samples[:N_SAMPLES]), f"{len(many):,}"
+        print_rows(data, rows)
+        write(args.out, "bench_search.py", data, rows, {"samples": N_SAMPLES})
 
 
 if __name__ == "__main__":

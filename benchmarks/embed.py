@@ -2,10 +2,11 @@
 
     ENV/bin/python benchmarks/embed.py FOLDER OUT clinc150 wnhyp
 
-FOLDER holds a folder for each data set, in the form that data.py tells, with the texts
-in texts_train.txt.gz and texts_test.txt.gz, one a line. OUT gets a folder of the same
-name with X_train.npy and X_test.npy (float32, 384 features, rows of unit length) and
-the same targets. What is there already is not made again. ENV is made by
+FOLDER holds a folder for each data set, in the form that data.py describes, with the
+texts. OUT gets a folder of the same name with X_train.npy and X_test.npy (float32, 384
+features, rows of unit length) and the same targets. Files that exist are kept as they
+are. (make_data.py --dense makes dense features without downloading a model.) ENV is
+made by
 
     python -m venv ENV
     ENV/bin/pip install torch==2.13.0
@@ -21,17 +22,12 @@ References
 """
 
 import argparse
-import gzip
 import shutil
 import time
 from pathlib import Path
 
 import numpy as np
-
-
-def read_texts(path):
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        return file.read().splitlines()
+from data import read_texts
 
 
 def embed(model, source, out):
@@ -40,7 +36,7 @@ def embed(model, source, out):
     for part in ("train", "test"):
         target = out / f"X_{part}.npy"
         if target.exists():
-            print(f"{target} is there already")
+            print(f"{target} exists already")
             continue
         texts = read_texts(source / f"texts_{part}.txt.gz")
         start = time.perf_counter()

@@ -1,20 +1,21 @@
 """Draw what bench_rivals.py measured: accuracy against each cost.
 
-    python benchmarks/bench_rivals.py FOLDER DATA.. --rivals-python PYTHON --out r.json
-    python benchmarks/plot_rivals.py r.json rivals.png
+    python benchmarks/plot_rivals.py benchmarks/results/rivals.json docs/rivals.png
 
-A row of panels for each data set, a column for each cost; up and to the left is better,
-but for rows a second, where the axis is turned. Models that no other beats in both are
-joined by a line (the Pareto front). Needs matplotlib: pip install 'skmhe[bench]'.
+A row of panels for each data set, a column for each cost. Up and to the left is better
+in each panel: the axis of rows per second is reversed. Models that no other model beats
+in both are joined by a line (the Pareto front). Needs matplotlib: pip install
+'skmhe[bench]'.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import FixedLocator, NullFormatter
+from results import read
+from tables import NAMES
 
 COSTS = {
     "fit_s": "fit, s",
@@ -24,10 +25,6 @@ COSTS = {
     "peak_mib": "peak memory, MiB",
 }
 MORE_IS_BETTER = ("rows_per_s",)
-
-
-# The fast setting, as bench_rivals.py calls it.
-NAMES = {'skmhe:{"model": "linear"}': "skmhe, model='linear'"}
 
 
 def pareto_front(costs, accuracies):
@@ -40,16 +37,16 @@ def pareto_front(costs, accuracies):
     return front
 
 
-def draw_panel(axes, table, cost, accuracy, colours):
+def draw_panel(axes, table, cost, accuracy, colors):
     values = np.array([row[cost] for row in table.values()])
     scores = np.array([row[accuracy] for row in table.values()])
-    turned = cost in MORE_IS_BETTER
-    front = pareto_front(-values if turned else values, scores)
+    is_reversed = cost in MORE_IS_BETTER
+    front = pareto_front(-values if is_reversed else values, scores)
     axes.plot(values[front], scores[front], color="0.6", linewidth=1, zorder=1)
     for name, x, y in zip(table, values, scores, strict=True):
         marker = "*" if name.startswith("skmhe") else "o"
         size = 130 if marker == "*" else 45
-        axes.scatter(x, y, color=colours[name], marker=marker, s=size, zorder=2)
+        axes.scatter(x, y, color=colors[name], marker=marker, s=size, zorder=2)
     axes.set_xscale("log")
     steps = (1,) if values.max() > 30 * values.min() else (1, 2, 5)
     ticks = np.multiply.outer(10.0 ** np.arange(-3, 7), steps).ravel()
@@ -57,7 +54,7 @@ def draw_panel(axes, table, cost, accuracy, colours):
     axes.xaxis.set_major_formatter("{x:,g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlim(values.min() / 1.3, values.max() * 1.3)
-    if turned:
+    if is_reversed:
         axes.invert_xaxis()
     axes.grid(alpha=0.3, linewidth=0.5)
 
@@ -65,7 +62,7 @@ def draw_panel(axes, table, cost, accuracy, colours):
 def draw(results, accuracy):
     """Return a figure with a panel for each data set and cost."""
     names = list(dict.fromkeys(name for table in results.values() for name in table))
-    colours = {name: f"C{i}" for i, name in enumerate(names)}
+    colors = {name: f"C{i}" for i, name in enumerate(names)}
     figure, grid = plt.subplots(
         len(results),
         len(COSTS),
@@ -76,7 +73,7 @@ def draw(results, accuracy):
     )
     for row, (data, table) in zip(grid, results.items(), strict=True):
         for axes, cost in zip(row, COSTS, strict=True):
-            draw_panel(axes, table, cost, accuracy, colours)
+            draw_panel(axes, table, cost, accuracy, colors)
         row[0].set_ylabel(f"{data}\n{accuracy}, %")
     for axes, title in zip(grid[-1], COSTS.values(), strict=True):
         axes.set_xlabel(title)
@@ -84,13 +81,13 @@ def draw(results, accuracy):
         plt.Line2D(
             [],
             [],
-            color=colour,
+            color=color,
             marker="*" if name.startswith("skmhe") else "o",
             markersize=11 if name.startswith("skmhe") else 7,
             linestyle="",
-            label=NAMES.get(name, name),
+            label=NAMES.get(name, name).replace("`", ""),
         )
-        for name, colour in colours.items()
+        for name, color in colors.items()
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
@@ -100,11 +97,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path, nargs="+", help="JSON of bench_rivals.py")
     parser.add_argument("out", type=Path, help="picture to write, .png or .svg")
-    parser.add_argument("--accuracy", default="P@1", help="measure of the ordinate")
+    parser.add_argument("--accuracy", default="P@1", help="measure of accuracy")
     args = parser.parse_args()
     results = {}
     for path in args.results:
-        results |= json.loads(path.read_text())
+        entries = read(path)["data"]
+        results |= {data: entry["rows"] for data, entry in entries.items()}
     draw(results, args.accuracy).savefig(args.out, dpi=110)
     print(f"{args.out}: {len(results)} data sets")
 

@@ -2,9 +2,10 @@
 
     python benchmarks/profile_fit.py FOLDER/wnhyp '{"max_iter": 2}'
 
-FOLDER/wnhyp is a data set in the form that data.py tells; parameters of the estimator
-are optional. Threads fit the linear classifiers, which a profile does not see: they
-show as waiting for a lock.
+FOLDER/wnhyp is a data set in the form that data.py describes. Parameters of the
+estimator are optional; nested ones have the names that set_params takes. Threads fit
+the linear classifiers, which a profile does not see: their time shows as waiting for a
+lock.
 """
 
 import argparse
@@ -13,9 +14,8 @@ import json
 import pstats
 from pathlib import Path
 
+from bench_accuracy import make_estimator
 from data import load
-
-from skmhe import MHEClassifier, MHEMultiLabelClassifier
 
 
 def main():
@@ -25,8 +25,7 @@ def main():
     parser.add_argument("--rows", type=int, default=20, help="functions to print")
     args = parser.parse_args()
     X, _, y, _ = load(args.folder)
-    estimator = MHEClassifier if y.ndim == 1 else MHEMultiLabelClassifier
-    clf = estimator(**{"random_state": 0} | args.parameters)
+    clf = make_estimator(y, 0, args.parameters)
     with cProfile.Profile() as profile:
         clf.fit(X, y)
     stats = pstats.Stats(profile).strip_dirs()

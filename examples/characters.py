@@ -1,11 +1,11 @@
 """Classify images of thousands of characters, in fonts that were never seen.
 
 The images come from ``python benchmarks/tasks/make_characters.py characters.npz``,
-which renders them from free fonts. A small convolutional network of our own is the
-estimator's `backbone`; `strategy="sampling"` trains it on a pool of the 6,000 classes
-in each step.
+which renders them from free fonts. The estimator's `backbone` is a small convolutional
+network. With ``strategy="sampling"``, each training step scores a sample of the 6,000
+classes instead of all of them.
 
-Run it with ``python examples/characters.py characters.npz``; it takes some minutes.
+Run it with ``python examples/characters.py characters.npz``. It takes a few minutes.
 """
 
 import sys
@@ -35,7 +35,7 @@ def make_network(width=32):
 
 
 def main(path):
-    """Train on some fonts, and read characters of another one."""
+    """Train on some fonts, then read characters of another one."""
     with np.load(path) as data:
         fonts, is_test, names = data["font"], data["font_is_test"], data["font_names"]
         images, labels, signs = data["images"], data["label"], data["characters"]
@@ -45,7 +45,7 @@ def main(path):
     X, X_test = (images[rows].astype(np.float32) / 255 for rows in (train, test))
     print(
         f"{train.sum():,} images of {len(np.unique(labels)):,} characters in {N_FONTS} "
-        f"fonts; to be read: {names[unseen]}"
+        f"fonts; test font: {names[unseen]}"
     )
     clf = MHEClassifier(
         backbone=make_network,
@@ -61,10 +61,10 @@ def main(path):
     print(f"fit {time.perf_counter() - start:.0f} s")
     found, _ = clf.predict_topk(X_test, k=5)
     hits = found == labels[test][:, None]
-    print(f"{hits[:, 0].mean():.1%} right, {hits.any(axis=1).mean():.1%} among five")
+    print(f"accuracy {hits[:, 0].mean():.1%}, top 5 {hits.any(axis=1).mean():.1%}")
     shown = np.random.RandomState(0).choice(len(hits), 20, replace=False)
-    print("written:", "".join(signs[labels[test][shown]]))
-    print("read:   ", "".join(signs[found[shown, 0]]))
+    print("true:     ", "".join(signs[labels[test][shown]]))
+    print("predicted:", "".join(signs[found[shown, 0]]))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Predict classes that no sample was ever trained on, by what is known of them.
+"""Predict classes without training samples, from their descriptions.
 
-WordNet's nouns are classified into their direct hypernyms again, but a fifth of the
-classes is held out: none of their samples is trained on. The others are learned from
-samples and from the words and glosses of the classes (`label_features`). Then the
-held-out classes are added by their words and glosses alone (`add_labels`), and found
-among all classes for the test nouns that belong to them. Beside it, the classes whose
-words and glosses are most similar to the noun's, by TF-IDF.
+As in quickstart.py, WordNet's nouns are classified into their direct hypernyms. Here, a
+fifth of the classes is held out: there are no training samples of them. The other
+classes are learned from their samples and from their descriptions, which are the words
+and glosses of the hypernyms (`label_features`). Then the held-out classes are added by
+their descriptions alone (`add_labels`), and can be predicted. The baseline predicts the
+classes whose descriptions are most similar to the noun's, by TF-IDF.
 
-Run it with ``python examples/new_labels.py``; it takes a minute or two.
+Run it with ``python examples/new_labels.py``. It takes one or two minutes.
 """
 
 import time
@@ -25,7 +25,7 @@ N_SHOWN = 6
 
 
 def nearest(X, Z):
-    """Return the K classes of the most similar texts, best first."""
+    """Return the K classes with the most similar descriptions, best first."""
     Z_columns, found = Z.T.tocsr(), []
     for start in range(0, X.shape[0], 1000):
         cosines = (X[start : start + 1000] @ Z_columns).toarray()
@@ -34,7 +34,7 @@ def nearest(X, Z):
 
 
 def main():
-    """Fit, add the held-out classes, and print what is found as words."""
+    """Fit, add the held-out classes, and print predictions."""
     train, test = load_wordnet(), load_wordnet(subset="test")
     names = train.target_names
     held_out = np.random.RandomState(0).random_sample(len(names)) < HELD_OUT
@@ -58,29 +58,27 @@ def main():
     labels, scores = clf.predict_topk(X_test, k=K)
     print(f"fit {fitted - start:.1f} s, add_labels {added - start_adding:.2f} s")
 
-    of_new = held_out[test.target]
-    shown = np.random.RandomState(1).choice(np.flatnonzero(of_new), N_SHOWN, False)
-    print(
-        "\nTest nouns of held-out classes, and the five most probable classes of all:"
-    )
+    is_new = held_out[test.target]
+    shown = np.random.RandomState(1).choice(np.flatnonzero(is_new), N_SHOWN, False)
+    print("\nTest nouns of held-out classes, and the five most probable classes:")
     for i in shown:
-        print(f"\n  {test.data[i]}\n    true class, new: {names[test.target[i]]}")
+        print(f"\n  {test.data[i]}\n    true class (new): {names[test.target[i]]}")
         for label, score in zip(labels[i, :5], scores[i, :5], strict=True):
             mark = "*" if label == test.target[i] else " "
             kind = "new" if held_out[label] else "   "
             print(f"    {mark} {kind} {score:5.1%}  {names[label]}")
 
     similar = nearest(X_test, Z)
-    header = f"recall@{K}, new", f"recall@{K}, other", "precision@1"
-    print(f"\n{'among all classes':<22}" + "".join(f"{name:>18}" for name in header))
+    header = f"recall@{K}, new", f"recall@{K}, others", "precision@1"
+    print(f"\n{'':<22}" + "".join(f"{name:>18}" for name in header))
     for name, found in (
-        ("most similar text", similar),
+        ("most similar", similar),
         ("before add_labels", before),
         ("after add_labels", labels),
     ):
         figures = [
-            recall_at_k(test.target[of_new], found[of_new], k=K),
-            recall_at_k(test.target[~of_new], found[~of_new], k=K),
+            recall_at_k(test.target[is_new], found[is_new], k=K),
+            recall_at_k(test.target[~is_new], found[~is_new], k=K),
             precision_at_k(test.target, found, k=1),
         ]
         print(f"{name:<22}" + "".join(f"{figure:>18.1%}" for figure in figures))

@@ -1,11 +1,12 @@
-"""Predict the next word of a text: a recurrent network under a cascade of 20,000 words.
+"""Predict the next word of a text with a recurrent network, from 20,000 words.
 
-The texts are the glosses of WordNet's nouns. A sample is the eight words before, as
-numbers, and its class is the word that follows: the estimator takes a torch network of
-our own (`backbone`) and learns as any classifier of scikit-learn. Each word is written
-as two local labels; words that follow the same words share the first.
+The texts are the glosses (definitions) of WordNet's nouns. A sample holds the previous
+eight words, as integers, and its class is the next word. The estimator takes a torch
+network (`backbone`), and otherwise works like any other classifier of scikit-learn.
+With ``strategy="cascade"``, the words form a tree, so that training does not have to
+score all of them.
 
-Run it with ``python examples/next_word.py``; it takes a few minutes.
+Run it with ``python examples/next_word.py``. It takes a few minutes.
 """
 
 import re
@@ -24,7 +25,7 @@ BEGINNINGS = "a member of the", "a large", "someone who", "the branch of"
 
 
 class Reader(nn.Module):
-    """Reads word numbers (n, length); features (n, width) of the last state."""
+    """Map words (n, length), as integers, to the last state (n, width)."""
 
     def __init__(self, width=128):
         super().__init__()
@@ -40,12 +41,12 @@ class Reader(nn.Module):
 
 
 def words_of(text):
-    """Return the words of a text; a gloss stands behind " : "."""
+    """Return the words of a text, which starts after " : "."""
     return re.findall(r"[a-z]+|[^\sa-z]", text.lower().split(" : ", 1)[-1])
 
 
 def samples(glosses, numbers):
-    """Return what was read (n, 8), padded with 0 on the left, and what follows."""
+    """Return the previous words (n, 8), padded with 0 on the left, and the next."""
     before, following = [], []
     for gloss in glosses:
         row = [numbers.get(word, 1) for word in gloss]
@@ -57,7 +58,7 @@ def samples(glosses, numbers):
 
 
 def main():
-    """Train, and print how texts go on."""
+    """Train, and print the predicted next words of some texts."""
     train = [words_of(text) for text in load_wordnet().data[:N_GLOSSES]]
     test = [words_of(text) for text in load_wordnet(subset="test").data[:500]]
     counts = Counter(word for gloss in train for word in gloss)
@@ -65,7 +66,7 @@ def main():
     numbers = {word: i for i, word in enumerate(words)}
     X, y = samples(train, numbers)
     X_test, y_test = samples(test, numbers)
-    print(f"{len(y):,} words to learn from, {len(np.unique(y)):,} different ones")
+    print(f"{len(y):,} samples, {len(np.unique(y)):,} classes")
 
     clf = MHEClassifier(
         backbone=Reader,
@@ -84,8 +85,8 @@ def main():
     tenth = np.mean((labels == y_test[:, None]).any(axis=1))
     frequent = np.mean(y_test == np.bincount(y).argmax())
     print(
-        f"next word of new texts: {first:.1%} first, {tenth:.1%} among ten; the most "
-        f"frequent word is it in {frequent:.1%}"
+        f"test accuracy {first:.1%}, top 10 {tenth:.1%}; of the most frequent word "
+        f"{frequent:.1%}"
     )
     for text in BEGINNINGS:
         row = [numbers[word] for word in words_of(text)]
@@ -95,7 +96,7 @@ def main():
         found = (
             f"{words[i]} {p:.0%}" for i, p in zip(labels[0], scores[0], strict=True)
         )
-        print(f"  {text} .. {', '.join(found)}")
+        print(f"  {text} ... {', '.join(found)}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Classify WordNet's nouns into all of their classes, and print the guesses as words.
+"""Classify nouns into more than ten thousand classes, and print the predictions.
 
-Each noun's words and gloss are turned into TF-IDF features; the class is the noun's
-direct hypernym, one of more than ten thousand. A nearest centroid made of
-scikit-learn's parts does the same beside it, in a process of its own, so that the peak
-memory of each can be told.
+The nouns are those of WordNet. The features are TF-IDF of a noun's words and gloss (its
+definition); the class is the noun's direct hypernym. A nearest centroid classifier,
+made of parts of scikit-learn, is compared. It runs in another process, so that the
+peak memory of each model can be measured.
 
 Run it with ``make demo``, or ``python examples/quickstart.py``.
 """
@@ -32,12 +32,12 @@ class SparseNearestCentroid(ClassifierMixin, BaseEstimator):
     """The class whose centroid has the largest cosine with the sample.
 
     `sklearn.neighbors.NearestCentroid` makes a dense array of all samples and
-    features, which takes more than 20 GB here; a nearest neighbour among sparse
-    centroids gives the same with little memory.
+    features, which takes more than 20 GB here. The nearest neighbor among sparse
+    centroids is the same, and takes little memory.
     """
 
     def fit(self, X, y):
-        """Sum the samples of each class: the cosine does not ask for the mean."""
+        """Sum the samples of each class: sums and means have the same cosines."""
         binarizer = LabelBinarizer(sparse_output=True)
         sums = binarizer.fit_transform(y).T @ X
         self.classes_ = binarizer.classes_
@@ -53,10 +53,10 @@ class SparseNearestCentroid(ClassifierMixin, BaseEstimator):
 
 def make_model(name):
     """Return a pipeline from texts to classes."""
-    # Words that occur once cannot connect a test sample with a training sample.
+    # min_df=2 leaves out words of a single text, which saves memory.
     tfidf = TfidfVectorizer(sublinear_tf=True, min_df=2, dtype=np.float32)
     if name == "MHEClassifier":
-        # The fast setting; the default takes longer and is more accurate.
+        # The fast setting. The default, "both", takes longer and is more accurate.
         return make_pipeline(tfidf, MHEClassifier(model="linear", random_state=0))
     return make_pipeline(tfidf, SparseNearestCentroid())
 
@@ -64,7 +64,7 @@ def make_model(name):
 def peak_memory():
     """Return the peak memory of this process in MiB.
 
-    On Linux not by `resource`, whose peak begins with that of the parent process.
+    On Linux, `resource` would include the peak of the parent process.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -74,7 +74,7 @@ def peak_memory():
 
 
 def run(name):
-    """Fit and score a model; return what it took, and some predictions."""
+    """Fit and score a model. Return accuracy, costs and some predictions."""
     train, test = load_wordnet(), load_wordnet(subset="test")
     model = make_model(name)
     start = time.perf_counter()
@@ -104,14 +104,14 @@ def run(name):
 
 
 def main():
-    """Run both models and print what they did."""
+    """Run both models, and print the results."""
     train = load_wordnet()
     print(
         f"WordNet: {len(train.data):,} training texts, "
         f"{len(train.target_names):,} classes"
     )
     results = [run("MHEClassifier")]
-    # Spawned: a forked child of a process that has used torch's threads hangs.
+    # "spawn", as forked processes can hang after the parent has used torch.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         results.append(pool.submit(run, "nearest centroid").result())
 

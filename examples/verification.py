@@ -1,11 +1,11 @@
-"""Tell whether two images show the same character, of characters never seen.
+"""Tell whether two images show the same character, for characters never seen before.
 
-A network is trained to classify some characters with a margin between their angles
-(ArcFace); its features then have a small angle if two images show the same character,
-also one that it was not trained on. The images come from
+A network is trained to classify some characters with an angular margin (ArcFace). The
+angle between its features of two images is then small if they show the same character,
+even if that was not in the training data. The images come from
 ``python benchmarks/tasks/make_characters.py characters.npz``.
 
-Run it with ``python examples/verification.py characters.npz``; it takes some minutes.
+Run it with ``python examples/verification.py characters.npz``. It takes a few minutes.
 """
 
 import sys
@@ -15,7 +15,8 @@ from itertools import pairwise
 import numpy as np
 from torch import nn
 
-from skmhe import MHEClassifier
+from skmhe import MHEClassifier, Sampling
+from skmhe.nn import Margin
 
 N_FONTS, N_UNSEEN = 6, 1_000
 
@@ -35,13 +36,13 @@ def make_network(width=32):
 
 
 def cosines(features, others):
-    """Return the cosine of each row and the other array's row."""
+    """Return the cosine of each row and the same row of the other array."""
     lengths = np.linalg.norm(features, axis=1) * np.linalg.norm(others, axis=1)
     return (features * others).sum(axis=1) / lengths
 
 
 def main(path):
-    """Train on some characters, and compare images of others."""
+    """Train on some characters, then compare images of others."""
     with np.load(path) as data:
         fonts, is_test, names = data["font"], data["font_is_test"], data["font_names"]
         images, labels, signs = data["images"], data["label"], data["characters"]
@@ -53,10 +54,7 @@ def main(path):
     print(f"{train.sum():,} images of {len(signs) - N_UNSEEN:,} characters to train on")
     clf = MHEClassifier(
         backbone=make_network,
-        strategy="sampling",
-        margin="arcface",
-        margin_size=0.3,
-        margin_scale=32.0,
+        strategy=Sampling(margin=Margin("arcface", 0.3, scale=32.0)),
         batch_size=256,
         max_iter=4,
         learning_rate="one_cycle",
@@ -67,7 +65,7 @@ def main(path):
     clf.fit(X[train], labels[train])
     print(f"fit {time.perf_counter() - start:.0f} s")
 
-    # Two fonts that were not trained on either, with the same characters in order.
+    # The same characters in two fonts that were not in the training data either.
     first, second = np.flatnonzero(is_test)[:2]
     rows, other_rows = (
         np.flatnonzero((fonts == font) & unseen) for font in (first, second)
@@ -79,14 +77,12 @@ def main(path):
     different = np.concatenate(
         [cosines(features, np.roll(others, by, axis=0)) for by in range(1, 101)]
     )
-    print(
-        f"{names[first]} against {names[second]}: {len(same):,} characters never seen"
-    )
+    print(f"{names[first]} and {names[second]}: {len(same):,} characters never seen")
     for far in (1e-2, 1e-3):
         threshold = np.quantile(different, 1 - far)
         print(
-            f"  a cosine above {threshold:.2f}: {np.mean(same > threshold):.1%} of the "
-            f"same character, {far:.1%} of different ones"
+            f"  cosine above {threshold:.2f}: {np.mean(same > threshold):.1%} of pairs "
+            f"of the same character, {far:.1%} of pairs of different ones"
         )
     worst = np.argsort(same)[:10]
     print("  hardest:", " ".join(signs[labels[rows[worst]]]))

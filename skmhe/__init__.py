@@ -1,8 +1,32 @@
 """Extreme label classification with multi-head encoding, as scikit-learn estimators."""
 
-from skmhe._estimators import MHEClassifier, MHEMultiLabelClassifier
-from skmhe.label_codec import LabelCodec
+from skmhe.estimators import (
+    Backbone,
+    Cascade,
+    Full,
+    LabelEncoder,
+    LinearTree,
+    MHEClassifier,
+    MHEMultiLabelClassifier,
+    Product,
+    Sampling,
+    predict_topk,
+)
+from skmhe.labels import LabelCodec
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["LabelCodec", "MHEClassifier", "MHEMultiLabelClassifier", "__version__"]
+__all__ = [
+    "Backbone",
+    "Cascade",
+    "Full",
+    "LabelCodec",
+    "LabelEncoder",
+    "LinearTree",
+    "MHEClassifier",
+    "MHEMultiLabelClassifier",
+    "Product",
+    "Sampling",
+    "__version__",
+    "predict_topk",
+]

@@ -34,7 +34,7 @@ def run(seed, quick):
         log_prob = clf.predict_log_proba(data.X_test)
         exact = np.argsort(-log_prob, axis=1, kind="stable")[:, :5]
         for width in (2, 4) if quick else WIDTHS:
-            clf.set_params(beam_width=width)
+            clf.set_params(strategy__beam_width=width)
             labels, _ = clf.predict_topk(data.X_test, k=5)
             hits = labels == data.y_test[:, None]
             shares = [
@@ -120,7 +120,7 @@ CLAIM = Claim(
     title="9. A narrow beam is enough",
     paper=(
         "cascade scores only the children of the top k prefixes (k of 10 to 75 in the "
-        "paper's settings), in place of all labels."
+        "paper's settings), instead of all labels."
     ),
     done=(
         "`cascade` with lengths (32, 16) on WordNet's 512 most frequent direct "

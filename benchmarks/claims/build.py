@@ -4,9 +4,9 @@
     python benchmarks/claims/build.py --only costs beam    # two claims' parts of it
     python benchmarks/claims/build.py --quick              # a trial that writes nothing
 
-A verdict is text of ours with conditions: where the results do not say (any more) what
-it says, the command fails and writes nothing. --quick has one seed and tiny data,
-checks only what must hold exactly, and shows no verdicts.
+A verdict is text with conditions: where it does not agree with the results (any more),
+the command fails and writes nothing. --quick has one seed and tiny data, checks only
+what must hold exactly, and shows no verdicts.
 """
 
 import argparse
@@ -33,7 +33,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 INTRODUCTION = """\
 # Claims
 
-What the papers behind skmhe state, and what came out when it was tried:
+What the papers behind skmhe claim, and the results of trying it:
 [MHE](https://arxiv.org/abs/2412.10182) (Liang, Zhang, Yuan, Zhang, TPAMI 2025), and
 [UniDEC](https://arxiv.org/abs/2405.03714) for pools of labels. The data are generated,
 or come with skmhe and scikit-learn. Every number and picture is made by
@@ -42,13 +42,13 @@ or come with skmhe and scikit-learn. Every number and picture is made by
 make claims
 ```
 
-or, in an environment of yours with skmhe and matplotlib, by
+or, in your own environment with skmhe and matplotlib, by
 `python benchmarks/claims/build.py`; the command below each claim prints that claim
-alone. Numbers are means over seeds ± standard deviations, error bars are standard
-deviations. Seeds change the drawn data, the starting weights and the order of the
-samples; WordNet's samples are always the same. Products are in float32 (`precision`) on
-every machine. The verdicts were written after looking at the results; the command fails
-if a result no longer says what its verdict says.
+alone. Numbers are means over seeds ± standard deviations; error bars are standard
+deviations. The seed changes the generated data, the initial weights and the order of
+the samples; WordNet's samples are always the same. Networks are trained in float32
+(`dtype`) on all machines. The verdicts were written after looking at the results; the
+command fails if they do not agree with the results any more.
 """
 
 

@@ -3,10 +3,10 @@
     python benchmarks/claims/costs.py
 
 Parameters are counted on torch's meta device, so that a million labels cost no memory.
-Multiply-adds are what the heads say, and, up to 10^4 labels, half of the floating point
-operations that torch counts in `topk` and in `log_prob`. `cascade` pads what it
-multiplies to blocks of samples with the same prefix: it is counted with the padding,
-and without it (by the path that gathers each sample's rows).
+Multiply-adds are those that the heads report and, up to 10^4 labels, half of the
+floating point operations that torch counts in `topk` and in `log_prob`. `cascade` pads
+its products to blocks of samples with the same prefix. They are counted with the
+padding, and without it (where the rows of each sample are gathered).
 """
 
 import math
@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import torch
 from page import (
-    COLOURS,
+    COLORS,
     MARKERS,
     Claim,
     draw_legend,
@@ -69,7 +69,7 @@ def formulas(strategy, sizes, n_labels):
 
 
 def flops(call, features):
-    """Return the multiply-adds a sample that torch counts in a call."""
+    """Return the multiply-adds per sample that torch counts in a call."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         call(features)
     return counter.get_total_flops() / 2 / len(features)
@@ -85,7 +85,7 @@ def count_in_calls(strategy, n_labels):
     def best(x):
         return head.topk(x, 1)
 
-    with patch("skmhe.nn._rows.MIN_WORK_PER_GROUP", math.inf):
+    with patch("skmhe.nn.products.MIN_WORK_PER_GROUP", math.inf):
         unpadded = flops(best, features[:4])
     return [unpadded, flops(head.log_prob, features[:4]), flops(best, features)]
 
@@ -131,7 +131,7 @@ def draw(results):
             axes.loglog(
                 sizes,
                 y,
-                color=COLOURS[i],
+                color=COLORS[i],
                 marker=MARKERS[i],
                 markersize=10 if strategy == "full" else 5,
                 linewidth=4 if strategy == "full" else 1.5,
@@ -193,10 +193,10 @@ def verdict(results):
         f"Parameters fall likewise for `product` (to {smallest:.3f}% with four heads); "
         f"`cascade` keeps a row for every label and prefix ({wide:.1f}% of full), and "
         "`sampling` is a full table. The paper's 9.3 times fewer parameters are due to "
-        f"fewer features d: over Amazon-3M's {N_AMAZON:,} codes they are "
-        f"{1.16e9 / N_AMAZON:.0f} numbers a label in place of "
+        f"fewer features d: divided by Amazon-3M's {N_AMAZON:,} codes they are "
+        f"{1.16e9 / N_AMAZON:.0f} numbers per label instead of "
         f"{10.8e9 / N_AMAZON:,.0f}. All labels' probabilities cost `cascade` as much "
-        "as full. Torch counts what the formulas say, but for the padding of "
+        "as full. Torch counts what the formulas say, except for the padding of "
         f"`cascade`, {min(padding):.2f} to {max(padding):.2f} times the formula in "
         "batches of 1,024 samples."
     )
@@ -206,7 +206,7 @@ CLAIM = Claim(
     name="costs",
     title="6. Parameters and operations fall geometrically",
     paper=(
-        "heads of lengths near C^(1/H) need of the order of C^(1/H) in place of C "
+        "heads of lengths near C^(1/H) need of the order of C^(1/H) instead of C "
         "outputs; for Amazon-3M, cascade has 9.3 times fewer parameters than the full "
         "layer (10.8 to 1.16 billion) and 277 times fewer multiply-adds."
     ),
@@ -214,8 +214,8 @@ CLAIM = Claim(
         f"d = {D} features, balanced lengths, a beam of {BEAM} prefixes. Counted: "
         "parameters of the modules (biases included), `head.multiply_adds()`, and for "
         "10^3 and 10^4 labels what torch's FlopCounterMode counts in `topk` and "
-        "`log_prob`, halved (in `topk` of `cascade` without the padding, of which the "
-        "last column tells). The build fails unless all are equal to the formulas, "
+        "`log_prob`, halved (in `topk` of `cascade` without the padding, which the "
+        "last column shows). The build fails unless all are equal to the formulas, "
         "which the table shows."
     ),
     caption="Parameters and multiply-adds against the number of labels",

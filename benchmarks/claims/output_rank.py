@@ -155,7 +155,7 @@ def verdict(results):
         )
     )
     return (
-        "**Verdict: holds from about rank 4 on, behind a hidden layer.** With 128 "
+        "**Verdict: holds from about rank 4 on, with a hidden layer.** With 128 "
         f"hidden units, a softmax of rank 1, 2, 4, 6 fits {softmax}% of the training "
         f"samples of the mixture's 100 classes, the squared loss {squared}%: no six "
         "dimensions come near 100 one-hot vectors, but in a softmax the right score "

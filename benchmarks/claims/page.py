@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 from tqdm import tqdm
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart; no yellow.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Okabe and Ito's colors, which color-blind readers can tell apart, without yellow.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
@@ -164,7 +164,7 @@ def draw_line(axes, x, series, label, i, **style):
     """Draw the means of the seeds with their standard deviation as error bars."""
     series = np.asarray([np.atleast_1d(values) for values in series], dtype=float)
     spread = series.std(axis=1, ddof=1) if series.shape[1] > 1 else None
-    style = {"color": COLOURS[i], "marker": MARKERS[i], "markersize": 5, **style}
+    style = {"color": COLORS[i], "marker": MARKERS[i], "markersize": 5, **style}
     axes.errorbar(x, series.mean(axis=1), spread, capsize=3, label=label, **style)
 
 
@@ -180,7 +180,7 @@ def draw_bars(axes, groups, label, i, n_bars):
         0.92 * width,
         yerr=spread,
         label=label,
-        color=COLOURS[i],
+        color=COLORS[i],
         capsize=3,
         error_kw={"linewidth": 1},
     )
@@ -208,7 +208,7 @@ def draw_panel_legend(axes, n_columns):
 
 
 def save(figure, path):
-    """Write a PNG of 960 pixels width, in 64 colours, which are enough for lines."""
+    """Write a PNG of 960 pixels width, in 64 colors, which are enough for lines."""
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=120, facecolor="white")
     image = Image.open(drawn).convert("RGB")

@@ -24,7 +24,7 @@ from page import (
     require_more,
     require_near,
 )
-from samples import network, wordnet
+from samples import network, percent_right, wordnet
 
 from skmhe.nn import DualEncoder, InputLayer, pick_some_label_loss
 
@@ -32,7 +32,7 @@ N_SAMPLES, N_LABELS, N_FEATURES = 32, 400, 40
 SHARES = (0.125, 0.25, 0.5, 0.75, 1.0)
 POOLS = (64, 128, 256)
 HARD = (0, 2)
-SCORINGS = ("encoder", "both")
+SCORE_WITH = ("encoder", "both")
 
 
 def random_problem(seed):
@@ -101,16 +101,20 @@ def run(seed, quick):
             clf = network(
                 "full",
                 seed,
-                pool_size=pool_size,
-                n_hard_negatives=n_hard,
-                encoder_weight=0.5,
+                label_encoder__pool_size=pool_size,
+                label_encoder__n_shortlisted=n_hard,
+                label_encoder__loss_weight=0.5,
                 batch_size=64,
                 learning_rate_init=0.003,
                 max_iter=1 if quick else 5,
             ).fit(data.X, data.y, label_features=data.Z)
             found["accuracy", pool_size, n_hard] = [
-                100 * clf.set_params(scoring=scoring).score(data.X_test, data.y_test)
-                for scoring in SCORINGS
+                percent_right(
+                    clf.set_params(label_encoder__score_with=parts),
+                    data.X_test,
+                    data.y_test,
+                )
+                for parts in SCORE_WITH
             ]
     return found
 
@@ -121,11 +125,11 @@ def table(results):
         [[name, f"{results[name].max():.1e}"] for name in ("loss", "gradient")],
     )
     rows = [
-        [key[1], key[2], *(mean_sd(values[:, i]) for i in range(len(SCORINGS)))]
+        [key[1], key[2], *(mean_sd(values[:, i]) for i in range(len(SCORE_WITH)))]
         for key, values in results.items()
         if key[0] == "accuracy"
     ]
-    header = "pool", "hard negatives a sample", "accuracy, encoder, %", "both, %"
+    header = "pool", "hard negatives per sample", "accuracy, encoder, %", "both, %"
     return f"{differences}\n\n{markdown_table(header, rows)}"
 
 
@@ -136,7 +140,7 @@ def draw(results):
     left.set_xlabel("wrong labels in the pool, % of all")
     left.set_ylabel("error of the gradient, %")
     left.set_ylim(bottom=0)
-    for i, name in enumerate(SCORINGS):
+    for i, name in enumerate(SCORE_WITH):
         for n_hard, style in zip(HARD, ("-", ":"), strict=True):
             keys = [k for k in results if k[0] == "accuracy" and k[2] == n_hard]
             series = [results[key][:, i] for key in keys]
@@ -160,7 +164,7 @@ def check(results):
 def verdict(results):
     encoder, both = (
         {key[1:]: v[:, i] for key, v in results.items() if key[0] == "accuracy"}
-        for i in range(len(SCORINGS))
+        for i in range(len(SCORE_WITH))
     )
     least, every = (POOLS[0], 0), (POOLS[-1], 0)
     errors = [results["error", share] for share in SHARES]
@@ -177,9 +181,9 @@ def verdict(results):
         f"{results['loss'].max():.0e} and {results['gradient'].max():.0e}. With a "
         f"quarter of the wrong labels the gradient is off by {points(errors[1])}%. "
         f"Trained on a quarter of the labels ({POOLS[0]} of {POOLS[-1]}) the encoder "
-        f"has {points(encoder[least])}%, on all {points(encoder[every])}%; with the "
-        f"classifier that is trained beside it {points(both[least])} and "
-        f"{points(both[every])}%. Two hard negatives a sample change nothing here "
+        f"has {points(encoder[least])}%, on all {points(encoder[every])}%; together "
+        f"with the classifier {points(both[least])} and "
+        f"{points(both[every])}%. Two hard negatives per sample change nothing here "
         f"({points(encoder[POOLS[0], 2])}%). Of many more labels than the pool holds "
         "nothing is known from this (docs/figures.md compares both losses for 10,000 "
         "and 100,000)."
@@ -200,7 +204,7 @@ CLAIM = Claim(
         "with soft targets: loss, and gradient of all weights; then the gradient of "
         "pools of the samples' labels and random others. Accuracy: WordNet's 256 most "
         "frequent hypernyms, TF-IDF of samples and of the classes' own texts, `full` "
-        "and a label encoder (`encoder_weight=0.5`), batches of 64, 5 epochs; hard "
+        "and a label encoder (`loss_weight=0.5`), batches of 64, 5 epochs; hard "
         "negatives come from each sample's nearest labels. 3 seeds."
     ),
     caption="Error of the gradient, and test accuracy, against the size of the pool",

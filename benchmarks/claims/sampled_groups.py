@@ -1,4 +1,4 @@
-"""Accuracy of `sampling` against the number of groups that a step draws.
+"""Accuracy of `sampling` against the number of groups that are drawn in a step.
 
 python benchmarks/claims/sampled_groups.py
 """
@@ -55,7 +55,7 @@ def run(seed, quick):
                 seed,
                 head_sizes=sizes,
                 label_order=order,
-                n_sampled_groups=n_drawn,
+                strategy__n_sampled_groups=n_drawn,
                 **settings,
             ).fit(data.X, data.y)
             found[order, n_drawn] = percent_right(clf, data.X_test, data.y_test)
@@ -70,9 +70,10 @@ def run_defaults(data, sizes, seed, quick):
     for n_drawn in (1, 8, None):
         strategy, settings = "full", {}
         if n_drawn:
-            strategy, settings = "sampling", {"n_sampled_groups": n_drawn}
+            strategy = "sampling"
+            settings = {"strategy__n_sampled_groups": n_drawn, "head_sizes": sizes}
         settings["max_iter"] = 1 if quick else 10
-        clf = network(strategy, seed, head_sizes=sizes, **settings)
+        clf = network(strategy, seed, **settings)
         clf.fit(data.X, data.y)
         found["default", n_drawn] = percent_right(clf, data.X_test, data.y_test)
     return found
@@ -133,7 +134,7 @@ def verdict(results):
         f"{points(full - clusters[8])}, all of them none. In the default batches (252 "
         "samples here, whose own labels are in the pool, too) and 10 epochs, 8 groups, "
         f"the default, lose {points(eight)} points and 1 loses {points(one)}. Whether "
-        "groups are of alike labels or random ones makes no difference: "
+        "groups are of similar or of random labels makes no difference: "
         f"{points(clusters[1])} and {points(random[1])}% with one group."
     )
 

@@ -28,17 +28,17 @@ class Data(NamedTuple):
 
 
 def mixture(seed, n_classes, n_features, noise, n_train, n_test):
-    """Draw a Gaussian for each class, with centres from N(0, 1), and samples of them.
+    """Draw a Gaussian for each class, with centers from N(0, 1), and samples of them.
 
-    Every class has training samples; `noise` is the standard deviation of a sample
-    about its centre, in each feature.
+    Every class has training samples. `noise` is the standard deviation of samples from
+    their center, in each feature.
     """
     rng = np.random.RandomState(seed)
-    centres = rng.randn(n_classes, n_features)
+    centers = rng.randn(n_classes, n_features)
     parts = []
     for n in (n_train, n_test):
         y = rng.permutation(np.arange(n) % n_classes)
-        X = centres[y] + noise * rng.randn(n, n_features)
+        X = centers[y] + noise * rng.randn(n, n_features)
         parts += [X.astype(np.float32), y]
     return Data(*parts)
 
@@ -107,13 +107,14 @@ def most_frequent(counts, n):
 
 
 def network(strategy, seed, **settings):
-    """Return an estimator of the network alone, which the papers are about.
+    """Return an estimator with the network alone, which the papers are about.
 
-    In float32: 16-bit products, which "auto" takes where the processor has units for
-    them, would make the page's numbers those of a machine.
+    With float32, the numbers of the page are the same on all machines. "auto" uses
+    bfloat16 where the processor has instructions for it.
     """
     settings = {"hidden_layer_sizes": (128,), "random_state": seed, **settings}
-    return MHEClassifier(strategy, model="network", precision="float32", **settings)
+    clf = MHEClassifier(strategy, model="network", dtype="float32")
+    return clf.set_params(**settings)
 
 
 def percent_right(estimator, X, y):

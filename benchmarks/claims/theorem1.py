@@ -9,7 +9,7 @@ heads, and for what a softmax makes of both.
 import numpy as np
 import torch
 from page import (
-    COLOURS,
+    COLORS,
     Claim,
     draw_bars,
     draw_line,
@@ -129,7 +129,7 @@ def draw(results):
         series = [results["raw", h, mean] for mean in MEANS]
         draw_line(left, MEANS, series, f"{h} heads", i + 2)
     none = [max(results["log", h, mean].max() for h in RANDOM_HEADS) for mean in MEANS]
-    left.plot(MEANS, none, color=COLOURS[0], linestyle="--", label="log-probabilities")
+    left.plot(MEANS, none, color=COLORS[0], linestyle="--", label="log-probabilities")
     left.set_xlabel("mean of the random logits (sd 1)")
     left.set_ylabel("arg max differs, % of samples")
     for i, kind in enumerate(("log", "raw")):
@@ -172,11 +172,11 @@ def verdict(results):
         "product is positive is as likely to win. Training makes it worse, as it moves "
         f"the wrong digits' logits far below 0: {points(results['trained raw', 2])}% "
         "mismatches for two trained heads, and an accuracy of "
-        f"{points(results['accuracy raw', 2])}% for "
+        f"{points(results['accuracy raw', 2])}% instead of "
         f"{points(results['accuracy log', 2])}%. *It holds* for outputs that are "
         "positive. The fewer logits are negative, the fewer mismatches: at most "
-        f"{shifted:.1f}% if their mean is 1. Log-probabilities, which are what every "
-        "head of skmhe adds up, have none."
+        f"{shifted:.1f}% if their mean is 1. Log-probabilities, which every head "
+        "of skmhe adds up, have none."
     )
 
 
@@ -191,7 +191,7 @@ CLAIM = Claim(
         "all codes listed and scored by products of logits, and by sums of "
         "log-probabilities, against each head's best digit; 1,000 samples of N(m, 1) "
         "logits, and 2,000 test samples of a Gaussian mixture (64 classes, 10 "
-        "features) with heads trained behind 64 hidden units; 5 seeds."
+        "features) with heads trained on 64 hidden units; 5 seeds."
     ),
     caption="Mismatches against the mean of the logits, and for trained heads",
     n_seeds=5,

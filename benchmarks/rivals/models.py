@@ -1,9 +1,9 @@
 """One class for each library: fit, predict the best labels, write the model to disk.
 
-Imports happen when a class is made, and are not counted: each process imports only what
+Imports happen when an object is made, and are not timed: each process imports only what
 it measures, and the environment of the rivals has no skmhe. Settings are the libraries'
-own defaults or, where their documentation recommends others, those; each class names
-its source.
+defaults or, where their documentation recommends others, those; each class names its
+source.
 """
 
 import os
@@ -44,7 +44,11 @@ class Pickled:
 
 
 class Ours(Pickled):
-    """skmhe with its defaults and any parameters given."""
+    """skmhe with its defaults and any parameters given.
+
+    Parameters are set by `set_params`: JSON has names such as strategy__beam_width, but
+    no parameter objects.
+    """
 
     def __init__(self, n_labels, seed, **parameters):
         import skmhe
@@ -53,25 +57,32 @@ class Ours(Pickled):
         self.parameters = {"random_state": seed, **parameters}
 
     def fit(self, X, y):
-        single = y.ndim == 1
-        name = "MHEClassifier" if single else "MHEMultiLabelClassifier"
-        self.model = getattr(self.library, name)(**self.parameters).fit(X, y)
+        name = "MHEClassifier" if y.ndim == 1 else "MHEMultiLabelClassifier"
+        estimator = getattr(self.library, name)()
+        self.model = estimator.set_params(**self.parameters).fit(X, y)
 
     def topk(self, X, k):
         return self.model.predict_topk(X, k)[0]
+
+    def call(self, method, X):
+        """Call a method of the estimator, for bench_outputs.py."""
+        arguments = {"k": 5} if method == "predict_topk" else {}
+        return getattr(self.model, method)(X, **arguments)
 
 
 class OursByEpoch(Pickled):
     """An epoch of skmhe's network alone; labels that no sample has are known, too.
 
-    Counted with all that a first call of partial_fit does: label order, first weights.
+    Everything that a first call of partial_fit does is counted: label order, first
+    weights.
     """
 
     def __init__(self, n_labels, seed, **parameters):
         from skmhe import MHEClassifier
 
         self.classes = np.arange(n_labels)
-        self.model = MHEClassifier(random_state=seed, model="network", **parameters)
+        parameters = {"random_state": seed, "model": "network", **parameters}
+        self.model = MHEClassifier().set_params(**parameters)
 
     def fit(self, X, y):
         self.model.partial_fit(X, y, classes=self.classes)
@@ -120,7 +131,7 @@ class Omikuji:
     """omikuji with its default hyper-parameters (Parabel's), a beam of 10.
 
     Its trainer only reads files: writing the file is not counted, reading it is.
-    Its predictor takes one row a call: converting the rows is not counted.
+    Its predictor takes one row per call: converting the rows is not counted.
     """
 
     def __init__(self, n_labels, seed):
@@ -165,7 +176,7 @@ class Omikuji:
 
 
 class Napkin:
-    """napkinXC with its defaults: HSM for one label a sample, else a PLT."""
+    """napkinXC with its defaults: HSM for a single-label target, else a PLT."""
 
     def __init__(self, n_labels, seed):
         from napkinxc import models
@@ -220,7 +231,7 @@ class Sgd(OneVsRest):
 
 
 class Mlp(OneVsRest):
-    """scikit-learn's MLPClassifier, with early stopping as it takes 200 epochs else."""
+    """scikit-learn's MLPClassifier, with early stopping: else it takes 200 epochs."""
 
     def __init__(self, n_labels, seed):
         from sklearn.neural_network import MLPClassifier
@@ -235,8 +246,8 @@ class Mlp(OneVsRest):
 class FastText:
     """fastText, a word for each feature: what it reads has no weights.
 
-    25 epochs at a rate of 0.5, as its tutorial arrives at; one-vs-all loss for several
-    labels a sample. Writing the file it reads is not counted.
+    25 epochs at a rate of 0.5, which its tutorial arrives at; the one-vs-all loss for
+    multi-label targets. Writing the file that it reads is not counted.
     """
 
     def __init__(self, n_labels, seed):
@@ -291,7 +302,7 @@ class Logistic(OneVsRest):
 
 
 class TorchLinear(Pickled):
-    """A torch.nn.Linear on the cross-entropy: what one writes by hand, for dense X.
+    """torch.nn.Linear with the cross-entropy: what one writes by hand, for dense X.
 
     Adam at 1e-2 falling to 0 linearly, batches of 512, 10 epochs.
     """

@@ -1,17 +1,17 @@
-"""Heads under a language model: perplexity, and tokens a second in training.
+"""Heads of a language model: perplexity, and tokens per second in training.
 
     python benchmarks/tasks/bench_next_word.py
     python benchmarks/tasks/bench_next_word.py --heads cascade adaptive --epochs 2
 
-The texts are the glosses of WordNet's nouns (the bundled data set); the vocabulary has
---words words, the most frequent ones, and all others are one more. A recurrent network
-reads a gloss and predicts each next word, in a plain torch loop that is the same for
-all heads: `FullHead`, `ProductHead`, `CascadeHead`, and torch's
-`AdaptiveLogSoftmaxWithLoss`; only the learning rates are each head's own. The biases
-of the first three start from the words' frequencies (`set_prior`). Prints the
-perplexity of glosses that were not trained on, and the parameters of the head; then
-tokens a second of whole training steps and of the head alone (on features as the
-network gives them: forward, backward and update), of all heads in turn on each batch.
+The texts are the glosses of WordNet's nouns (the bundled data set). The vocabulary
+holds the --words most frequent words, one of which stands for all others. A recurrent
+network reads a gloss and predicts each next word, in a plain torch loop that is the
+same for all heads, but for the learning rates: `FullHead`, `ProductHead`,
+`CascadeHead`, and torch's `AdaptiveLogSoftmaxWithLoss`. Biases start from the
+frequencies of the words (`set_prior`). Prints the perplexity on test glosses and the
+number of parameters of the head. Then all heads take turns on each batch, and tokens
+per second are printed, for whole training steps and for the head alone (forward,
+backward and update, on features of the network).
 """
 
 import argparse
@@ -34,12 +34,12 @@ from skmhe.nn import CascadeHead, FullHead, ProductHead, RowAdamW
 END, UNKNOWN = 0, 1
 MAX_LENGTH = 40
 N_TIMED = 20  # batches
-# Chosen by some hundred steps (--steps, --validate) of 0.004, 0.008 and 0.016.
+# Chosen from 0.004, 0.008 and 0.016 after some hundred steps (--steps, --validate).
 RATES = {"full": 0.016, "adaptive": 0.008, "product": 0.016, "cascade": 0.016}
 
 
 class GlossModel(nn.Module):
-    """Embeddings and a recurrent layer: features (n_tokens, width) of what is read."""
+    """Embeddings and a recurrent layer: features (n_tokens, width) of texts."""
 
     def __init__(self, n_words, width, dropout):
         super().__init__()
@@ -50,7 +50,7 @@ class GlossModel(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens, is_target):
-        """Return the features of the positions whose next word is wanted."""
+        """Return the features of the positions whose next word is predicted."""
         hidden, _ = self.recurrent(self.dropout(self.table(tokens)))
         return self.dropout(torch.tanh(self.projection(hidden[is_target])))
 
@@ -78,7 +78,7 @@ class Adaptive(nn.Module):
 
 
 def read_glosses(n_words):
-    """Return rows of words as numbers, the most frequent first, and who is tested."""
+    """Return training and test glosses as integers, 2 for the most frequent word."""
     texts = load_wordnet().data + load_wordnet(subset="test").data
     # "words : gloss"
     glosses = [
@@ -96,7 +96,7 @@ def read_glosses(n_words):
 
 
 def batches(rows, size, rng=None):
-    """Yield padded tokens, what comes next, and which positions have something."""
+    """Yield padded tokens, the next ones, and which positions have a next one."""
     order = np.arange(len(rows)) if rng is None else rng.permutation(len(rows))
     for start in range(0, len(rows), size):
         batch = [rows[i] for i in order[start : start + size]]
@@ -117,7 +117,7 @@ def epochs(rows, args, rng):
 
 
 def word_contexts(rows, n_words):
-    """Return TF-IDF weights of what stands before and behind each word, CSR."""
+    """Return TF-IDF weights of the words before and after each word, CSR."""
     tokens = np.concatenate([[END, *row, END] for row in rows])
     first, second = tokens[:-1], tokens[1:]
     inside = ~((first == END) & (second == END))
@@ -129,7 +129,7 @@ def word_contexts(rows, n_words):
 
 
 def make_head(name, width, args, rows):
-    """Return a head, and what a word's number becomes for it (None: itself)."""
+    """Return a head, and the position of each word in its order (None: the word)."""
     counts = np.bincount(np.concatenate(rows), minlength=args.words)
     counts[END] = len(rows)
     counts = torch.from_numpy(counts)
@@ -234,7 +234,7 @@ def head_step(training, inputs, targets, is_target, optimizer):
 
 
 def compare_speeds(trainings, rows, args):
-    """Print tokens a second; all heads take each batch in turn, medians of batches."""
+    """Print medians of tokens per second; all heads take turns on each batch."""
     whole, alone = ({name: [] for name in trainings} for _ in range(2))
     optimizers = {
         name: RowAdamW(training.head.parameters(), lr=0.0, lazy=True)

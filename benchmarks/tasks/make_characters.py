@@ -2,10 +2,10 @@
 
     python benchmarks/tasks/make_characters.py OUT.npz [--fonts FOLDER] [--sheet PNG]
 
-A class is a character; a sample is that character in one font, as a grey image of 32 x
+A class is a character; a sample is that character in one font, as a gray image of 32 x
 32 pixels (0 is the background, 255 is ink). The classes are the Han characters that
 every font of FONTS has. The fonts with ``test=True`` are of other families than those
-for training: they ask whether a model knows a character in a font that it never saw.
+for training: they test whether a model knows a character in a font it has never seen.
 
 The fonts come from Debian's packages, by ``apt-get download`` (after ``apt-get
 update``) into a temporary folder, where ``dpkg-deb -x`` unpacks them: nothing is
@@ -25,9 +25,9 @@ OUT.npz holds, with n samples grouped by font and, within a font, in the order o
 
 The same font files and the same versions of Pillow and FreeType give the same file.
 
-Licences: the fonts are free software, under the licence that FONTS names for each (the
+Licenses: the fonts are free software, under the license that FONTS names for each (the
 text is in the package's ``usr/share/doc/PACKAGE/copyright``). Neither the fonts nor the
-images are part of this repository: whoever passes images on looks to those licences.
+images are part of this repository; the licenses apply to images that are passed on.
 """
 
 import argparse
@@ -49,11 +49,11 @@ OVERSAMPLING = 4
 CANVAS = SIDE * OVERSAMPLING
 INK_SIDE = 30 * OVERSAMPLING  # of the characters at the percentile below
 INK_PERCENTILE = 99
-# Two fonts of which more than this share of images is alike are one font under two
-# names; between a font for testing and one for training it has to be (almost) none.
+# If a larger share of images of two fonts is alike, they are the same font with two
+# names. A font for testing and one for training must have (almost) none in common.
 MAX_ALIKE = 0.6
 MAX_ALIKE_TEST = 0.05
-SIZE_STEP = 8  # one character in so many is measured to find a font's size
+SIZE_STEP = 8  # every eighth character is measured to find the size of a font
 NO_CHARACTER = "\U0010fffe"  # a code point that no font may have
 HAN = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0x20000, 0x3FFFF))
 
@@ -63,7 +63,7 @@ class Font(NamedTuple):
 
     package: str
     file: str
-    licence: str
+    license: str
     face: int = 0
     test: bool = False
 
@@ -119,7 +119,7 @@ class Source(NamedTuple):
 
 
 def run(*command, cwd=None):
-    """Return what a command prints; tell what failed if it fails."""
+    """Return what a command prints, or raise an error that says what failed."""
     try:
         done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
     except FileNotFoundError as error:
@@ -171,7 +171,7 @@ def han_characters(source):
 
 
 def names(source):
-    """Return a font's full name and version, as the font tells them."""
+    """Return a font's full name and version, as the font has them."""
     with TTFont(source.path, fontNumber=source.font.face, lazy=True) as font:
         table = font["name"]
         return table.getDebugName(4), table.getDebugName(5)
@@ -212,7 +212,7 @@ def fit_size(source, characters):
     return round(CANVAS * INK_SIDE / np.percentile(sides, INK_PERCENTILE))
 
 
-def centre(ink):
+def center(ink):
     """Put ink into the middle of a canvas and average it down to (SIDE, SIDE).
 
     The little ink that is larger than the canvas is shrunk to it.
@@ -231,12 +231,12 @@ def render(font, characters):
     for image, character in zip(images, characters, strict=True):
         ink = draw_ink(font, character)
         if ink is not None:
-            image[:] = centre(ink)
+            image[:] = center(ink)
     return images
 
 
 def check_different(fonts, alike):
-    """Stop if two fonts are one under two names, or a test font is like another."""
+    """Raise ValueError if two fonts are the same, or a test font is like another."""
     for i, first in enumerate(fonts):
         for j, second in enumerate(fonts[:i]):
             limit = MAX_ALIKE if first.test == second.test else MAX_ALIKE_TEST
@@ -293,7 +293,7 @@ def report(sources, by_font, identical, alike):
 
 
 def save(path, sources, by_font, characters):
-    """Write the data set, in the form that the head of this file tells."""
+    """Write the data set, in the form that is described above."""
     n_fonts, n_classes = by_font.shape[:2]
     font_names, font_versions = zip(*map(names, sources), strict=True)
     np.savez_compressed(

@@ -14,7 +14,7 @@ To freeze parts, go by the parameters' names, here all but the last two layers::
     for name, parameter in encoder.named_parameters():
         parameter.requires_grad = name.startswith(("layers.4.", "layers.5."))
 
-Licences: the model [1]_ is under Apache 2.0, the package around it under MIT; neither
+Licenses: the model [1]_ is under Apache 2.0, the package around it under MIT; neither
 is part of this repository.
 
 References

@@ -4,7 +4,7 @@ from torch import nn
 
 
 class CharacterNet(nn.Module):
-    """A small convolutional network of grey images (n, 1, 32, 32).
+    """A small convolutional network for gray images (n, 1, 32, 32).
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
-"""Bundled data sets for extreme label classification."""
+"""Bundled data sets for extreme classification."""
 
-from ._wordnet import load_wordnet
+from skmhe.datasets._wordnet import load_wordnet
 
 __all__ = ["load_wordnet"]

@@ -1,8 +1,11 @@
-"""Scorers: ranking measures called as scorer(estimator, X, y) in model selection."""
+"""Scorers for model selection that compute a ranking metric of an estimator."""
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from skmhe.metrics._classes import (
@@ -13,16 +16,19 @@ from skmhe.metrics._classes import (
     label_positions,
     rank_classes,
 )
-from skmhe.metrics._inputs import check_k, check_propensities
+from skmhe.metrics._predictions import check_k
+from skmhe.metrics._propensities import (
+    check_propensities,
+    propensity_scored_precision_at_k,
+)
 from skmhe.metrics._ranking import (
     coverage_at_k,
     ndcg_at_k,
     precision_at_k,
-    propensity_scored_precision_at_k,
     recall_at_k,
 )
 
-_MEASURES = {
+_MEASURES: dict[str, Callable[..., float]] = {
     "coverage": coverage_at_k,
     "ndcg": ndcg_at_k,
     "precision": precision_at_k,
@@ -32,13 +38,19 @@ _MEASURES = {
 _USUAL_K = (1, 3, 5)
 
 
-def get_scorer_names():
-    """Names of the usual scorers; `get_scorer` knows every k of at least 1.
+def get_scorer_names() -> list[str]:
+    """Get the names of the most common scorers.
+
+    :func:`get_scorer` accepts any other number k >= 1 as well.
 
     Returns
     -------
     list of str
         Names of the form "measure@k".
+
+    See Also
+    --------
+    get_scorer : Get a scorer by its name.
 
     Examples
     --------
@@ -49,30 +61,41 @@ def get_scorer_names():
     return [f"{measure}@{k}" for measure in _MEASURES for k in _USUAL_K]
 
 
-def get_scorer(scoring, *, propensities=None, labels=None):
-    """Build a scorer from its name.
+def get_scorer(
+    scoring: str,
+    *,
+    propensities: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+) -> "RankingScorer":
+    """Get a scorer by its name.
 
     Parameters
     ----------
     scoring : str
         "precision@k", "recall@k", "ndcg@k", "psp@k" or "coverage@k" with a number
-        k >= 1, e.g. "precision@5".
+        k >= 1, for example "precision@5".
     propensities : array-like of shape (n_labels,), default=None
-        Propensity of each label, from the training labels; needed for "psp@k", an
-        error for the other measures. See `RankingScorer`.
+        Propensity of each label. Only used, and required, for "psp@k"; see
+        :class:`RankingScorer`.
     labels : array-like of shape (n_labels,), default=None
-        The label of each entry of `propensities`. See `RankingScorer`.
+        The label that each value of `propensities` belongs to. Only used for "psp@k";
+        see :class:`RankingScorer`.
 
     Returns
     -------
     RankingScorer
-        A callable scorer(estimator, X, y, sample_weight=None) -> float; greater is
-        better.
+        A callable ``scorer(estimator, X, y, sample_weight=None)`` that returns a float;
+        greater is better.
 
     Raises
     ------
     ValueError
-        If the name is unknown, or `propensities` is missing, not wanted or invalid.
+        If the name is unknown, or `propensities` or `labels` are missing, invalid, or
+        given for another measure than "psp".
+
+    See Also
+    --------
+    get_scorer_names : Get the names of the most common scorers.
 
     Examples
     --------
@@ -90,8 +113,8 @@ def get_scorer(scoring, *, propensities=None, labels=None):
     match = re.fullmatch(r"([a-z]+)@([1-9][0-9]*)", str(scoring))
     if match is None or match[1] not in _MEASURES:
         raise ValueError(
-            f"scoring={scoring!r} is not a known scorer; pass a measure out of "
-            f"{', '.join(_MEASURES)} with a number of predictions, e.g. 'precision@5'."
+            f"scoring={scoring!r} is not a valid scorer name; pass one of "
+            f"{', '.join(_MEASURES)}, followed by @k, for example 'precision@5'."
         )
     return RankingScorer(
         match[1], k=int(match[2]), propensities=propensities, labels=labels
@@ -99,46 +122,59 @@ def get_scorer(scoring, *, propensities=None, labels=None):
 
 
 class RankingScorer:
-    """Scorer of the k best labels an estimator predicts for each sample.
+    """Scorer that computes a ranking metric of the top-k predicted labels.
 
-    The estimator's `predict_topk(X, k)` gives the ranked labels; an estimator without
-    one is ranked by `decision_function`, or else `predict_proba`. A `Pipeline` is
-    followed to its last step, a fitted search to its best estimator. Labels are
-    compared with y through the estimator's `classes_`.
+    The labels are ranked by the estimator's method `predict_topk(X, k)` or, if it has
+    none, by its `decision_function` or `predict_proba`. For a
+    :class:`~sklearn.pipeline.Pipeline`, the methods of its last step are used; for a
+    fitted search such as :class:`~sklearn.model_selection.GridSearchCV`, those of its
+    best estimator.
 
     Parameters
     ----------
     measure : {"coverage", "ndcg", "precision", "psp", "recall"}
-        Name of the measure.
+        The metric to compute. "psp" is the propensity-scored precision.
     k : int, default=5
-        Number of leading predictions, at most the number of the estimator's classes.
+        Number of top-ranked predictions to consider, at least 1 and at most the number
+        of classes of the estimator.
     propensities : array-like of shape (n_labels,), default=None
-        Propensity of each label, for "psp" only (and needed there): one for each
-        column of an indicator y, or, if y holds labels, for each entry of `labels`.
+        Propensity of each label, in (0, 1]. Only used, and required, for
+        ``measure="psp"``. For an indicator y there must be one value for each column,
+        otherwise one value for each item of `labels`.
     labels : array-like of shape (n_labels,), default=None
-        The label of each entry of `propensities`, not looked at for an indicator y.
-        None means that propensities follow the estimator's `classes_`; in
-        cross-validation a fold may miss rare labels, so give `labels` there.
+        The label that each value of `propensities` belongs to. Only used for
+        ``measure="psp"``, if y is not an indicator. If None, the propensities are in
+        the order of `classes_` of the estimator; in cross-validation the training part
+        of a split may lack rare labels, so that `labels` is needed.
+
+    Attributes
+    ----------
+    measure, k, propensities, labels
+        The parameters as passed.
 
     Raises
     ------
     ValueError
-        If the measure is unknown, k is not positive, or `propensities` is missing,
-        not wanted or invalid.
+        If `measure` is unknown, k is not a positive integer, or `propensities` or
+        `labels` are missing, invalid, or given for another measure than "psp".
 
     See Also
     --------
-    get_scorer : Build a scorer from a name such as "precision@5".
+    get_scorer : Get a scorer by a name such as "precision@5".
 
     Notes
     -----
-    A label of y that the estimator has not seen in training counts as a true label
-    that was missed. Every call predicts anew: in multi-metric evaluation each scorer
-    costs one prediction.
+    A label of y that the estimator has not seen during `fit` counts as a true label
+    that is not predicted.
 
-    `GridSearchCV` and its kin take a sparse y; `cross_val_score` and `cross_validate`
-    refuse one (as of scikit-learn 1.9). ``GridSearchCV(estimator, {}, scoring=...)``
-    cross-validates a single setting on a sparse y.
+    Each call computes the predictions again, so that in multi-metric evaluation every
+    scorer has the cost of a prediction.
+
+    :class:`~sklearn.model_selection.GridSearchCV` and the other searches accept a
+    sparse y, while :func:`~sklearn.model_selection.cross_val_score` and
+    :func:`~sklearn.model_selection.cross_validate` do not (as of scikit-learn 1.9). Use
+    ``GridSearchCV(estimator, {}, scoring=...)`` to cross-validate one setting with a
+    sparse y.
 
     Examples
     --------
@@ -147,41 +183,50 @@ class RankingScorer:
     RankingScorer('precision', k=3)
     """
 
-    def __init__(self, measure, *, k=5, propensities=None, labels=None):
+    def __init__(
+        self,
+        measure: str,
+        *,
+        k: int = 5,
+        propensities: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+    ) -> None:
         if measure not in _MEASURES:
             raise ValueError(
                 f"measure={measure!r} must be one of {', '.join(_MEASURES)}."
             )
         check_k(k)
+        _check_propensities_and_labels(measure, propensities, labels)
         self.measure = measure
         self.k = k
         self.propensities = propensities
         self.labels = labels
-        self._check_propensities()
-        self._weight_request = None
+        self._weight_request: bool | str | None = None
 
-    def __call__(self, estimator, X, y, sample_weight=None):
-        """Score the estimator's k best labels for X against y.
+    def __call__(
+        self, estimator: Any, X: Any, y: Any, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Compute the metric of the estimator's top-k labels for X compared with y.
 
         Parameters
         ----------
-        estimator : object
+        estimator : estimator instance
             Fitted classifier, pipeline or search.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples, as the estimator takes them.
+            Samples, in any form that the estimator accepts.
         y : {array-like, sparse matrix} of shape (n_samples, n_labels), array-like \
                 of shape (n_samples,), or list of n_samples label lists
-            True labels: a 0/1 indicator (dense or sparse), one label a sample, or one
-            list of labels a sample. An indicator's columns are the estimator's integer
-            `classes_` if these are all column indices, or else its `classes_` in
-            order, which must then be as many as the columns.
+            True labels: a 0/1 indicator (dense or sparse), one label per sample, or one
+            list of labels per sample. If all classes of the estimator are indices of
+            columns of the indicator, each class stands for that column; otherwise there
+            must be one column for each class, in the order of `classes_`.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples.
+            Sample weights. If None, all samples have the same weight.
 
         Returns
         -------
         float
-            The measure, in [0, 1].
+            The metric, between 0 and 1.
 
         Raises
         ------
@@ -189,7 +234,7 @@ class RankingScorer:
             If k is larger than the number of classes, y does not fit the estimator, or
             a label of y has no propensity.
         TypeError
-            If the estimator has no `classes_` or no method to rank labels with.
+            If the estimator has no `classes_`, or no method that ranks them.
         """
         ranked, classes = rank_classes(estimator, X, self.k)
         if is_indicator(y):
@@ -203,7 +248,7 @@ class RankingScorer:
             y, ranked, k=self.k, sample_weight=sample_weight, **options
         )
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         shown = f"{type(self).__name__}({self.measure!r}, k={self.k}"
         for name in ("propensities", "labels"):
             values = getattr(self, name)
@@ -211,90 +256,100 @@ class RankingScorer:
                 shown += f", {name}=<{len(values)} values>"
         return shown + ")"
 
-    def set_score_request(self, *, sample_weight):
-        """Choose whether a meta-estimator passes `sample_weight` to this scorer.
+    def set_score_request(self, *, sample_weight: bool | str | None) -> "RankingScorer":
+        """Configure whether meta-estimators pass `sample_weight` to this scorer.
+
+        Only used if metadata routing is enabled by
+        ``sklearn.set_config(enable_metadata_routing=True)``.
 
         Parameters
         ----------
         sample_weight : bool, str or None
-            True passes it, False does not, None (the state of a new scorer) raises an
-            error if it is given, a str passes the metadata of that name.
+            If True, sample weights are passed; if False, they are not. If None, as in a
+            new scorer, an error is raised if they are given. If a str, the metadata of
+            that name is passed as `sample_weight`.
 
         Returns
         -------
         self : RankingScorer
+            The scorer itself.
 
-        Notes
-        -----
-        Only used with `sklearn.set_config(enable_metadata_routing=True)`.
+        Raises
+        ------
+        ValueError
+            If `sample_weight` is not a valid request.
         """
-        # Let scikit-learn refuse an invalid request before it is kept.
+        # Let scikit-learn reject an invalid request before it is stored.
         MetadataRequest(owner=None).score.add_request(
             param="sample_weight", alias=sample_weight
         )
         self._weight_request = sample_weight
         return self
 
-    def get_metadata_routing(self):
-        """Tell scikit-learn's metadata routing what this scorer takes.
+    def get_metadata_routing(self) -> MetadataRequest:
+        """Get the metadata that this scorer requests.
 
         Returns
         -------
         sklearn.utils.metadata_routing.MetadataRequest
+            The request for `sample_weight`.
         """
         request = MetadataRequest(owner=type(self).__name__)
         request.score.add_request(param="sample_weight", alias=self._weight_request)
         return request
 
-    def _accept_sample_weight(self):
-        # scikit-learn asks scorers this when metadata routing is off.
+    def _accept_sample_weight(self) -> bool:
+        # scikit-learn calls this method if metadata routing is disabled.
         return True
 
-    def _check_propensities(self):
-        if self.measure != "psp":
-            if self.propensities is not None or self.labels is not None:
-                raise ValueError(
-                    f"propensities and labels are for the measure 'psp' only, not for "
-                    f"{self.measure!r}; leave them out."
-                )
-            return
-        if self.propensities is None:
-            raise ValueError(
-                "The measure 'psp' needs propensities of the training labels; pass "
-                "propensities=skmhe.metrics.propensities(y_train)."
-            )
-        values = check_propensities(self.propensities)
-        if self.labels is not None and len(self.labels) != len(values):
-            raise ValueError(
-                f"labels has {len(self.labels)} entries but propensities has "
-                f"{len(values)}; pass one label for each propensity."
-            )
-        if self.labels is not None:
-            labels = as_label_array(self.labels).tolist()
-            if len(set(labels)) < len(labels):
-                raise ValueError(
-                    "labels holds a label twice; each label has one propensity."
-                )
-
-    def _propensities_of(self, known, n_classes):
-        """Propensities of `known`: the estimator's classes, then its unseen labels."""
+    def _propensities_of(
+        self, known: NDArray[Any], n_classes: int
+    ) -> NDArray[Any] | None:
+        """Return the propensities of `known`, the classes followed by unseen labels."""
         if self.propensities is None:
             return None
         values = np.asarray(self.propensities)
         if self.labels is None:
             if len(values) != n_classes or len(known) != n_classes:
                 raise ValueError(
-                    f"propensities has {len(values)} values, the estimator "
-                    f"{n_classes} classes, and y {len(known) - n_classes} labels "
-                    "besides; pass labels=, the label of each propensity, so that "
-                    "they can be matched."
+                    f"propensities has {len(values)} values, but the estimator has "
+                    f"{n_classes} classes and y has {len(known) - n_classes} other "
+                    "labels; pass the label of each propensity in labels."
                 )
             return values
         place = label_positions(known, as_label_array(self.labels))
         if (place < 0).any():
-            lacking = known.tolist()[place.argmin()]
             raise ValueError(
-                f"labels lacks {lacking!r}, which the estimator or y has; pass a "
-                "propensity for it too."
+                f"labels does not contain {known.tolist()[place.argmin()]!r}, which is "
+                "a class of the estimator or a label of y; pass its propensity too."
             )
         return values[place]
+
+
+def _check_propensities_and_labels(
+    measure: str, propensities: ArrayLike | None, labels: ArrayLike | None
+) -> None:
+    """Raise ValueError unless they are valid, and given only for measure="psp"."""
+    if measure != "psp":
+        if propensities is not None or labels is not None:
+            raise ValueError(
+                "propensities and labels are only used for measure='psp', not for "
+                f"{measure!r}; leave them out."
+            )
+        return
+    if propensities is None:
+        raise ValueError(
+            "measure='psp' requires propensities, estimated from the training labels; "
+            "pass propensities=skmhe.metrics.propensities(y_train)."
+        )
+    n_propensities = len(check_propensities(propensities))
+    if labels is None:
+        return
+    distinct = as_label_array(labels).tolist()
+    if len(distinct) != n_propensities:
+        raise ValueError(
+            f"labels has {len(distinct)} values but propensities has "
+            f"{n_propensities}; pass one label for each propensity."
+        )
+    if len(set(distinct)) < n_propensities:
+        raise ValueError("labels contains a label twice; pass each label once.")

@@ -3,19 +3,18 @@
 All of them work in a plain torch loop, on any backbone.
 """
 
-from skmhe.nn._rows import SparseRows
 from skmhe.nn.backbone import Backbone, InputLayer
 from skmhe.nn.dual_encoder import DualEncoder, pick_some_label_loss
 from skmhe.nn.heads import (
     CascadeHead,
     FullHead,
     Head,
-    Offsets,
     ProductHead,
     SamplingHead,
 )
 from skmhe.nn.margin import Margin
 from skmhe.nn.optim import RowAdamW
+from skmhe.nn.products import SparseRows
 
 __all__ = [
     "Backbone",
@@ -25,7 +24,6 @@ __all__ = [
     "Head",
     "InputLayer",
     "Margin",
-    "Offsets",
     "ProductHead",
     "RowAdamW",
     "SamplingHead",

@@ -1,11 +1,14 @@
-"""The feed-forward backbone: sparse or dense samples to features."""
+"""The feed-forward backbone, from sparse or dense samples to features."""
 
+import itertools
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from skmhe.nn._rows import RowProduct, SparseRows
+from skmhe.nn.products import RowProduct, SparseRows
 
 ACTIVATIONS = {
     "identity": nn.Identity,
@@ -14,9 +17,9 @@ ACTIVATIONS = {
     "relu": nn.ReLU,
 }
 
-# Standard deviation of the first layer's outputs for a sample of unit length.
-# Small: in the first epochs the features that a label needs are
-# learned rather than drawn, which generalises better from few samples a label.
+# Standard deviation of the first layer's outputs for a sample of unit length. Small, so
+# that features are learned rather than drawn, which generalizes better if labels have
+# few samples.
 FIRST_LAYER_STD = 0.02
 
 
@@ -30,14 +33,13 @@ class InputLayer(nn.Module):
     n_outputs : int
         Number of outputs.
     sparse_grad : bool, default=False
-        Give the weight a sparse gradient that holds the rows of the features
-        that occur in the batch, for an optimiser such as
-        `skmhe.nn.RowAdamW`.
+        Whether the weight gets a sparse gradient, of the rows of features that occur
+        in the batch, for an optimizer such as `skmhe.nn.RowAdamW`.
 
     Attributes
     ----------
     weight : Parameter of shape (n_features, n_outputs)
-        Transposed with respect to `torch.nn.Linear`: a feature is a row.
+        A row for each feature: the transpose of that of `torch.nn.Linear`.
     bias : Parameter of shape (n_outputs,)
         The bias.
 
@@ -57,35 +59,37 @@ class InputLayer(nn.Module):
     True
     """
 
-    def __init__(self, n_features, n_outputs, sparse_grad=False):
+    def __init__(
+        self, n_features: int, n_outputs: int, sparse_grad: bool = False
+    ) -> None:
         super().__init__()
         self.sparse_grad = sparse_grad
         self.weight = nn.Parameter(torch.empty(n_features, n_outputs))
         self.bias = nn.Parameter(torch.zeros(n_outputs))
         self.reset_parameters()
 
-    def reset_parameters(self):
-        """Draw the weight anew."""
+    def reset_parameters(self) -> None:
+        """Draw the weight anew; the bias is 0."""
         bound = FIRST_LAYER_STD * math.sqrt(3)
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.zeros_(self.bias)
 
-    def forward(self, inputs):
+    def forward(self, inputs: Tensor | SparseRows) -> Tensor:
         """Map (n, n_features) inputs, dense or `SparseRows`, to (n, n_outputs)."""
-        _check_width("inputs", inputs, len(self.weight))
+        _check_width(inputs, len(self.weight))
         return RowProduct.apply(self.weight, inputs, self.sparse_grad) + self.bias
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         """Return the sizes, for the module's repr."""
         n_features, n_outputs = self.weight.shape
         return f"{n_features}, {n_outputs}, sparse_grad={self.sparse_grad}"
 
 
 class InputDropout(nn.Dropout):
-    """Dropout whose input may be sparse: it then drops stored values."""
+    """Dropout whose input may be sparse, of which it drops stored values."""
 
-    def forward(self, inputs):
-        """Drop a share `p` of the inputs in training and scale up the others."""
+    def forward(self, inputs: Tensor | SparseRows) -> Any:
+        """In training, drop a share `p` of the inputs and scale up the others."""
         if isinstance(inputs, SparseRows):
             return inputs._replace(values=super().forward(inputs.values))
         return super().forward(inputs)
@@ -99,24 +103,23 @@ class Backbone(nn.Module):
     n_features : int
         Number of input features.
     hidden_layer_sizes : sequence of int, default=(256,)
-        Widths of the hidden layers. () passes the inputs on: the heads are then
-        linear in them.
+        Widths of the hidden layers. With (), the inputs themselves are the features.
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
         Activation after each hidden layer.
     dropout : float, default=0.0
-        Share of each hidden layer's outputs that is dropped in training.
+        Share of each hidden layer's outputs that are dropped in training.
     input_dropout : float, default=0.0
-        Share of the inputs that is dropped in training.
+        Share of the inputs that are dropped in training.
     sparse_grad : bool, default=False
         See `InputLayer`.
     input_scale : float, default=1.0
-        Factor that the inputs are multiplied with, so that they have about unit
-        length, as the first layer's starting values expect. Kept as a buffer.
+        Factor of the inputs, kept as a buffer. The first layer's starting values expect
+        samples of about unit length.
 
     Attributes
     ----------
     out_features : int
-        Number d of features that the backbone puts out.
+        Number d of features.
 
     Examples
     --------
@@ -128,15 +131,16 @@ class Backbone(nn.Module):
 
     def __init__(
         self,
-        n_features,
-        hidden_layer_sizes=(256,),
-        activation="relu",
-        dropout=0.0,
-        input_dropout=0.0,
-        sparse_grad=False,
-        input_scale=1.0,
-    ):
+        n_features: int,
+        hidden_layer_sizes: Sequence[int] = (256,),
+        activation: str = "relu",
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        sparse_grad: bool = False,
+        input_scale: float = 1.0,
+    ) -> None:
         super().__init__()
+        self.input_scale: Tensor
         self.register_buffer("input_scale", torch.tensor(float(input_scale)))
         if activation not in ACTIVATIONS:
             raise ValueError(
@@ -144,21 +148,21 @@ class Backbone(nn.Module):
                 f"got {activation!r}."
             )
         widths = [n_features, *hidden_layer_sizes]
-        layers = []
-        for i in range(len(widths) - 1):
-            if i == 0:
-                layers.append(InputLayer(*widths[:2], sparse_grad=sparse_grad))
+        layers: list[nn.Module] = []
+        for n_in, n_out in itertools.pairwise(widths):
+            if layers:
+                layers.append(nn.Linear(n_in, n_out))
             else:
-                layers.append(nn.Linear(widths[i], widths[i + 1]))
+                layers.append(InputLayer(n_in, n_out, sparse_grad))
             layers.append(ACTIVATIONS[activation]())
         self.n_features = n_features
         self.out_features = widths[-1]
-        # Apart from the layers, whose names must not depend on it.
+        # Not one of the layers, whose names in the state must not depend on it.
         self.input_dropout = InputDropout(input_dropout)
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(layers)
 
-    def forward(self, inputs):
+    def forward(self, inputs: Tensor | SparseRows) -> Tensor | SparseRows:
         """Return the features.
 
         Parameters
@@ -168,11 +172,10 @@ class Backbone(nn.Module):
 
         Returns
         -------
-        Tensor of shape (n, out_features)
-            Features; the scaled inputs themselves (`SparseRows` too) if there are no
-            hidden layers.
+        Tensor or SparseRows of shape (n, out_features)
+            Features; without hidden layers, the scaled inputs as they are.
         """
-        _check_width("inputs", inputs, self.n_features)
+        _check_width(inputs, self.n_features)
         if isinstance(inputs, SparseRows):
             inputs = inputs._replace(values=inputs.values * self.input_scale)
         else:
@@ -183,7 +186,7 @@ class Backbone(nn.Module):
         return outputs
 
 
-def _check_width(name, inputs, n_features):
+def _check_width(inputs: Tensor | SparseRows, n_features: int) -> None:
     shape = tuple(inputs.shape)
     if len(shape) != 2 or shape[1] != n_features:
-        raise ValueError(f"{name} must have shape (n, {n_features}), got {shape}.")
+        raise ValueError(f"inputs must have shape (n, {n_features}), got {shape}.")

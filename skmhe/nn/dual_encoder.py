@@ -4,40 +4,39 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-from skmhe.nn._precision import product, product_dtype
-from skmhe.nn._rows import RowProduct
 from skmhe.nn.backbone import InputDropout, InputLayer
+from skmhe.nn.products import RowProduct, SparseRows, product, product_dtype
 
-# UniDEC's, which multiplies cosines.
+# Factor of the cosines at the start, as in UniDEC.
 START_SCALE = 18.0
 
 
 class DualEncoder(nn.Module):
     """Cosines of embedded samples and embedded labels (UniDEC [1]_).
 
-    A sample is embedded by a first layer without bias, mostly the backbone's; a label
-    by the same layer, if its features are of the same kind, or by one of its own. Two
-    linear maps, which start as the identity, make them differ: a label's own text is
-    seldom a sample of it.
+    A sample is embedded by a first layer without bias, usually the backbone's; a label
+    by the same layer if its features are of the same kind, or else by one of its own.
+    Two linear maps, which start as the identity, let the two embeddings differ: the
+    text of a label is rarely a typical sample of it.
 
     Parameters
     ----------
     dim : int
         Length d of the embeddings: the outputs of the first layer.
     n_label_features : int, default=None
-        Number of features of a label, if they have a first layer of their own; None
-        if samples and labels share one.
+        Number of features of a label if labels have a first layer of their own; None
+        if they share that of the samples.
     dropout : float, default=0.6
-        Share of the features of samples and labels that is dropped in training.
+        Share of the features of samples and labels that are dropped in training.
     sparse_grad : bool, default=False
         See `InputLayer`.
 
     Attributes
     ----------
     log_scale : Parameter of shape ()
-        Logarithm of the factor of the cosines; 18 at the start, trained.
+        Logarithm of the factor of the cosines; trained. The factor starts at 18.
 
     References
     ----------
@@ -55,12 +54,18 @@ class DualEncoder(nn.Module):
     torch.Size([2, 5])
     """
 
-    def __init__(self, dim, n_label_features=None, dropout=0.6, sparse_grad=False):
+    def __init__(
+        self,
+        dim: int,
+        n_label_features: int | None = None,
+        dropout: float = 0.6,
+        sparse_grad: bool = False,
+    ) -> None:
         super().__init__()
         self.sample_map = nn.Linear(dim, dim, bias=False)
         self.label_map = nn.Linear(dim, dim, bias=False)
         self.log_scale = nn.Parameter(torch.tensor(math.log(START_SCALE)))
-        self.label_layer = None
+        self.label_layer: InputLayer | None = None
         if n_label_features is not None:
             self.label_layer = InputLayer(n_label_features, dim, sparse_grad)
             # Embeddings have no bias: it would make all of them alike.
@@ -68,13 +73,13 @@ class DualEncoder(nn.Module):
         self.dropout = InputDropout(dropout)
         self.reset_parameters()
 
-    def reset_parameters(self):
-        """Start the maps as the identity: they are what is added to it."""
+    def reset_parameters(self) -> None:
+        """Start the maps as the identity, to which their weights are added."""
         nn.init.zeros_(self.sample_map.weight)
         nn.init.zeros_(self.label_map.weight)
 
-    def embed_samples(self, inputs, layer):
-        """Return embeddings of unit length.
+    def embed_samples(self, inputs: Tensor | SparseRows, layer: InputLayer) -> Tensor:
+        """Return embeddings of samples, of unit length.
 
         Parameters
         ----------
@@ -90,15 +95,15 @@ class DualEncoder(nn.Module):
         """
         return self._embed(inputs, layer, self.sample_map)
 
-    def embed_labels(self, inputs, layer):
-        """Return embeddings of unit length.
+    def embed_labels(self, inputs: Tensor | SparseRows, layer: InputLayer) -> Tensor:
+        """Return embeddings of labels, of unit length.
 
         Parameters
         ----------
         inputs : Tensor or SparseRows of shape (n_labels, n_label_features)
             Features of labels.
         layer : InputLayer
-            The samples' first layer, used if labels have none of their own.
+            The samples' first layer; only used if labels have none of their own.
 
         Returns
         -------
@@ -107,23 +112,27 @@ class DualEncoder(nn.Module):
         """
         return self._embed(inputs, self.label_layer or layer, self.label_map)
 
-    def forward(self, samples, labels):
+    def forward(self, samples: Tensor, labels: Tensor) -> Tensor:
         """Return the scaled cosines of embeddings, shape (n, n_labels)."""
         labels = labels * self.log_scale.exp()
         return product(samples, labels.T, product_dtype(labels))
 
-    def _embed(self, inputs, layer, linear):
+    def _embed(
+        self, inputs: Tensor | SparseRows, layer: InputLayer, linear: nn.Linear
+    ) -> Tensor:
         rows = self.dropout(inputs)
         embedded = RowProduct.apply(layer.weight, rows, layer.sparse_grad)
         return F.normalize(embedded + linear(embedded))
 
 
-def pick_some_label_loss(scores, samples, places, weights=None):
-    """Return the loss of a pool of labels for each sample (PSL in [1]_).
+def pick_some_label_loss(
+    scores: Tensor, samples: Tensor, places: Tensor, weights: Tensor | None = None
+) -> Tensor:
+    """Return each sample's loss over a pool, which is some of the labels (PSL in [1]_).
 
-    With P_i, the sample's labels in the pool, it is the mean over p in P_i of
-    ``log(sum_l exp(s_il)) - s_ip``, and 0 if there are none. If the pool holds all
-    labels, this is the softmax loss of all labels.
+    With P_i the labels of sample i in the pool, it is the mean over p in P_i of
+    ``log(sum_l exp(s_il)) - s_ip``, and 0 if P_i is empty. If the pool holds all
+    labels, this is the softmax loss.
 
     Parameters
     ----------

@@ -1,33 +1,35 @@
-"""Margins on angles: what the softmax of normalised features is trained with."""
+"""Margins on angles, for training a softmax of cosines."""
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-# What 1 - cos^2 is at least: where it is less, the sine has no useful gradient.
+# Lower bound of 1 - cos^2, below which the sine has no useful gradient.
 SMALLEST_SQUARE = 1e-7
 
 
-class Margin(NamedTuple):
-    """A margin that the true label's angle must keep from the others'.
+@dataclass(frozen=True)
+class Margin:
+    """A margin by which the true label has to lead the others.
 
     Features and the labels' weights are scaled to unit length, and the score of a
-    label is ``scale * cos(theta)``, without a bias. In training, the true label's
-    score is lower:
+    label is ``scale * cos(theta)``, without a bias. In training, the score of the true
+    label is lowered to:
 
-    - "arcface": ``scale * cos(theta + margin)`` [1]_; beyond ``theta = pi - margin``,
-      where this would rise again, ``scale * (cos(theta) - margin * sin(margin))``.
+    - "arcface": ``scale * cos(theta + margin)`` [1]_; if ``theta > pi - margin``, where
+      this would rise again, ``scale * (cos(theta) - margin * sin(margin))``.
     - "cosface": ``scale * (cos(theta) - margin)`` [2]_.
 
     Parameters
     ----------
     kind : {"arcface", "cosface"}
-        Which margin.
+        What the margin is added to or subtracted from: the angle or the cosine.
     margin : float, default=0.5
-        The margin: for "arcface" an angle, from 0 (none) to pi / 2, in radians; for
-        "cosface" a difference of cosines, from 0 to 2.
+        For "arcface" an angle in radians, from 0 (no margin) to pi / 2; for "cosface" a
+        difference of cosines, from 0 to 2.
     scale : float, default=64.0
         Factor of the cosines.
 
@@ -51,12 +53,11 @@ class Margin(NamedTuple):
     scale: float = 64.0
 
 
-# Beyond a right angle, what stands for "arcface" behind the turn would be higher than
-# what is before it.
+# With more, the score of "arcface" could jump up where theta exceeds pi - margin.
 LARGEST_MARGINS = {"arcface": math.pi / 2, "cosface": 2.0}
 
 
-def check_margin(margin, multilabel):
+def check_margin(margin: Margin | None, multilabel: bool) -> None:
     """Raise ValueError for a margin that has no meaning."""
     if margin is None:
         return
@@ -66,19 +67,19 @@ def check_margin(margin, multilabel):
     largest = LARGEST_MARGINS[margin.kind]
     if not 0 <= margin.margin <= largest:
         raise ValueError(
-            f"margin.margin must be in 0..{largest:.4g} for {margin.kind!r}, got "
+            f"margin.margin must be from 0 to {largest:.4g} for {margin.kind!r}, got "
             f"{margin.margin}."
         )
     if not 0 < margin.scale < math.inf:
         raise ValueError(f"margin.scale must be above 0, got {margin.scale}.")
     if multilabel:
         raise ValueError(
-            f"margin={tuple(margin)} is for one label a sample: it tells the true "
-            "label from all others. Use margin=None for a multi-label head."
+            f"margin={margin} cannot be used by a multi-label head: it separates "
+            "the one true label from all others. Use margin=None."
         )
 
 
-def cosines(features, rows):
+def cosines(features: Tensor, rows: Tensor) -> Tensor:
     """Return the cosines of features and rows of weights, in float32 at least.
 
     Rounded products can be beyond 1, where the sine would be NaN.
@@ -90,13 +91,13 @@ def cosines(features, rows):
     return F.linear(features, rows).to(wide).clamp(-1, 1)
 
 
-def with_margin(cosine, true, margin):
-    """Return the scores to train with, of cosines (n, n_rows).
+def with_margin(cosine: Tensor, true: Tensor, margin: Margin) -> Tensor:
+    """Return the scores of cosines, scaled, in training.
 
     Parameters
     ----------
     cosine : Tensor of shape (n, n_rows)
-        What `cosines` gave.
+        The result of `cosines`.
     true : Tensor of int64, of shape (n,)
         Row of each sample's label.
     margin : Margin

@@ -1,33 +1,39 @@
-"""An optimiser that only touches the rows a step used."""
+"""An optimizer that only updates the rows that a step has used."""
 
 import inspect
 import itertools
+from collections.abc import Iterator
+from typing import Any
 
 import torch
+from torch import Tensor
 from torch.optim.adamw import adamw
+from torch.optim.optimizer import ParamsT
 
-# The kinds of device for which torch brings a fused step.
+# Types of devices for which torch has a fused step.
 FUSED_DEVICES = ("cpu", "cuda", "xpu", "mps")
 # Rows of a sparse gradient that are updated at a time.
 CHUNK_ROWS = 1024
-# Rows that follow each other are updated where they are, if so many do on average.
+# If runs of consecutive rows have this length on average, they are updated in place.
 MIN_RUN = 16
+
+# Parts of tensors, to be updated in place, and the gradient of their rows.
+Piece = tuple[list[Tensor], Tensor]
 
 
 class RowAdamW(torch.optim.Optimizer):
     """AdamW that updates only the rows of a sparse gradient.
 
-    A parameter with a dense gradient gets the usual step [1]_. Of a parameter
-    with a sparse (row-wise) gradient, only the rows that the gradient holds are
-    read and written, with their moments; all other rows stay as they are: no
-    momentum, no weight decay. The bias correction counts the parameter's steps.
-    `torch.optim.SparseAdam` does this too, but takes no dense gradients and has no
-    weight decay.
+    A parameter with a dense gradient gets the usual step [1]_. Of one with a sparse
+    (row-wise) gradient, only the rows that the gradient holds and their moments are
+    read and written. All other rows stay as they are, without momentum or weight decay.
+    The bias correction counts the parameter's steps. `torch.optim.SparseAdam` is
+    similar, but takes no dense gradients and has no weight decay.
 
     Parameters
     ----------
     params : iterable of Parameter or dict
-        What to optimise.
+        What to optimize.
     lr : float, default=1e-3
         Learning rate.
     betas : tuple of (float, float), default=(0.9, 0.999)
@@ -37,11 +43,11 @@ class RowAdamW(torch.optim.Optimizer):
     weight_decay : float, default=0.0
         Decoupled weight decay.
     lazy : bool, default=False
-        Take a row that a sparse gradient leaves out for one whose gradient is 0: its
-        mean square and its weights decay as in AdamW, which is made up for when the
-        row is used next. So rows that are seldom used, as those of rare words, take
-        larger steps. There is no momentum then, and no memory for it: parameters with
-        sparse gradients get the steps of AdamW with betas of (0, ``betas[1]``).
+        Whether rows that a sparse gradient does not hold count as rows with a gradient
+        of 0: their mean squares and weights decay as in AdamW, which is made up for
+        when a row is used next. Rarely used rows, such as those of rare words, then
+        take larger steps. There is no momentum: parameters with sparse gradients get
+        the steps of AdamW with betas of (0, ``betas[1]``).
 
     References
     ----------
@@ -63,47 +69,40 @@ class RowAdamW(torch.optim.Optimizer):
 
     def __init__(
         self,
-        params,
-        lr=1e-3,
-        betas=(0.9, 0.999),
-        eps=1e-8,
-        weight_decay=0.0,
-        lazy=False,
-    ):
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "lazy": lazy,
-        }
-        super().__init__(params, defaults)
+        params: ParamsT,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        lazy: bool = False,
+    ) -> None:
+        numbers = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, {**numbers, "lazy": lazy})
 
-    def add_param_group(self, param_group):
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with settings of their own; see `torch.optim.Optimizer`."""
-        # torch wraps this to keep its compiler out, for which it first imports the
-        # compiler: seconds that most programs never need.
+        # torch's wrapper disables its compiler here, and imports it to do so, which
+        # takes seconds.
         inspect.unwrap(torch.optim.Optimizer.add_param_group)(self, param_group)
 
     @torch.no_grad()
-    def step(self):
+    def step(self) -> None:  # type: ignore[override]
         """Perform one step."""
         for group in self.param_groups:
             for param in group["params"]:
                 if param.grad is not None:
-                    self._update(param, group)
+                    self._update(param, param.grad, group)
 
-    def _update(self, param, group):
+    def _update(self, param: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         state = self.state[param]
-        if group["lazy"] and param.grad.is_sparse:
-            _lazy_step(param, state, group)
+        if group["lazy"] and grad.is_sparse:
+            _lazy_step(param, grad, state, group)
             return
         if not state:
             state["step"] = torch.zeros(())
             state["exp_avg"] = torch.zeros_like(param)
             state["exp_avg_sq"] = torch.zeros_like(param)
         tensors = [param, state["exp_avg"], state["exp_avg_sq"]]
-        grad = param.grad
         if not grad.is_sparse:
             _adamw(tensors, grad, state["step"], group)
             return
@@ -111,23 +110,27 @@ class RowAdamW(torch.optim.Optimizer):
         if not len(rows):
             state["step"] += 1
             return
+        # Each of torch's steps counts itself.
         before = state["step"].clone()
         for parts, part_grad in _pieces(tensors, grad, rows):
-            # torch's step counts itself.
             state["step"].copy_(before)
             _adamw(parts, part_grad, state["step"], group)
 
 
-def _lazy_step(param, state, group):
-    """Update the rows of a sparse gradient, for all steps since they were last used."""
+def _lazy_step(
+    param: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]
+) -> None:
+    """Update the rows of a sparse gradient for all steps since they were last used."""
     if not state:
         state["step"] = torch.zeros(())
         state["exp_avg_sq"] = torch.zeros_like(param)
         # The step of a row's last update.
-        state["row_step"] = torch.zeros(len(param), dtype=int, device=param.device)
+        state["row_step"] = torch.zeros(
+            len(param), dtype=torch.int64, device=param.device
+        )
     state["step"] += 1
     step, lr, beta = int(state["step"]), group["lr"], group["betas"][1]
-    rows, grad = _distinct_rows(param.grad)
+    rows, grad = _distinct_rows(grad)
     tensors = [param, state["exp_avg_sq"], state["row_step"]]
     for (part, exp_avg_sq, row_step), part_grad in _pieces(tensors, grad, rows):
         n_steps = (step - row_step).to(part.dtype)
@@ -140,8 +143,8 @@ def _lazy_step(param, state, group):
         row_step.fill_(step)
 
 
-def _pieces(tensors, grad, rows):
-    """Yield parts of the tensors, to be updated in place, and of the gradient."""
+def _pieces(tensors: list[Tensor], grad: Tensor, rows: Tensor) -> Iterator[Piece]:
+    """Yield the rows of tensors and of the gradient, a piece at a time."""
     if not len(rows):
         return
     # Where a run of consecutive rows ends and the next one starts.
@@ -152,17 +155,19 @@ def _pieces(tensors, grad, rows):
         yield from _copied_chunks(tensors, grad, rows)
 
 
-def _distinct_rows(grad):
+def _distinct_rows(grad: Tensor) -> tuple[Tensor, Tensor]:
     """Return the sorted distinct rows of a sparse gradient, and their values."""
     rows = grad._indices()[0]
-    # autograd forgets that a gradient is coalesced, and summing again takes long.
+    # autograd forgets that a gradient is coalesced, and coalescing is slow.
     if not (grad.is_coalesced() or bool((rows[1:] > rows[:-1]).all())):
         grad = grad.coalesce()
     return grad._indices()[0], grad._values()
 
 
-def _runs_in_place(tensors, grad, rows, breaks):
-    """Yield views of each run of rows, to be updated in place."""
+def _runs_in_place(
+    tensors: list[Tensor], grad: Tensor, rows: Tensor, breaks: Tensor
+) -> Iterator[Piece]:
+    """Yield views of each run of consecutive rows."""
     edges = [0, *breaks.tolist(), len(rows)]
     first = rows[edges[:-1]].tolist()
     for (start, stop), row in zip(itertools.pairwise(edges), first, strict=True):
@@ -170,11 +175,13 @@ def _runs_in_place(tensors, grad, rows, breaks):
         yield parts, grad[start:stop]
 
 
-def _copied_chunks(tensors, grad, rows):
-    """Yield copies of a chunk of rows, and write them back once they are updated.
+def _copied_chunks(
+    tensors: list[Tensor], grad: Tensor, rows: Tensor
+) -> Iterator[Piece]:
+    """Yield copies of chunks of rows, and write them back once they are updated.
 
-    A chunk's copies stay in the cache, and are made in the same memory again and
-    again; at once, they would take half of the step's time.
+    The copies are made in the same memory each time and stay in the cache; copying all
+    rows at once would take half of the step's time.
     """
     buffers = [tensor.new_empty(CHUNK_ROWS, *tensor.shape[1:]) for tensor in tensors]
     for start in range(0, len(rows), CHUNK_ROWS):
@@ -188,7 +195,9 @@ def _copied_chunks(tensors, grad, rows):
             tensor.index_copy_(0, chunk, part)
 
 
-def _adamw(tensors, grad, step, group):
+def _adamw(
+    tensors: list[Tensor], grad: Tensor, step: Tensor, group: dict[str, Any]
+) -> None:
     """Run torch's step in place on [param, exp_avg, exp_avg_sq]."""
     param, exp_avg, exp_avg_sq = tensors
     beta1, beta2 = group["betas"]

@@ -1,62 +1,71 @@
-"""Heads in a cascade: each digit is scored given the digits before it."""
+"""Heads in a cascade: each scores a digit, given the digits before it."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-from skmhe.nn._beam import kept_prefixes
-from skmhe.nn.heads._base import bernoulli_losses, sum_by_sample
-from skmhe.nn.heads._joint import JointSoftmax
+from skmhe.nn.heads.base import ExtraScores
+from skmhe.nn.heads.targets import Positives, bernoulli_losses, sum_by_sample
+from skmhe.nn.heads.tree import TreeHead
+from skmhe.nn.products import linear
+from skmhe.nn.search import TreeSearch, child_nodes
 
 
-class CascadeHead(JointSoftmax):
-    """A tree of local labels, searched by a beam (MHC in [1]_).
+class CascadeHead(TreeHead):
+    """A tree of labels, searched by a beam (MHC in [1]_).
 
-    The first head scores the first digit. Each further head has a row for every
-    prefix (a node of the tree) and scores only the children of some prefixes.
+    A label is written as a code of H digits (see `skmhe.LabelCodec`). Its first 1, 2,
+    ..., H digits are its prefixes: the nodes of a tree, whose leaves are the labels.
+    The first head scores the first digits. Each further head has a row of weights for
+    every prefix of its length, and scores only the children of some nodes. `topk`
+    searches by a beam: at each level, only the children of the `beam_width` best nodes
+    are scored.
 
-    *Single-label*: with ``hard_negatives=False``, a softmax over the children of each
-    prefix; P(label) is the product along the label's path (chain rule), and sums to 1
-    over the labels. The loss is its negative logarithm: in training the heads are given
-    the true prefixes (teacher forcing).
+    *Single-label*: with ``hard_negatives=False``, there is a softmax over the children
+    of each node; P(label) is the product along the label's path (chain rule), and the
+    loss is its negative logarithm: in training, the heads are given the true prefixes
+    (teacher forcing).
 
     With ``hard_negatives=True``, each further head is trained by one softmax over the
-    children of the true prefix and of the `beam_width` best others, as of a shortlist
-    [3]_. P(label) is the softmax of the last head's scores over all labels; the heads
-    before it only tell the beam where to look. So similar labels are told apart by one
-    head even if their prefixes differ: it ranks better, where prefixes are hard to
-    tell from features. `topk` takes the labels that the beam found for all that there
-    are (its probabilities are never too small); ``exact=True``, `log_prob` and `above`
-    score all labels.
+    children of the true prefix and of the `beam_width` best others [3]_. P(label) is
+    the softmax of the last head's scores over all labels; the heads before it only tell
+    the beam where to look. Similar labels are then told apart by one head even if their
+    prefixes differ, which ranks better where prefixes are hard to predict. `topk`
+    normalizes over the labels that the beam found, so its probabilities are never too
+    small; ``exact=True``, `log_prob` and `above` score all labels.
 
-    *Multi-label*: a sigmoid for each node; P(node) is the product along the path.
-    With ``hard_negatives=True``, each level's loss is the binary
-    cross-entropy of P(node), over the children of the true prefixes and of the
-    `beam_width` best ones. It is the loss of what is ranked later, so no level is
-    trained one way and scored another; the nodes left out have a small P(node),
-    and next to no loss. With ``hard_negatives=False``, a node is trained on the
-    samples whose parent is positive only: the binary cross-entropy of
-    P(node | parent), as in probabilistic label trees [2]_, which is cheaper and
-    consistent for the marginals. Which ranks better depends on the data.
+    *Multi-label*: there is a sigmoid for each node; P(node) is the product along its
+    path. With ``hard_negatives=True``, each level's loss is the binary cross-entropy of
+    P(node), over the children of the true prefixes and of the `beam_width` best ones.
+    It is the loss of what is ranked later; nodes that are left out have a small P(node)
+    and hence a small loss. With ``hard_negatives=False``, a node is trained only on the
+    samples of its parent: by the binary cross-entropy of P(node | parent), as in
+    probabilistic label trees [2]_, which is cheaper and consistent for the marginals.
+    Which ranks better depends on the data.
 
     Parameters
     ----------
     in_features : int
         Number d of features.
     head_sizes : sequence of int
-        Lengths L_1..L_H of at least 2 heads.
+        Lengths L_1, ..., L_H of at least 2 heads.
     n_labels : int, default=None
         Number of labels C, at most the product of the lengths, which is the
         default. The labels are the first C codes.
     multilabel : bool, default=False
         Whether a sample may have any number of labels.
     beam_width : int, default=10
-        Number of prefixes whose children are scored, in `topk` (there one more than
-        `k` labels need, at least) and, for hard negatives, in training.
+        Number of nodes of a level whose children are scored, in `topk` (more if `k`
+        labels need more) and, with hard negatives, in training.
     hard_negatives : bool, default=None
-        See above; None: True for several labels a sample, False for one.
+        Whether to train also on the best wrong nodes, see above; None is True for
+        multi-label heads, False otherwise.
     sparse_grad : bool, default=False
-        Give the tables behind the first head sparse gradients, of the rows that
-        were scored.
+        Whether all tables but the first get sparse gradients, of the rows that were
+        scored.
 
     References
     ----------
@@ -81,47 +90,39 @@ class CascadeHead(JointSoftmax):
 
     def __init__(
         self,
-        in_features,
-        head_sizes,
-        n_labels=None,
-        multilabel=False,
-        beam_width=10,
-        hard_negatives=None,
-        sparse_grad=False,
-    ):
+        in_features: int,
+        head_sizes: Sequence[int],
+        n_labels: int | None = None,
+        multilabel: bool = False,
+        beam_width: int = 10,
+        hard_negatives: bool | None = None,
+        sparse_grad: bool = False,
+    ) -> None:
+        self.hard_negatives = multilabel if hard_negatives is None else hard_negatives
         super().__init__(
             in_features, head_sizes, n_labels, multilabel, beam_width, sparse_grad
         )
-        self.hard_negatives = multilabel if hard_negatives is None else hard_negatives
 
     @property
-    def is_joint(self):
-        """Whether one softmax over all labels makes the probabilities."""
+    def is_joint(self) -> bool:
+        """Whether the probabilities are one softmax over all labels."""
         return self.hard_negatives and not self.multilabel
 
-    # Probabilities
+    @property
+    def search(self) -> TreeSearch:
+        """A beam of `beam_width` nodes."""
+        return super().search._replace(joint=self.is_joint)
 
-    def _local_log_probs(self, scores):
-        """Return log P(node | parent) from the scores of siblings (last axis)."""
-        if self.multilabel:
-            return F.logsigmoid(scores)
-        # The children of a prefix that does not exist are all -inf, which the
-        # softmax would turn into NaN.
-        return scores.log_softmax(-1).masked_fill(scores == -torch.inf, -torch.inf)
+    def _first_scores(self, features: Tensor, weights: list[Tensor]) -> Tensor:
+        return linear(features, weights[0], self.biases[0])
 
-    def _first_log_probs(self, features, weights):
-        """Return log P of the first nodes, and of the labels that the offsets add.
-
-        These compete with the first nodes, as if they were such nodes themselves. The
-        second is of shape (n, 0) if there are none.
-        """
-        scores = self._first_scores(features, weights)
-        log_p = self._local_log_probs(self._with_added(scores))
-        return log_p[:, : scores.shape[1]], log_p[:, scores.shape[1] :]
-
-    # Loss
-
-    def _sample_losses(self, features, weights, targets):
+    def _sample_losses(
+        self,
+        features: Tensor,
+        weights: list[Tensor],
+        targets: Any,
+        extra_scores: ExtraScores | None,
+    ) -> Tensor:
         if self.is_joint:
             return self._joint_losses(features, weights, targets)
         if not self.multilabel:
@@ -130,28 +131,30 @@ class CascadeHead(JointSoftmax):
             return self._beam_losses(features, weights, targets)
         return self._conditional_losses(features, weights, targets)
 
-    def _path_losses(self, features, weights, targets):
+    def _path_losses(
+        self, features: Tensor, weights: list[Tensor], targets: Tensor
+    ) -> Tensor:
         """Return -log P(label) of the true labels, shape (n,)."""
         samples = torch.arange(len(features), device=features.device)
-        losses = 0.0
-        for level, labels in enumerate(self.labels_per_node):
+        losses = features.new_zeros(len(features))
+        for level, labels in enumerate(self.search.labels_per_node):
             nodes = targets // labels
             prefixes = nodes // self.head_sizes[level]
             if level == 0:
                 scores = self._first_scores(features, weights)
             else:
-                scores = self._child_scores(features, weights, level, samples, prefixes)
+                scores = self.child_scores(features, weights, level, samples, prefixes)
             digits = nodes % self.head_sizes[level]
             losses = losses + F.cross_entropy(scores, digits, reduction="none")
         return losses
 
-    def _true_nodes(self, positives, level):
+    def _true_nodes(self, positives: Positives, level: int) -> Positives:
         """Return the distinct true (sample, node) pairs of a level, and weights.
 
         A node's weight is the largest of its true labels'.
         """
-        n_nodes = self.n_nodes[level]
-        nodes = positives.labels // self.labels_per_node[level]
+        n_nodes = self.search.n_nodes[level]
+        nodes = positives.labels // self.search.labels_per_node[level]
         keys, inverse = torch.unique(
             positives.samples * n_nodes + nodes, return_inverse=True
         )
@@ -163,12 +166,14 @@ class CascadeHead(JointSoftmax):
             samples=keys // n_nodes, labels=keys % n_nodes, weights=weights
         )
 
-    def _conditional_losses(self, features, weights, targets):
+    def _conditional_losses(
+        self, features: Tensor, weights: list[Tensor], targets: Positives
+    ) -> Tensor:
         """Return the cross-entropies of P(node | parent) below true parents."""
         parents = self._true_nodes(targets, 0)
         losses = bernoulli_losses(self._first_scores(features, weights), parents)
         for level in range(1, len(self.head_sizes)):
-            scores = self._child_scores(
+            scores = self.child_scores(
                 features, weights, level, parents.samples, parents.labels
             )
             nodes = self._true_nodes(targets, level)
@@ -181,20 +186,24 @@ class CascadeHead(JointSoftmax):
             parents = nodes
         return losses
 
-    def _locate(self, nodes, samples, prefixes, level):
+    def _locate(
+        self, nodes: Positives, samples: Tensor, prefixes: Tensor, level: int
+    ) -> tuple[Tensor, Tensor]:
         """Return the row and column of each node's score among sorted pairs."""
-        n_prefixes = self.n_nodes[level - 1]
+        n_prefixes = self.search.n_nodes[level - 1]
         size = self.head_sizes[level]
         keys = nodes.samples * n_prefixes + nodes.labels // size
         rows = torch.searchsorted(samples * n_prefixes + prefixes, keys)
         return rows, nodes.labels % size
 
-    def _beam_losses(self, features, weights, targets):
-        """Return the cross-entropies of P(node), of true prefixes and the beam's.
+    def _beam_losses(
+        self, features: Tensor, weights: list[Tensor], targets: Positives
+    ) -> Tensor:
+        """Return the cross-entropies of P(node) below the true and the best nodes.
 
-        With the logarithms of P and 1 - P of the parent, those of a child whose
-        score is s are log P + logsigmoid(s), and logaddexp(logsigmoid(-s),
-        logsigmoid(s) + log(1 - P)): exact where P is nearly 0 or 1.
+        With P that of the parent and s the score of a child, its log-probability is
+        log P + logsigmoid(s), and that of the contrary logaddexp(logsigmoid(-s),
+        logsigmoid(s) + log(1 - P)): accurate where P is nearly 0 or 1.
         """
         n = len(features)
         scores = self._first_scores(features, weights)
@@ -214,7 +223,7 @@ class CascadeHead(JointSoftmax):
             parent_log_p = log_p.flatten()[kept][:, None]
             parent_log_not_p = log_not_p.flatten()[kept][:, None]
             # shape: (n_pairs, L_level)
-            scores = self._child_scores(features, weights, level, samples, prefixes)
+            scores = self.child_scores(features, weights, level, samples, prefixes)
             exists = scores != -torch.inf
             scores = scores.masked_fill(~exists, 0.0)
             log_yes = F.logsigmoid(scores)
@@ -237,93 +246,92 @@ class CascadeHead(JointSoftmax):
             prefixes = (prefixes[:, None] * size + digits_of_level).flatten()
         return losses
 
-    # Predictions
+    def _joint_losses(
+        self, features: Tensor, weights: list[Tensor], targets: Tensor
+    ) -> Tensor:
+        """Return the sum of the levels' cross-entropies, shape (n,).
 
-    def _log_prob(self, features, weights):
-        if self.is_joint:
-            return self._joint_log_prob(features, weights)
-        log_p, log_p_added = self._first_log_probs(features, weights)
-        for level in range(1, len(self.head_sizes)):
-            scores = self._all_child_scores(features, weights, level)
-            local = self._local_log_probs(scores)
-            log_p = (log_p[:, :, None] + local).flatten(1)[:, : self.n_nodes[level]]
-        return torch.cat([log_p, log_p_added], dim=1)
-
-    def _topk(self, features, weights, k, exact):
-        if self.is_joint:
-            if exact:
-                return super()._topk(features, weights, k, exact)
-            return self._joint_beam(features, weights, k)
-        width = self._width(k)
-        labels, scores, pruned = self._beam(features, weights, k, width)
-        while exact:
-            # P(label) never exceeds P(prefix): nothing was missed unless a prefix
-            # that was left out is more probable than the k-th label.
-            rows = (pruned > scores[:, -1]).nonzero().squeeze(1)
-            if not len(rows):
-                break
-            width *= 4
-            offsets = None if self.offsets is None else self.offsets.take(rows)
-            with self.shifted(offsets):
-                found = self._beam(features[rows], weights, k, width)
-            labels[rows], scores[rows], pruned[rows] = found
-        return labels, scores
-
-    def _beam(self, features, weights, k, width):
-        """Search with a beam of `width` prefixes a level.
-
-        Returns labels and log-probabilities, both of shape (n, k), and that of
-        the most probable prefix which was left out, of shape (n,).
+        Each is among the children of the true prefix, which come first, and of the best
+        others.
         """
         n, device = len(features), features.device
-        pruned = features.new_full((n,), -torch.inf)
-        # shape: (n, n_candidates)
-        log_p, log_p_added = self._first_log_probs(features, weights)
-        nodes = torch.arange(log_p.shape[1], device=device).expand(n, -1)
+        scores = self._first_scores(features, weights)
+        nodes = torch.arange(scores.shape[1], device=device).expand(n, -1)
+        labels_per_node = self.search.labels_per_node
+        places = targets // labels_per_node[0]
+        losses = F.cross_entropy(scores, places, reduction="none")
         for level in range(1, len(self.head_sizes)):
-            if width < log_p.shape[1]:
-                best, kept = log_p.topk(width + 1, dim=1)
-                pruned = torch.maximum(pruned, best[:, -1])
-                log_p, kept = best[:, :-1], kept[:, :-1]
-                nodes = nodes.gather(1, kept)
-            samples = torch.arange(n, device=device).repeat_interleave(nodes.shape[1])
-            scores = self._child_scores(
-                features, weights, level, samples, nodes.flatten()
+            true = places[:, None]
+            others = scores.detach().scatter(1, true, -torch.inf)
+            width = min(self.beam_width, scores.shape[1] - 1)
+            best, kept = others.topk(width, dim=1)
+            prefixes = nodes.gather(1, torch.cat([true, kept], dim=1))
+            samples = torch.arange(n, device=device).repeat_interleave(width + 1)
+            scores = self.child_scores(
+                features, weights, level, samples, prefixes.flatten()
             )
-            local = self._local_log_probs(scores).view(*nodes.shape, scores.shape[1])
-            log_p = (log_p[:, :, None] + local).flatten(1)
-            digits = torch.arange(self.head_sizes[level], device=device)
-            nodes = (nodes[:, :, None] * len(digits) + digits).flatten(1)
-        added = torch.arange(log_p_added.shape[1], device=device) + self.n_labels
-        nodes = torch.cat([nodes, added.expand(n, -1)], dim=1)
-        scores, kept = torch.cat([log_p, log_p_added], dim=1).topk(k, dim=1)
-        return nodes.gather(1, kept), scores, pruned
+            nodes = child_nodes(prefixes, self.head_sizes[level])
+            scores = scores.view(nodes.shape)
+            # If there are too few others, the true prefix is repeated.
+            missing = F.pad(best == -torch.inf, (1, 0))
+            missing = missing.repeat_interleave(self.head_sizes[level], dim=1)
+            scores = scores.masked_fill(missing, -torch.inf)
+            places = targets // labels_per_node[level] % self.head_sizes[level]
+            losses = losses + F.cross_entropy(scores, places, reduction="none")
+        return losses
 
-    def _above(self, features, weights, threshold):
-        if self.is_joint:
-            return super()._above(features, weights, threshold)
-        # P(node) never exceeds P(parent): no label is lost by leaving out the
-        # prefixes that are not above the threshold themselves.
-        log_p, log_p_added = self._first_log_probs(features, weights)
-        samples, nodes = (log_p > threshold).nonzero(as_tuple=True)
-        path = log_p[samples, nodes]
-        for level in range(1, len(self.head_sizes)):
-            scores = self._child_scores(features, weights, level, samples, nodes)
-            log_p = path[:, None] + self._local_log_probs(scores)
-            pairs, digits = (log_p > threshold).nonzero(as_tuple=True)
-            samples = samples[pairs]
-            nodes = nodes[pairs] * self.head_sizes[level] + digits
-            path = log_p[pairs, digits]
-        rows, added = (log_p_added > threshold).nonzero(as_tuple=True)
-        samples = torch.cat([samples, rows])
-        nodes = torch.cat([nodes, added + self.n_labels])
-        # Added labels follow all others, so that a sample's labels stay in order.
-        order = torch.argsort(samples, stable=True)
-        return samples[order], nodes[order]
-
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         """Return the sizes, for the module's repr."""
         return (
             f"{super().extra_repr()}, head_sizes={self.head_sizes}, "
             f"beam_width={self.beam_width}, hard_negatives={self.hard_negatives}"
         )
+
+
+@torch.no_grad()
+def kept_prefixes(
+    log_p: Tensor,
+    samples: Tensor,
+    true: Tensor,
+    n_samples: int,
+    width: int,
+    is_table: bool,
+) -> Tensor:
+    """Return which nodes are expanded in training: the true and the best ones.
+
+    Parameters
+    ----------
+    log_p : Tensor of shape (n_pairs,) or any other that is flattened to it
+        Log-probabilities of (sample, node) pairs.
+    samples : Tensor of int64, of shape (n_pairs,)
+        The pairs' samples.
+    true : Tensor of int64
+        Indices of true pairs.
+    n_samples, width : int
+        Number of samples, and number of each one's best nodes that are kept.
+    is_table : bool
+        Whether `log_p` has a row for each sample, with the same nodes.
+
+    Returns
+    -------
+    Tensor of int64
+        Sorted indices into the flattened `log_p`.
+    """
+    log_p = log_p.flatten()
+    keep = torch.zeros_like(log_p, dtype=torch.bool)
+    if is_table:
+        table = log_p.view(n_samples, -1)
+        best = table.topk(min(width, table.shape[1]), dim=1).indices
+        start = torch.arange(n_samples, device=best.device)[:, None]
+        keep[(start * table.shape[1] + best).flatten()] = True
+    else:
+        # Samples have unequal numbers of nodes: rank these within each sample.
+        order = torch.argsort(log_p, descending=True, stable=True)
+        order = order[torch.argsort(samples[order], stable=True)]
+        counts = torch.bincount(samples, minlength=n_samples)
+        starts = (counts.cumsum(0) - counts)[samples[order]]
+        ranks = torch.arange(len(order), device=order.device) - starts
+        keep[order[ranks < width]] = True
+        keep &= log_p > -torch.inf
+    keep[true] = True
+    return keep.nonzero().squeeze(1)

@@ -1,19 +1,43 @@
-"""The head without a decomposition: a score for every label."""
+"""The vanilla head: a score for every label."""
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-from skmhe.nn._precision import linear
-from skmhe.nn._rows import SparseRows
-from skmhe.nn.heads._base import Head, bernoulli_losses, log_odds
-from skmhe.nn.margin import check_margin, cosines, with_margin
+from skmhe.nn.heads.base import (
+    ExtraScores,
+    Features,
+    Head,
+    HeadScores,
+    log_odds,
+)
+from skmhe.nn.heads.targets import bernoulli_losses
+from skmhe.nn.margin import Margin, check_margin, cosines, with_margin
+from skmhe.nn.products import SparseRows, linear
+from skmhe.nn.search import FlatSearch
+
+
+class FlatHeadScores(HeadScores):
+    """The scores of all labels."""
+
+    head: "FullHead"
+
+    def labels(self) -> Tensor:
+        """Return the scores of all labels, shape (n, n_labels)."""
+        return self.head.all_scores(*self.dense)
+
+    def candidates(self, groups: Tensor) -> Tensor:
+        """Return the scores of the labels of groups, (n, n_groups, group_size)."""
+        return self.head.group_scores(*self.dense, groups)
 
 
 class FullHead(Head):
-    """Linear scores of all labels: one-hot encoding (OHE in [1]_).
+    """A linear layer that scores every label: one-hot encoding (OHE in [1]_).
 
-    Single-label: softmax cross-entropy. Multi-label: the sum over the labels of
-    the binary cross-entropies.
+    The loss is the softmax cross-entropy or, if multi-label, the sum of the labels'
+    binary cross-entropies.
 
     Parameters
     ----------
@@ -24,11 +48,11 @@ class FullHead(Head):
     multilabel : bool, default=False
         Whether a sample may have any number of labels.
     sparse_grad : bool, default=False
-        Accepted so that all heads can be made alike. Every step uses the whole
-        table, so the gradient is dense in any case.
+        Not used, present for consistency with other heads: every step uses the whole
+        table, so its gradient is dense.
     margin : Margin, default=None
-        Scores are scaled cosines, without a bias, and the true label is trained to be
-        ahead by a margin. For one label a sample.
+        If given, scores are scaled cosines without a bias, of which that of the true
+        label is trained to lead by a margin. Single-label only.
 
     References
     ----------
@@ -50,12 +74,12 @@ class FullHead(Head):
 
     def __init__(
         self,
-        in_features,
-        n_labels,
-        multilabel=False,
-        sparse_grad=False,
-        margin=None,
-    ):
+        in_features: int,
+        n_labels: int,
+        multilabel: bool = False,
+        sparse_grad: bool = False,
+        margin: Margin | None = None,
+    ) -> None:
         super().__init__(in_features, n_labels, multilabel, sparse_grad)
         check_margin(margin, multilabel)
         self.margin = margin
@@ -64,58 +88,84 @@ class FullHead(Head):
         # DistributedDataParallel would wait for them.
         self.biases[0].requires_grad_(margin is None)
 
-    def _scores(self, features, weights, true=None):
-        """Return the scores of all labels, shape (n, n_labels); of `true`, to train."""
-        if self.margin is None:
-            scores = linear(features, weights[0], self.biases[0])
-        else:
-            scores = self._cosine_scores(features, weights[0], true)
-        if self.offsets is not None:
-            scores = self.offsets.join(scores)
-        return self._with_added(scores)
+    @property
+    def takes_extra_scores(self) -> bool:
+        """Whether `loss` takes `extra_scores`: it does, as all labels are scored."""
+        return True
 
-    def _cosine_scores(self, features, rows, true):
-        """Return scaled cosines, those of `true` (n,), if given, less the margin."""
+    @property
+    def search(self) -> FlatSearch:
+        """Scores all labels."""
+        return FlatSearch(self.multilabel, self.n_labels)
+
+    def bind(self, features: Features) -> FlatHeadScores:
+        """Return the scores of (n, in_features) features, as `search` asks for them."""
+        return FlatHeadScores(self, features)
+
+    def all_scores(
+        self, features: Tensor, weights: list[Tensor], true: Tensor | None = None
+    ) -> Tensor:
+        """Return the scores of all labels, shape (n, n_labels).
+
+        In training, the scores of the true labels, shape (n,), are lowered by a margin.
+        """
+        if self.margin is None:
+            return linear(features, weights[0], self.biases[0])
+        return self._cosine_scores(features, weights[0], true)
+
+    def group_scores(
+        self, features: Tensor, weights: list[Tensor], groups: Tensor
+    ) -> Tensor:
+        """Return the scores of groups of one label each, (n, n_groups, 1)."""
+        return self.all_scores(features, weights).gather(1, groups)[:, :, None]
+
+    def _cosine_scores(
+        self, features: Tensor, rows: Tensor, true: Tensor | None
+    ) -> Tensor:
+        """Return scaled cosines, those of true rows with the margin."""
+        assert self.margin is not None
         cosine = cosines(features, rows)
         if true is None:
             return self.margin.scale * cosine
         return with_margin(cosine, true, self.margin)
 
-    def _sample_losses(self, features, weights, targets):
+    def _sample_losses(
+        self,
+        features: Tensor,
+        weights: list[Tensor],
+        targets: Any,
+        extra_scores: ExtraScores | None,
+    ) -> Tensor:
         true = None if self.multilabel else targets
-        scores = self._scores(features, weights, true)
+        scores = self.all_scores(features, weights, true)
+        if extra_scores is not None:
+            labels = torch.arange(self.n_labels, device=scores.device)
+            scores = scores + extra_scores(labels)
         if self.multilabel:
             return bernoulli_losses(scores, targets)
         return F.cross_entropy(scores, targets, reduction="none")
 
-    def _log_prob(self, features, weights):
-        scores = self._scores(features, weights)
-        return F.logsigmoid(scores) if self.multilabel else scores.log_softmax(1)
-
-    def _dense(self, features):
+    def dense(self, features: Features) -> tuple[Tensor, list[Tensor]]:
+        """Return dense features and the tables that score them."""
         if self.margin is not None and isinstance(features, SparseRows):
-            # Cosines need whole rows of weights, for their lengths.
+            # The lengths in cosines are those of whole rows of weights.
             columns, values = features.to_compact()
-            features = values.new_zeros(features.shape)
-            features = features.index_copy(1, columns, values)
-        return super()._dense(features)
+            whole = values.new_zeros(features.shape)
+            features = whole.index_copy(1, columns, values)
+        return super().dense(features)
 
-    def _prior_scores(self, counts, n_samples):
+    def _prior_scores(self, counts: Tensor, n_samples: float) -> list[Tensor]:
         if self.margin is not None:
             return [torch.zeros_like(counts)]
         if self.multilabel:
             return [log_odds(counts / n_samples, n_samples)]
         return [((counts + 0.5) / (counts + 0.5).sum()).log()]
 
-    def multiply_adds(self, k=1):
+    def multiply_adds(self, k: int = 1) -> int:
         """Return d * C, for any `k`: every label is scored."""
         return self.in_features * self.n_labels
 
-    def n_scores(self, k=1):
-        """Return C, for any `k`."""
-        return self.n_labels
-
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         """Return the sizes, for the module's repr."""
-        margin = "" if self.margin is None else f", margin={tuple(self.margin)}"
+        margin = "" if self.margin is None else f", margin={self.margin}"
         return super().extra_repr() + margin

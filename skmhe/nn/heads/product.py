@@ -1,49 +1,255 @@
-"""Independent heads whose log-probabilities add up."""
+"""Independent heads whose log-probabilities are added, and their search."""
 
 import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
-from skmhe.label_codec import check_head_sizes
-from skmhe.nn._beam import last_label_prefixes, product_topk
-from skmhe.nn._precision import linear
-from skmhe.nn.heads._base import Head
+from skmhe.labels.codec import check_head_sizes
+from skmhe.nn.heads.base import ExtraScores, Features, Head, HeadScores
+from skmhe.nn.products import linear
+from skmhe.nn.search import child_nodes, pairs_above
 
-# A mixture's exact top-k scans the labels; so many scores of a sample at a time.
+# Scores of a sample that the top-k search of a mixture scans at a time.
 SCAN_SCORES = 65_536
 
 
+def last_label_prefixes(n_labels: int, head_sizes: Sequence[int]) -> list[int]:
+    """Return the last label's prefixes of 1, 2, ..., H digits, as integers."""
+    prefixes, prefix = [], n_labels - 1
+    for size in reversed(head_sizes):
+        prefixes.append(prefix)
+        prefix //= size
+    assert prefix == 0, "the codes cannot hold the labels"
+    return prefixes[::-1]
+
+
+def product_topk(
+    log_probs: list[Tensor], last_prefixes: list[int], k: int
+) -> tuple[Tensor, Tensor]:
+    """Find the k labels with the largest sums of the heads' log-probabilities.
+
+    Codes beyond the last label name no label. Any digits may follow a prefix (the first
+    digits of a code) below the last label's, so the best k of these suffice. The last
+    label's own prefix, which not all digits may follow, is kept in addition; later
+    prefixes never are. Removing unused codes after the search would lose labels.
+
+    Parameters
+    ----------
+    log_probs : list of Tensor of shape (n, L_h)
+        Log-probabilities of each head's digits.
+    last_prefixes : list of int
+        The last label's prefixes of 1, ..., H digits.
+    k : int
+        Number of labels.
+
+    Returns
+    -------
+    labels : Tensor of int64, of shape (n, k)
+        Labels, best first.
+    scores : Tensor of shape (n, k)
+        Their sums.
+    """
+    n = len(log_probs[0])
+    # shape: (n, n_prefixes)
+    prefixes = torch.zeros(n, 1, dtype=torch.int64, device=log_probs[0].device)
+    scores = log_probs[0].new_zeros(n, 1)
+    for head, last in zip(log_probs[:-1], last_prefixes[:-1], strict=True):
+        prefixes = child_nodes(prefixes, head.shape[1])
+        scores = (scores[:, :, None] + head[:, None, :]).flatten(1)
+        # The last label's prefix occurs once in every row: move it aside.
+        is_last = prefixes == last
+        last_score = scores.masked_fill(~is_last, -torch.inf).amax(1, keepdim=True)
+        scores = scores.masked_fill(prefixes >= last, -torch.inf)
+        scores, kept = scores.topk(min(k, last, scores.shape[1]), dim=1)
+        prefixes = torch.cat(
+            [prefixes.gather(1, kept), torch.full_like(prefixes[:, :1], last)], dim=1
+        )
+        scores = torch.cat([scores, last_score], dim=1)
+    labels = child_nodes(prefixes, log_probs[-1].shape[1])
+    scores = (scores[:, :, None] + log_probs[-1][:, None, :]).flatten(1)
+    scores = scores.masked_fill(labels > last_prefixes[-1], -torch.inf)
+    scores, kept = scores.topk(k, dim=1)
+    return labels.gather(1, kept), scores
+
+
+class ProductHeadScores(HeadScores):
+    """Log-probabilities of the digits."""
+
+    head: "ProductHead"
+
+    def local_log_probs(self) -> tuple[Tensor, list[Tensor]]:
+        """See `ProductHead.local_log_probs`."""
+        return self.head.local_log_probs(*self.dense)
+
+
+class ProductSearch(NamedTuple):
+    """Find the best codes of the heads' digits; always exact.
+
+    Parameters
+    ----------
+    n_labels : int
+        Number of labels, the first codes.
+    head_sizes : tuple of int
+        Lengths of the heads.
+    rank : int
+        Number of products in the mixture.
+    """
+
+    n_labels: int
+    head_sizes: tuple[int, ...]
+    rank: int
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether a sample may have any number of labels."""
+        return False
+
+    @property
+    def n_levels(self) -> int:
+        """Number of levels: no tree."""
+        return 1
+
+    @property
+    def group_size(self) -> int:
+        """Number of labels of a group."""
+        return 1
+
+    @property
+    def steered(self) -> bool:
+        """Whether it asks for scores of nodes."""
+        return False
+
+    @property
+    def scores_all(self) -> bool:
+        """Whether it asks for scores of all labels."""
+        return False
+
+    def with_beam_width(self, _beam_width: int) -> Self:
+        """Return the same: there is no beam."""
+        return self
+
+    @property
+    def last_prefixes(self) -> list[int]:
+        """The last label's prefixes of 1, 2, ..., H digits."""
+        return last_label_prefixes(self.n_labels, self.head_sizes)
+
+    def _used_log_prob(self, log_mix: Tensor, heads: list[Tensor]) -> Tensor:
+        """Return the log-probability of all used codes together, shape (n, 1).
+
+        These are the last label and, for each head h, the codes that have the last
+        label's digits before h and a smaller one at h.
+        """
+        terms, prefix = [], log_mix
+        previous = 0
+        for h, (size, head) in enumerate(zip(self.head_sizes, heads, strict=True)):
+            digit = self.last_prefixes[h] - previous * size
+            previous = self.last_prefixes[h]
+            if digit:
+                terms.append(prefix + head[:, :, :digit].logsumexp(2))
+            prefix = prefix + head[:, :, digit]
+        terms.append(prefix)
+        return torch.cat(terms, dim=1).logsumexp(1, keepdim=True)
+
+    def log_prob(self, scores: ProductHeadScores) -> Tensor:
+        """Return the log-probability of every label, shape (n, n_labels)."""
+        log_mix, heads = scores.local_log_probs()
+        n_first = self.last_prefixes[0] + 1
+        found = self._block_log_prob(log_mix, heads, 0, n_first)
+        return found[:, : self.n_labels] - self._used_log_prob(log_mix, heads)
+
+    def _block_log_prob(
+        self, log_mix: Tensor, heads: list[Tensor], start: int, stop: int
+    ) -> Tensor:
+        """Return unnormalized log P of the codes whose first digits are in a range."""
+        # shape: (n, rank, n_codes so far)
+        scores = log_mix[:, :, None] + heads[0][:, :, start:stop]
+        for head in heads[1:]:
+            scores = (scores[:, :, :, None] + head[:, :, None, :]).flatten(2)
+        return scores.squeeze(1) if self.rank == 1 else scores.logsumexp(1)
+
+    def topk(
+        self, scores: ProductHeadScores, k: int, exact: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Return the k best labels and their log-probabilities, both (n, k)."""
+        log_mix, heads = scores.local_log_probs()
+        used = self._used_log_prob(log_mix, heads)
+        if self.rank == 1:
+            log_probs = [head.squeeze(1) for head in heads]
+            labels, best = product_topk(log_probs, self.last_prefixes, k)
+        else:
+            labels, best = self._scan_topk(log_mix, heads, k)
+        return labels, best - used
+
+    def above(
+        self, scores: ProductHeadScores, threshold: float
+    ) -> tuple[Tensor, Tensor]:
+        """Return the (sample, label) pairs of more than a log-probability, sorted."""
+        return pairs_above(self.log_prob(scores), threshold)
+
+    def _scan_topk(
+        self, log_mix: Tensor, heads: list[Tensor], k: int
+    ) -> tuple[Tensor, Tensor]:
+        """Find the top k of a mixture, which may be in no product's own top k."""
+        n_per_digit = math.prod(self.head_sizes[1:])
+        step = max(1, SCAN_SCORES // (n_per_digit * self.rank))
+        best_scores = log_mix.new_empty(len(log_mix), 0)
+        best_labels = best_scores.long()
+        for start in range(0, self.last_prefixes[0] + 1, step):
+            first = start * n_per_digit
+            stop = min(start + step, self.last_prefixes[0] + 1)
+            block = self._block_log_prob(log_mix, heads, start, stop)
+            block = block[:, : self.n_labels - first]
+            labels = torch.arange(first, first + block.shape[1], device=block.device)
+            scores = torch.cat([best_scores, block], dim=1)
+            labels = torch.cat([best_labels, labels.expand(len(block), -1)], dim=1)
+            best_scores, kept = scores.topk(min(k, scores.shape[1]), dim=1)
+            best_labels = labels.gather(1, kept)
+        return best_labels, best_scores
+
+    def n_scores(self, k: int = 1) -> int:
+        """Return the largest number of scores that `topk` holds for a sample."""
+        own = self.rank * sum(self.head_sizes)
+        if self.rank == 1:
+            return own + (k + 1) * max(self.head_sizes)
+        n_per_digit = self.n_labels // max(1, self.last_prefixes[0])
+        return own + 3 * max(SCAN_SCORES, self.rank * n_per_digit)
+
+
 class ProductHead(Head):
-    """A softmax for each digit of the label's code (MHP in [1]_); single-label.
+    """A softmax for each digit of the label's code (MHP in [1]_); single-label only.
 
-    With ``rank=1``, P(label) is the product over the heads of the probability of
-    the label's digit, and the loss is the sum of the heads' cross-entropies.
+    A label is written as a code of H digits (see `skmhe.LabelCodec`), each of which is
+    the local label of one head.
 
-    With ``rank=R > 1``, P(label) is a mixture of R such products, with weights
-    that depend on the sample: ``sum_r pi_r prod_h p_rh[digit_h]``. It is the
-    CP-rank generalisation of [1]_, equation 16, with factors made positive by the
-    softmax before they are multiplied, not after they are summed: that keeps
-    theorem 1's condition (positive outputs), and the normaliser a product of
-    short sums. The loss is the negative logarithm of the mixture.
+    With ``rank=1``, P(label) is the product of the probabilities of its digits, and the
+    loss is the sum of the heads' cross-entropies. With ``rank=R > 1``, P(label) is a
+    mixture of R such products, with weights that depend on the sample: ``sum_r pi_r
+    prod_h p_rh[digit_h]``, and the loss is its negative logarithm. This is the CP-rank
+    generalization of [1]_, equation 16, but with a softmax of each factor, not of the
+    sum of products: so outputs are positive, as theorem 1 requires, and the normalizer
+    is a product of short sums.
 
-    `log_prob` and `topk` give probabilities among the used codes only: divided by
-    their sum, which is computed from the digits of the last label without listing
-    the labels.
+    `log_prob` and `topk` divide by the probability of the codes that name a label. It
+    is computed from the digits of the last label, without listing the labels.
 
     Parameters
     ----------
     in_features : int
         Number d of features.
     head_sizes : sequence of int
-        Lengths L_1..L_H of the heads.
+        Lengths L_1, ..., L_H of the heads.
     n_labels : int, default=None
         Number of labels C, at most the product of the lengths, which is the
         default. The labels are the first C codes.
     rank : int, default=1
         Number R of products in the mixture.
     sparse_grad : bool, default=False
-        Accepted so that all heads can be made alike. Every step uses the whole
-        table, so the gradient is dense in any case.
+        Not used, present for consistency with other heads: every step uses the whole
+        table, so its gradient is dense.
 
     References
     ----------
@@ -61,8 +267,13 @@ class ProductHead(Head):
     """
 
     def __init__(
-        self, in_features, head_sizes, n_labels=None, rank=1, sparse_grad=False
-    ):
+        self,
+        in_features: int,
+        head_sizes: Sequence[int],
+        n_labels: int | None = None,
+        rank: int = 1,
+        sparse_grad: bool = False,
+    ) -> None:
         self.head_sizes = check_head_sizes(head_sizes, n_labels or 1)
         n_codes = math.prod(self.head_sizes)
         super().__init__(
@@ -71,11 +282,31 @@ class ProductHead(Head):
         if rank < 1:
             raise ValueError(f"rank must be at least 1, got {rank}.")
         self.rank = rank
-        self.last_prefixes = last_label_prefixes(self.n_labels, self.head_sizes)
         # One table for all heads: a single matrix product scores them.
         self._make_tables([rank * sum(self.head_sizes)] + [rank] * (rank > 1))
 
-    def _digit_log_probs(self, features, weights):
+    @property
+    def search(self) -> ProductSearch:
+        """An exact search of the codes."""
+        return ProductSearch(self.n_labels, self.head_sizes, self.rank)
+
+    def bind(self, features: Features) -> ProductHeadScores:
+        """Return the scores of (n, in_features) features, as `search` asks for them."""
+        return ProductHeadScores(self, features)
+
+    @torch.no_grad()
+    def copy_labels(self, other: Self) -> None:
+        """Copy the tables of a head with the same `head_sizes` and `rank`."""
+        if (other.head_sizes, other.rank) != (self.head_sizes, self.rank):
+            raise ValueError(
+                "copy_labels needs a head with the same head_sizes and rank, got "
+                f"{other.head_sizes} and {other.rank}."
+            )
+        super().copy_labels(other)
+
+    def local_log_probs(
+        self, features: Tensor, weights: list[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
         """Return log pi, shape (n, rank), and each head's log p, (n, rank, L_h)."""
         n = len(features)
         scores = linear(features, weights[0], self.biases[0]).view(
@@ -86,8 +317,14 @@ class ProductHead(Head):
             return features.new_zeros(n, 1), heads
         return linear(features, weights[1], self.biases[1]).log_softmax(1), heads
 
-    def _sample_losses(self, features, weights, targets):
-        log_prob, heads = self._digit_log_probs(features, weights)
+    def _sample_losses(
+        self,
+        features: Tensor,
+        weights: list[Tensor],
+        targets: Any,
+        extra_scores: ExtraScores | None,
+    ) -> Tensor:
+        log_prob, heads = self.local_log_probs(features, weights)
         rest = targets
         for size, head in zip(reversed(self.head_sizes), reversed(heads), strict=True):
             digit = (rest % size)[:, None, None].expand(-1, self.rank, 1)
@@ -95,73 +332,9 @@ class ProductHead(Head):
             rest = rest // size
         return -log_prob.logsumexp(1)
 
-    def _used_log_prob(self, log_mix, heads):
-        """Return the logarithm of the probability of all used codes, shape (n, 1).
-
-        The codes up to the last label's are, for each head h, those that agree
-        with it before h and have a smaller digit at h; and the last label itself.
-        """
-        terms, prefix = [], log_mix
-        previous = 0
-        for h, (size, head) in enumerate(zip(self.head_sizes, heads, strict=True)):
-            digit = self.last_prefixes[h] - previous * size
-            previous = self.last_prefixes[h]
-            if digit:
-                terms.append(prefix + head[:, :, :digit].logsumexp(2))
-            prefix = prefix + head[:, :, digit]
-        terms.append(prefix)
-        return torch.cat(terms, dim=1).logsumexp(1, keepdim=True)
-
-    def _log_prob(self, features, weights):
-        log_mix, heads = self._digit_log_probs(features, weights)
-        n_first = self.last_prefixes[0] + 1
-        scores = self._block_log_prob(log_mix, heads, 0, n_first)
-        return scores[:, : self.n_labels] - self._used_log_prob(log_mix, heads)
-
-    def _block_log_prob(self, log_mix, heads, start, stop):
-        """Return log P, not normalised, of the codes with first digits in a range."""
-        # shape: (n, rank, n_codes so far)
-        scores = log_mix[:, :, None] + heads[0][:, :, start:stop]
-        for head in heads[1:]:
-            scores = (scores[:, :, :, None] + head[:, :, None, :]).flatten(2)
-        return scores.squeeze(1) if self.rank == 1 else scores.logsumexp(1)
-
-    def _topk(self, features, weights, k, exact):
-        log_mix, heads = self._digit_log_probs(features, weights)
-        used = self._used_log_prob(log_mix, heads)
-        if self.rank == 1:
-            log_probs = [head.squeeze(1) for head in heads]
-            labels, scores = product_topk(log_probs, self.last_prefixes, k)
-        else:
-            labels, scores = self._scan_topk(log_mix, heads, k)
-        return labels, scores - used
-
-    def _scan_topk(self, log_mix, heads, k):
-        """Find the top k of a mixture, whose parts need not be the parts' top k."""
-        n_per_digit = 1
-        for size in self.head_sizes[1:]:
-            n_per_digit *= size
-        step = max(1, SCAN_SCORES // (n_per_digit * self.rank))
-        best_scores = log_mix.new_empty(len(log_mix), 0)
-        best_labels = best_scores.long()
-        for start in range(0, self.last_prefixes[0] + 1, step):
-            first = start * n_per_digit
-            stop = min(start + step, self.last_prefixes[0] + 1)
-            block = self._block_log_prob(log_mix, heads, start, stop)
-            block = block[:, : self.n_labels - first]
-            labels = torch.arange(first, first + block.shape[1], device=block.device)
-            scores = torch.cat([best_scores, block], dim=1)
-            labels = torch.cat([best_labels, labels.expand(len(block), -1)], dim=1)
-            best_scores, kept = scores.topk(min(k, scores.shape[1]), dim=1)
-            best_labels = labels.gather(1, kept)
-        return best_labels, best_scores
-
-    def _prior_scores(self, counts, n_samples):
-        codes = torch.zeros(
-            self.head_sizes, dtype=counts.dtype, device=counts.device
-        ).flatten()
-        codes[: self.n_labels] = counts
-        codes = codes.view(self.head_sizes)
+    def _prior_scores(self, counts: Tensor, n_samples: float) -> list[Tensor]:
+        n_unused = math.prod(self.head_sizes) - self.n_labels
+        codes = F.pad(counts, (0, n_unused)).view(self.head_sizes)
         priors = []
         for h in range(codes.ndim):
             others = [g for g in range(codes.ndim) if g != h]
@@ -170,30 +343,10 @@ class ProductHead(Head):
         tables = [torch.cat(priors).repeat(self.rank)]
         return tables + [counts.new_zeros(self.rank)] * (self.rank > 1)
 
-    def multiply_adds(self, k=1):
-        """Return d * R * sum(L_h), plus d * R for the mixture's weights if R > 1.
-
-        Parameters
-        ----------
-        k : int, default=1
-            Has no influence: combining scores takes additions only.
-        """
+    def multiply_adds(self, k: int = 1) -> int:
+        """Return d * R * sum(L_h) for any `k`, plus d * R for the mixture if R > 1."""
         return self.in_features * sum(len(weight) for weight in self.weights)
 
-    def n_scores(self, k=1):
-        """Return the largest number of scores that `topk` holds for a sample.
-
-        Parameters
-        ----------
-        k : int, default=1
-            Number of labels wanted.
-        """
-        own = self.rank * sum(self.head_sizes)
-        if self.rank == 1:
-            return own + (k + 1) * max(self.head_sizes)
-        n_per_digit = self.n_labels // max(1, self.last_prefixes[0])
-        return own + 3 * max(SCAN_SCORES, self.rank * n_per_digit)
-
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         """Return the sizes, for the module's repr."""
         return f"{super().extra_repr()}, head_sizes={self.head_sizes}, rank={self.rank}"

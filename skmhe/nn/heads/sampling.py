@@ -1,21 +1,34 @@
-"""A full table that is trained on a pool of labels."""
+"""A score for every label, of which a step of training uses only some."""
+
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-from skmhe.nn._precision import linear, product, product_dtype
-from skmhe.nn._rows import grouped_linear, row_gradient
-from skmhe.nn.heads._base import bernoulli_losses
+from skmhe.nn.heads.base import ExtraScores
 from skmhe.nn.heads.full import FullHead
+from skmhe.nn.heads.targets import bernoulli_losses
+from skmhe.nn.margin import Margin
+from skmhe.nn.products import (
+    grouped_linear,
+    linear,
+    product,
+    product_dtype,
+    row_gradient,
+)
+from skmhe.nn.search import FlatSearch
 
 POOL_LABELS = "batch", "batch_and_own_group", "batch_groups", "own_group"
 
 
 class PoolProduct(torch.autograd.Function):
-    """``features @ weight[pool].T + bias[pool]`` with sparse gradients."""
+    """``features @ weight[pool].T + bias[pool]``, with sparse gradients."""
 
     @staticmethod
-    def forward(ctx, features, weight, bias, pool):
+    def forward(
+        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, pool: Tensor
+    ) -> Tensor:
         """Return the scores of the pool, shape (n, n_pool)."""
         rows = weight.index_select(0, pool)
         ctx.save_for_backward(features, rows, pool)
@@ -25,8 +38,8 @@ class PoolProduct(torch.autograd.Function):
         return product(features, rows.T, ctx.dtype) + bias[pool]
 
     @staticmethod
-    def backward(ctx, grad_output):
-        """Return the gradients; those of the table and bias have the pool's rows."""
+    def backward(ctx: Any, grad_output: Tensor) -> Any:
+        """Return the gradients; those of weight and bias hold the pool's rows."""
         features, rows, pool = ctx.saved_tensors
         weight_shape, bias_shape = ctx.shapes
         grad_features = None
@@ -42,19 +55,18 @@ class PoolProduct(torch.autograd.Function):
 
 
 class SamplingHead(FullHead):
-    """`FullHead`'s scores, trained on a pool of labels (MHS in [1]_).
+    """`FullHead`, trained on a pool of labels (MHS in [1]_).
 
-    Labels are divided into G groups of `group_size` consecutive ones (those that
-    share all digits but the last). The pool of a training step holds all labels of m
-    drawn groups and, by `pool_labels`, labels that are near the batch's; it is scored
-    by one dense product. The logarithm of the probability that a label is in the pool,
-    as a sample's wrong label, is subtracted from its score, so that the scores estimate
-    those of the full loss (the sampled softmax's correction [2]_; for several labels a
-    sample, the odds of a case-control study). With m = G the loss is that of
+    Labels are divided into G groups: runs of `group_size` consecutive labels, whose
+    codes differ in the last digit only (see `skmhe.LabelCodec`). A training step scores
+    only a pool of labels: those of m randomly drawn groups, and labels of the batch or
+    similar to these (see `pool_labels`). The log-probability that a label is in the
+    pool of a sample that does not have it is subtracted from its score, so that scores
+    estimate those of the full loss: the correction of the sampled softmax [2]_ or, if
+    multi-label, of the odds in case-control studies. With m = G, the loss is that of
     `FullHead`.
 
-    Predictions score all labels, as `FullHead` does; `topk` only those of some groups,
-    where offsets (see `Offsets.groups`) know that the best ones are there.
+    Predictions score all labels, as `FullHead` does.
 
     Parameters
     ----------
@@ -65,33 +77,34 @@ class SamplingHead(FullHead):
     group_size : int
         Number of labels of a group.
     n_sampled_groups : int, default=8
-        Number m of groups that a step draws. The larger, the nearer the full loss
-        and the dearer a step. Capped at the number of groups. May be 0, but for
-        ``pool_labels="own_group"``.
+        Number m of groups that a step draws, at most G. With more groups, a step is
+        slower and its loss closer to the full one. At least 1 with
+        ``pool_labels="own_group"``, at least 0 otherwise.
     multilabel : bool, default=False
         Whether a sample may have any number of labels.
     sparse_grad : bool, default=False
-        Give the table a sparse gradient, of the rows that were scored.
+        Whether the table gets a sparse gradient, of the rows that were scored.
     margin : Margin, default=None
         See `FullHead`.
     pool_labels : {"batch", "batch_and_own_group", "batch_groups", "own_group"}, \
             default="batch"
-        Which labels a step scores beside those of the drawn groups.
+        Which labels the pool holds in addition to those of the drawn groups.
 
         - "batch": the true labels of the batch, for all samples.
-        - "batch_and_own_group": these, and for each sample all labels of its own
-          label's group, which are never left out and so are not corrected. Where
-          similar labels share a group, these are the ones that are hard to tell apart.
-          For one label a sample, without a margin.
-        - "batch_groups": all labels of the groups of these, for all samples.
-        - "own_group": for each sample, those of the groups of its own labels, as [1]_
-          has it.
+        - "batch_and_own_group": these and, for each sample, all labels of the group of
+          its own label, which are always scored and so are not corrected. If similar
+          labels share a group, these are the ones that are hard to tell apart.
+          Single-label only, without a margin.
+        - "batch_groups": all labels of the groups of the batch's true labels, for all
+          samples.
+        - "own_group": for each sample, all labels of the groups of its own labels, as
+          in [1]_.
 
     Attributes
     ----------
     frequencies : Tensor of shape (n_labels,)
-        Share of the samples that have each label, by `set_prior`; before it, that
-        of labels which are all as frequent.
+        Share of the samples that have each label, set by `set_prior`; until then,
+        1 / n_labels.
 
     References
     ----------
@@ -114,19 +127,19 @@ class SamplingHead(FullHead):
 
     def __init__(
         self,
-        in_features,
-        n_labels,
-        group_size,
-        n_sampled_groups=8,
-        multilabel=False,
-        sparse_grad=False,
-        margin=None,
-        pool_labels="batch",
-    ):
+        in_features: int,
+        n_labels: int,
+        group_size: int,
+        n_sampled_groups: int = 8,
+        multilabel: bool = False,
+        sparse_grad: bool = False,
+        margin: Margin | None = None,
+        pool_labels: str = "batch",
+    ) -> None:
         super().__init__(in_features, n_labels, multilabel, sparse_grad, margin)
         if not 1 <= group_size <= n_labels:
             raise ValueError(
-                f"group_size must be in 1..{n_labels} (n_labels), got {group_size}."
+                f"group_size must be from 1 to {n_labels} (n_labels), got {group_size}."
             )
         if pool_labels not in POOL_LABELS:
             raise ValueError(
@@ -135,9 +148,9 @@ class SamplingHead(FullHead):
             )
         if pool_labels == "batch_and_own_group" and (multilabel or margin is not None):
             raise ValueError(
-                f"pool_labels={pool_labels!r} is for one label a sample and no margin, "
-                f"got multilabel={multilabel} and margin={margin}: use pool_labels="
-                "'batch', 'batch_groups' or 'own_group'."
+                f"pool_labels={pool_labels!r} is for single-label heads without a "
+                f"margin, got multilabel={multilabel} and margin={margin}: use "
+                "pool_labels='batch', 'batch_groups' or 'own_group'."
             )
         least = int(pool_labels == "own_group")
         if n_sampled_groups < least:
@@ -149,30 +162,69 @@ class SamplingHead(FullHead):
         self.group_size = group_size
         self.n_groups = -(-n_labels // group_size)
         self.n_sampled_groups = min(n_sampled_groups, self.n_groups)
+        self.frequencies: Tensor
         self.register_buffer("frequencies", torch.full((n_labels,), 1 / n_labels))
 
     @torch.no_grad()
-    def set_prior(self, label_counts, n_samples):
-        """Start the biases from how frequent the labels are, and keep these.
-
-        Parameters
-        ----------
-        label_counts : Tensor of shape (n_labels,)
-            (Weighted) number of samples of each label.
-        n_samples : float
-            (Weighted) number of samples.
-        """
+    def set_prior(self, label_counts: Tensor, n_samples: float) -> None:
+        """Start the biases and set `frequencies`; see `Head.set_prior`."""
         super().set_prior(label_counts, n_samples)
         self.frequencies.copy_(label_counts / n_samples)
 
-    def _sample_losses(self, features, weights, targets):
+    @torch.no_grad()
+    def copy_labels(self, other: Self) -> None:
+        """Copy tables and frequencies of a head of the same kind with fewer labels."""
+        super().copy_labels(other)
+        self.frequencies.zero_()[: other.n_labels] = other.frequencies
+
+    @property
+    def takes_extra_scores(self) -> bool:
+        """Whether `loss` takes `extra_scores`: all samples score the same labels."""
+        return self.pool_labels != "batch_and_own_group"
+
+    @property
+    def search(self) -> FlatSearch:
+        """A search of all labels, or of a shortlist of groups."""
+        return FlatSearch(self.multilabel, self.n_labels, self.group_size)
+
+    def group_scores(
+        self, features: Tensor, weights: list[Tensor], groups: Tensor
+    ) -> Tensor:
+        """Return the scores of the labels of groups, (n, n_groups, group_size)."""
+        n, n_groups = groups.shape
+        samples = torch.arange(n, device=groups.device).repeat_interleave(n_groups)
+        return self._grouped(features, weights[0], samples, groups.flatten()).view(
+            n, n_groups, -1
+        )
+
+    def _grouped(
+        self, features: Tensor, weight: Tensor, samples: Tensor, groups: Tensor
+    ) -> Tensor:
+        """Return the scores of the labels of (sample, group) pairs."""
+        return grouped_linear(
+            features,
+            samples,
+            groups,
+            weight,
+            self.biases[0],
+            self.group_size,
+            sparse_grad=self.sparse_grad and weight.is_leaf,
+        )
+
+    def _sample_losses(
+        self,
+        features: Tensor,
+        weights: list[Tensor],
+        targets: Any,
+        extra_scores: ExtraScores | None,
+    ) -> Tensor:
         true = targets.labels if self.multilabel else targets
         drawn = self._draw(true.device)
         pool = self._pool(true, drawn)
         places = torch.searchsorted(pool, true.contiguous())
         scores = self._pool_scores(features, weights[0], pool, places)
-        if self.offsets is not None:
-            scores = scores + self.offsets.pool(pool)
+        if extra_scores is not None:
+            scores = scores + extra_scores(pool)
         # shape: (n, n_pool)
         scores = scores - self._log_inclusion(pool, len(features))
         if self.pool_labels == "batch_and_own_group":
@@ -185,28 +237,27 @@ class SamplingHead(FullHead):
             return bernoulli_losses(scores, targets._replace(labels=places))
         return F.cross_entropy(scores, places, reduction="none")
 
-    def _stratified_losses(self, features, weight, pool, scores, targets):
-        """Return the losses where each sample's own group is scored in full."""
+    def _stratified_losses(
+        self,
+        features: Tensor,
+        weight: Tensor,
+        pool: Tensor,
+        scores: Tensor,
+        targets: Tensor,
+    ) -> Tensor:
+        """Return the losses if each sample also scores all labels of its own group."""
         groups = targets // self.group_size
         samples = torch.arange(len(features), device=pool.device)
         # shape: (n, group_size)
-        own = grouped_linear(
-            features,
-            samples,
-            groups,
-            weight,
-            self.biases[0],
-            self.group_size,
-            sparse_grad=self.sparse_grad and weight.is_leaf,
-        )
-        if self.offsets is not None:
-            own = own + self.offsets.members(groups[:, None])[:, 0]
+        own = self._grouped(features, weight, samples, groups)
         is_own = pool // self.group_size == groups[:, None]
         scores = torch.cat([own, scores.masked_fill(is_own, -torch.inf)], dim=1)
         return F.cross_entropy(scores, targets % self.group_size, reduction="none")
 
-    def _pool_scores(self, features, weight, pool, places):
-        """Return the scores of the pool to train with, shape (n, n_pool)."""
+    def _pool_scores(
+        self, features: Tensor, weight: Tensor, pool: Tensor, places: Tensor
+    ) -> Tensor:
+        """Return the scores of the pool, in training, shape (n, n_pool)."""
         sparse = self.sparse_grad and weight.is_leaf
         if self.margin is not None:
             rows = F.embedding(pool, weight, sparse=sparse)
@@ -215,41 +266,16 @@ class SamplingHead(FullHead):
             return PoolProduct.apply(features, weight, self.biases[0], pool)
         return linear(features, weight.index_select(0, pool), self.biases[0][pool])
 
-    def _topk(self, features, weights, k, exact):
-        groups = None if exact or self.offsets is None else self.offsets.groups()
-        if groups is None or groups.shape[1] <= -(-k // self.group_size):
-            return super()._topk(features, weights, k, exact)
-        n, n_groups = groups.shape
-        samples = torch.arange(n, device=groups.device).repeat_interleave(n_groups)
-        # shape: (n, n_groups, group_size)
-        scores = grouped_linear(
-            features,
-            samples,
-            groups.flatten(),
-            weights[0],
-            self.biases[0],
-            self.group_size,
-        ).view(n, n_groups, -1)
-        scores = self._with_added(self.offsets.join(scores, groups).flatten(1))
-        scores = F.logsigmoid(scores) if self.multilabel else scores.log_softmax(1)
-        best, places = scores.topk(k, dim=1)
-        n_places = n_groups * self.group_size
-        inside = places.clamp(max=n_places - 1)
-        chosen = groups.gather(1, inside // self.group_size)
-        labels = chosen * self.group_size + inside % self.group_size
-        added = places - n_places
-        return torch.where(added < 0, labels, self.n_labels + added), best
-
-    def _draw(self, device):
+    def _draw(self, device: torch.device) -> Tensor:
         """Return which groups a step draws, shape (n_groups,)."""
         drawn = torch.zeros(self.n_groups, dtype=torch.bool, device=device)
-        # By torch's generator, like dropout.
+        # From torch's generator, like dropout.
         order = torch.randperm(self.n_groups, device=device)
         drawn[order[: self.n_sampled_groups]] = True
         return drawn
 
-    def _pool(self, true, drawn):
-        """Return the sorted labels of a step."""
+    def _pool(self, true: Tensor, drawn: Tensor) -> Tensor:
+        """Return the sorted labels that a step scores."""
         wanted = drawn[:, None].repeat(1, self.group_size)
         if self.pool_labels in ("batch", "batch_and_own_group"):
             wanted.view(-1)[true] = True
@@ -257,7 +283,7 @@ class SamplingHead(FullHead):
             wanted[true // self.group_size] = True
         return wanted.view(-1)[: self.n_labels].nonzero().squeeze(1)
 
-    def _own(self, pool, drawn, targets, n_samples):
+    def _own(self, pool: Tensor, drawn: Tensor, targets: Any, n_samples: int) -> Tensor:
         """Return which labels of the pool are each sample's, shape (n, n_pool)."""
         if self.multilabel:
             samples, true = targets.samples, targets.labels
@@ -267,11 +293,11 @@ class SamplingHead(FullHead):
         own[samples, true // self.group_size] = True
         return own[:, pool // self.group_size]
 
-    def _log_inclusion(self, pool, n_samples):
+    def _log_inclusion(self, pool: Tensor, n_samples: int) -> Tensor:
         """Return log P(label in the pool) for labels that a sample does not have.
 
-        Not in a drawn group, and no label of any of the other samples (nor, by
-        `pool_labels`, any label of its group).
+        A label is missing if its group is not drawn and no other sample has it or,
+        depending on `pool_labels`, has any label of its group.
         """
         missed = 1 - self.n_sampled_groups / self.n_groups
         if self.pool_labels in ("batch", "batch_and_own_group"):
@@ -281,15 +307,14 @@ class SamplingHead(FullHead):
         elif self.multilabel:
             others = self._absent(pool)  # as no other label of the sample
         else:
-            # The same for all labels but those of the sample's own group, which would
-            # have it, too, if they were its true ones.
+            # The pool would be as likely if any other label of it were the true one.
             return self.frequencies.new_zeros(len(pool))
-        # A label that is in the pool by its own sample only cannot have less.
+        # A label of frequency 0 can be in the pool, too, by its own sample.
         least = 1 / (self.n_labels + n_samples)
         return (1 - missed * others).clamp(min=least).log()
 
-    def _absent(self, pool):
-        """Return the share of samples that have no label of each pooled one's group."""
+    def _absent(self, pool: Tensor) -> Tensor:
+        """Return the share of samples without any label of each pooled one's group."""
         rest = self.n_groups * self.group_size - self.n_labels
         by_group = F.pad(self.frequencies, (0, rest)).view(self.n_groups, -1)
         if self.multilabel:
@@ -298,7 +323,7 @@ class SamplingHead(FullHead):
             absent = (1 - by_group.sum(1)).clamp(min=0)
         return absent[pool // self.group_size]
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         """Return the sizes, for the module's repr."""
         return (
             f"{super().extra_repr()}, group_size={self.group_size}, "

@@ -1,0 +1,231 @@
+"""Write the tables of the documents from the result files of the benchmarks.
+
+    python benchmarks/tables.py            # write the tables anew
+    python benchmarks/tables.py --check    # fail if a table is not that of its file
+
+A table stands between two comments, and what is between them is replaced:
+
+    <!-- table: rivals -->
+    ...
+    <!-- end -->
+
+`TABLES` tells for each name which result file it shows, and what of it.
+"""
+
+import argparse
+import difflib
+import re
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import results
+
+DOCUMENTS = ("README.md", "docs/figures.md")
+MARKED = re.compile(r"(<!-- table: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+OPENED = re.compile(r"<!-- table: ")
+
+# How runs are called in the documents; others by their own name.
+NAMES = {
+    'skmhe:{"model": "linear"}': 'skmhe, `model="linear"`',
+    'skmhe:{"model": "network"}': 'skmhe, `model="network"`',
+    'skmhe:{"strategy": "cascade"}': 'skmhe, `strategy="cascade"`',
+    "pecos": "PECOS",
+    "napkinxc": "napkinXC",
+    "centroid": "nearest centroid",
+    "logistic": "LogisticRegression",
+    "mlp": "MLPClassifier",
+    "torch": "torch.nn.Linear",
+    "linearsvc": "LinearSVC, one-vs-rest",
+}
+PRECISIONS = tuple(f"{name}@{k}" for name in ("P", "PSP") for k in (1, 3, 5))
+COSTS = ("fit_s", "rows_per_s", "row_ms", "disk_mib", "peak_mib")
+RATES = ("predict", "predict_topk", "predict_proba", "decision_function")
+BUILT = ("wnhyp", "debdeps", "wordnet", "wordnet-multilabel")
+
+
+class Table(NamedTuple):
+    """What a table shows of a result file."""
+
+    file: str
+    figures: tuple[str, ...]
+    # Data sets in this order, all of which the file must have; () for all it has.
+    data: tuple[str, ...] = ()
+    # Rows in this order; () for all. Those that a data set lacks are left out.
+    rows: tuple[str, ...] = ()
+    # Figures whose largest value is set in bold within each data set.
+    bold: tuple[str, ...] = ()
+    heads: tuple[str, str] = ("data", "model")
+
+
+TABLES = {
+    "headline": Table(
+        "rivals.json",
+        ("P@1", "P@5", "PSP@5", "fit_s", "rows_per_s", "disk_mib"),
+        data=BUILT,
+        rows=("skmhe", 'skmhe:{"model": "linear"}', "pecos", "omikuji", "napkinxc"),
+        bold=("P@1", "P@5", "PSP@5"),
+    ),
+    "rivals": Table("rivals.json", PRECISIONS + COSTS, data=BUILT, bold=PRECISIONS),
+    # Data sets that make_data.py does not build.
+    "rivals-other": Table("rivals_other.json", PRECISIONS + COSTS, bold=PRECISIONS),
+    "dense": Table(
+        "dense.json",
+        ("P@1", "P@3", "P@5", "PSP@5", "fit_s", "rows_per_s", "disk_mib"),
+        bold=("P@1", "P@3", "P@5", "PSP@5"),
+    ),
+    "outputs": Table("outputs.json", (*RATES, "proba_to_topk", "decision_to_topk")),
+    "strategies": Table(
+        "strategies.json", (*PRECISIONS, "ECE"), heads=("data", "strategy")
+    ),
+    "dtype": Table(
+        "dtype.json", ("P@1", "P@3", "P@5", "PSP@5"), heads=("data", "setting")
+    ),
+    "labels": Table(
+        "labels.json",
+        (*PRECISIONS, "rows_per_s", "fit_s"),
+        heads=("data", "label features"),
+    ),
+    "labels-ablation": Table(
+        "labels_ablation.json", PRECISIONS, heads=("data", "setting")
+    ),
+    "new-labels": Table(
+        "new_labels.json",
+        ("new_R@10", "other_R@10", "P@1", "P@5"),
+        heads=("data", "scored by"),
+    ),
+    "pools": Table(
+        "pools.json",
+        (
+            *("epochs", "fit_s", "fit_ratio", "step_ms"),
+            *("P@1", "classifier_P@1", "encoder_P@1"),
+        ),
+        heads=("labels", "loss of"),
+    ),
+    "search": Table(
+        "search.json",
+        ("build_s", "search_s", "row_ms", "recall@20"),
+        heads=("labels", "search"),
+    ),
+    "growth-epoch": Table(
+        "growth_epoch.json",
+        ("fit_s", "rows_per_s", "peak_mib"),
+        heads=("strategy", "labels"),
+    ),
+    "growth-fit": Table(
+        "growth_fit.json",
+        ("fit_s", "rows_per_s", "peak_mib"),
+        heads=("model", "labels"),
+    ),
+}
+
+
+def shown_rows(table, rows):
+    """Return the names of a data set's rows that a table shows."""
+    return [name for name in table.rows or rows if name in rows]
+
+
+def best_values(table, rows):
+    """Return the largest value, as it is shown, of each figure set in bold."""
+    best = {}
+    for figure in table.bold:
+        values = [row[figure] for row in rows if figure in row]
+        if len(values) > 1:
+            best[figure] = results.cell(figure, max(values))
+    return best
+
+
+def data_lines(table, data, rows):
+    """Return the lines of one data set, its name in the first of them."""
+    names = shown_rows(table, rows)
+    best = best_values(table, [rows[name] for name in names])
+    lines = []
+    for i, name in enumerate(names):
+        cells = [data if i == 0 else "", NAMES.get(name, name)]
+        for figure in table.figures:
+            text = results.cell(figure, rows[name].get(figure))
+            cells.append(f"**{text}**" if text == best.get(figure) else text)
+        lines.append(results.markdown_row(cells))
+    return lines
+
+
+def caption(benchmark, entries):
+    """Return lines that tell by what, where and when the figures were measured."""
+    measured = {}
+    for data, entry in entries.items():
+        m, settings = entry["machine"], entry["settings"]
+        words = [f"{name} {value}" for name, value in settings.items()]
+        words += [f"{m['cpu']}, {m['cores']} cores", f"Python {m['python']}"]
+        words += [f"torch {m['torch']}", f"skmhe {m['skmhe']} ({m['commit']})"]
+        measured.setdefault("; ".join([*words, m["date"]]), []).append(data)
+    if len(measured) == 1:
+        return [f"*`{benchmark}`; {next(iter(measured))}.*"]
+    return [f"*`{benchmark}`, {', '.join(d)}; {how}.*  " for how, d in measured.items()]
+
+
+def render(name, folder=results.FOLDER):
+    """Return the Markdown of a table."""
+    if name not in TABLES:
+        raise ValueError(
+            f"there is no table {name!r}: it must be one of {list(TABLES)}."
+        )
+    table = TABLES[name]
+    path = folder / table.file
+    if not path.exists():
+        raise ValueError(
+            f"table {name!r} needs {table.file}, which is not in results/."
+        )
+    content = results.read(path)
+    data = table.data or tuple(content["data"])
+    if missing := [d for d in data if d not in content["data"]]:
+        raise ValueError(f"table {name!r}: {table.file} has no results for {missing}.")
+    entries = {d: content["data"][d] for d in data}
+    titles = [results.COLUMNS[figure][0] for figure in table.figures]
+    lines = [results.markdown_row([*table.heads, *titles])]
+    lines.append("|---" * (len(titles) + 2) + "|")
+    for d, entry in entries.items():
+        lines += data_lines(table, d, entry["rows"])
+    lines += ["", *caption(content["benchmark"], entries)]
+    return "\n".join(lines) + "\n"
+
+
+def with_tables(text, folder=results.FOLDER):
+    """Return a document's text with its tables made anew."""
+    if len(OPENED.findall(text)) != len(MARKED.findall(text)):
+        raise ValueError("a table has no line '<!-- end -->', or none to begin it.")
+
+    def replaced(match):
+        begin, name, _, end = match.groups()
+        return begin + render(name, folder) + end
+
+    return MARKED.sub(replaced, text)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("documents", nargs="*", type=Path, help="default: all")
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    args = parser.parse_args()
+    paths = args.documents or [results.REPOSITORY / name for name in DOCUMENTS]
+    n_stale = 0
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        try:
+            expected = with_tables(text)
+        except ValueError as error:
+            sys.exit(f"{path.name}: {error}")
+        if text == expected:
+            continue
+        if args.check:
+            n_stale += 1
+            lines = (t.splitlines() for t in (text, expected))
+            print("\n".join(difflib.unified_diff(*lines, path.name, "results")))
+        else:
+            path.write_text(expected, encoding="utf-8")
+            print(f"{path.name}: tables written")
+    if n_stale:
+        sys.exit("Run python benchmarks/tables.py: tables differ from their results.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,392 @@
+"""What the two estimators share: what users call, on one fitted model."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from skmhe.estimators._sklearn import fit_context
+from skmhe.estimators.docs import (
+    LABEL_FEATURES,
+    SAMPLES,
+    TARGETS,
+    WEIGHTS,
+    documented,
+)
+from skmhe.estimators.features import Features, has_features
+from skmhe.estimators.fitting import Fitted, Outcome, fit, partial_fit
+from skmhe.estimators.probabilities import (
+    LARGEST_LOG,
+    to_log_odds,
+    to_probabilities,
+)
+from skmhe.estimators.recipe import prediction_settings
+from skmhe.estimators.short_forms import EstimatorParameters
+from skmhe.estimators.validation import (
+    Target,
+    check_added_labels,
+    check_k,
+    check_predict_samples,
+    unchanged_on_error,
+)
+from skmhe.scorers.batch import Rows
+from skmhe.scorers.device import resolve_device
+from skmhe.scorers.linear import N_NEWTON
+from skmhe.scorers.model import Model, Settings
+
+
+def has_partial_fit(estimator: Any) -> bool:
+    """Tell `available_if` whether training can continue with other samples."""
+    if estimator.model == "linear":
+        raise AttributeError(
+            "model='linear' has no partial_fit: linear classifiers are fitted to all "
+            "samples at once. Use model='network' or 'both', or fit."
+        )
+    return True
+
+
+# Methods with a condition are not wrapped: scikit-learn would drop the condition.
+class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+    """The methods of both estimators."""
+
+    _accepts_multilabel = False
+
+    @fit_context(prefer_skip_nested_validation=True)
+    @unchanged_on_error
+    @documented(X=SAMPLES, y=TARGETS, sample_weight=WEIGHTS, Z=LABEL_FEATURES)
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, label_features: Any = None
+    ) -> Self:
+        """Fit the classifier.
+
+        Parameters
+        ----------
+        {X}
+        {y}
+        {sample_weight}
+        {Z}
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or the data is invalid, or training diverges. The estimator
+            is then the same as before the call.
+        """
+        return self._keep(fit(self, X, y, sample_weight, label_features))
+
+    @available_if(has_partial_fit)
+    @fit_context(prefer_skip_nested_validation=True)
+    @unchanged_on_error
+    @documented(X=SAMPLES, y=TARGETS, sample_weight=WEIGHTS)
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        classes: Any = None,
+        sample_weight: Any = None,
+        label_features: Any = None,
+    ) -> Self:
+        """Train the network for one epoch on some samples.
+
+        Linear classifiers and centroids stay as `fit` left them; without a call of
+        `fit`, there are none. Not available with ``model="linear"``.
+
+        Parameters
+        ----------
+        {X}
+        {y}
+        classes : array-like of shape (n_labels,), default=None
+            All labels. Needed in the first call, unless `fit` was called before or `y`
+            is an indicator; lists of labels may hold all of them instead.
+        {sample_weight}
+        label_features : {{array-like, sparse matrix}}, default=None
+            See `fit`; known from the first call on.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            See `fit`. The estimator is then the same as before the call.
+        """
+        before = getattr(self, "loss_curve_", [])
+        outcome = partial_fit(self, X, y, classes, sample_weight, label_features)
+        return self._keep(outcome, before)
+
+    @unchanged_on_error
+    def add_labels(self, label_features: Any, labels: Any = None) -> Self:
+        """Add labels of which only the features are known, without training.
+
+        Predictions may then return them. Their scores are those of the label encoder
+        and, where samples and labels have the same features, the similarity to these;
+        the samples of trained labels tell how likely such a label is. `partial_fit`
+        trains them with samples.
+
+        Parameters
+        ----------
+        label_features : {array-like, sparse matrix} of shape (n_added, d)
+            A row for each label to add, made like those that were given to `fit`.
+        labels : array-like of shape (n_added,), default=None
+            Names of the labels, none of which is known already. None takes a
+            DataFrame's index, or the integers that follow the largest label (for an
+            indicator, the columns that follow the last one).
+
+        Returns
+        -------
+        self : object
+            The estimator, with more `classes_`.
+
+        Raises
+        ------
+        ValueError
+            If the estimator was fitted without `label_features`, or the features or
+            names do not fit. The estimator is then the same as before the call.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skmhe import MHEClassifier
+        >>> X, y = np.eye(5, 6).repeat(4, axis=0), np.arange(5).repeat(4)
+        >>> clf = MHEClassifier(random_state=0).fit(X, y, label_features=np.eye(5, 6))
+        >>> clf.add_labels(np.eye(6)[5:]).classes_
+        array([0, 1, 2, 3, 4, 5])
+        >>> clf.predict(np.eye(6)[5:])
+        array([5])
+        """
+        known = self._model().label_features
+        if known is None:
+            raise ValueError(
+                "add_labels needs an estimator that was fitted with features of "
+                "labels: call fit(X, y, label_features=Z) first."
+            )
+        form = self._target_form
+        added = check_added_labels(label_features, labels, form, known.shape[1])
+        self._show(self._fitted.with_labels(*added))
+        return self
+
+    @documented(X=SAMPLES)
+    def predict_topk(self, X: Any, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
+        """Predict the k most probable labels of each sample, best first.
+
+        "cascade" and "product" do not score all labels for it, nor does "sampling" for
+        multi-label targets where linear classifiers form a tree.
+
+        Parameters
+        ----------
+        {X}
+        k : int, default=5
+            Number of labels, in 1..n_labels.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples, k)
+            Labels, from `classes_`: for an indicator, its columns.
+        probabilities : ndarray of float64, of shape (n_samples, k)
+            Their probabilities.
+
+        See Also
+        --------
+        skmhe.predict_topk : The same for pipelines and searches.
+        """
+        labels, log_p = self._topk(X, k)
+        to_probabilities(log_p)
+        return self.classes_[labels], log_p
+
+    @documented(X=SAMPLES)
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Predict the probability of every label.
+
+        Parameters
+        ----------
+        {X}
+
+        Returns
+        -------
+        ndarray of float64, of shape (n_samples, n_labels)
+            Probabilities inside (0, 1), in the order of `classes_`. Rows sum to 1,
+            except for multi-label targets, where each label has a probability of its
+            own. Prefer `predict_topk` where there are very many labels.
+        """
+        return self._log_prob(X, to_probabilities)
+
+    @documented(X=SAMPLES)
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Predict the logarithm of the probability of every label.
+
+        Parameters
+        ----------
+        {X}
+
+        Returns
+        -------
+        ndarray of float64, of shape (n_samples, n_labels)
+            Log-probabilities, in the order of `classes_`; see `predict_proba`.
+        """
+        return np.minimum(self._log_prob(X), LARGEST_LOG)
+
+    @documented(X=SAMPLES)
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the score of every label.
+
+        Parameters
+        ----------
+        {X}
+
+        Returns
+        -------
+        ndarray of float64, of shape (n_samples, n_labels) or (n_samples,)
+            Log-probabilities; for two classes, the log-odds of the second one, of shape
+            (n_samples,). For multi-label targets, the log-odds of every label: positive
+            where the label is more probable than not.
+        """
+        if self._target_form.multilabel:
+            return self._log_prob(X, to_log_odds)
+        log_p = self._log_prob(X)
+        return log_p[:, 1] - log_p[:, 0] if len(self.classes_) == 2 else log_p
+
+    @available_if(has_features)
+    @documented(X=SAMPLES)
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the features that the heads score: the network's output below them.
+
+        Parameters
+        ----------
+        {X}
+
+        Returns
+        -------
+        ndarray of float32, of shape (n_samples, n_features_out)
+            The features of the backbone, or of the last hidden layer. With a margin,
+            labels are told apart by angles: compare features by their cosines.
+        """
+        return super().transform(X)
+
+    @available_if(has_features)
+    @documented(X=SAMPLES, y=TARGETS)
+    def fit_transform(self, X: Any, y: Any, **fit_params: Any) -> np.ndarray:
+        """Fit the classifier, and return the features that the heads score.
+
+        Parameters
+        ----------
+        {X}
+        {y}
+        **fit_params : dict
+            Other arguments of `fit`.
+
+        Returns
+        -------
+        ndarray of float32, of shape (n_samples, n_features_out)
+            Features, see `transform`.
+        """
+        return self.fit(X, y, **fit_params).transform(X)
+
+    @available_if(has_features)
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the features that `transform` returns.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Only used to validate that they are the names of the samples' features.
+
+        Returns
+        -------
+        ndarray of str objects
+            The lowercase name of the class, followed by a number.
+        """
+        return super().get_feature_names_out(input_features)
+
+    def _predict_best(self, X: Any) -> np.ndarray:
+        """Return the most probable label of each sample."""
+        labels, _ = self._topk(X, 1, exact=True)
+        return self.classes_[labels[:, 0]]
+
+    # Fitting
+
+    def _keep(self, outcome: Outcome, losses_before: Sequence[float] = ()) -> Self:
+        """Keep what was fitted, and publish what happened."""
+        fitted, setting, history = outcome
+        self._show(fitted)
+        self.strategy_ = setting.strategy.name
+        self.n_iter_ = fitted.state.n_epochs if setting.has_network else N_NEWTON
+        self.loss_curve_ = [*losses_before, *history.loss_curve]
+        self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else None
+        self.validation_scores_ = history.validation_scores or None
+        return self
+
+    def _show(self, fitted: Fitted) -> None:
+        """Keep what was fitted, and publish its labels."""
+        self._fitted = fitted
+        self.classes_, self.codec_ = fitted.form.classes, fitted.model.codec
+        self.head_sizes_ = self.codec_.head_sizes
+        self.n_heads_ = len(self.head_sizes_)
+
+    # Predicting
+
+    @property
+    def _target_form(self) -> Target:
+        """The form of the targets that were fitted; without their values."""
+        check_is_fitted(self, "_fitted")
+        return self._fitted.form
+
+    def _model(self) -> Model:
+        check_is_fitted(self, "_fitted")
+        return self._fitted.model
+
+    def _arguments(self, X: Any) -> tuple[Model, Rows, torch.device, Settings]:
+        """Return the model, and what it predicts with."""
+        model = self._model()
+        X = check_predict_samples(self, X, model.user_backbone)
+        device = resolve_device(self.device)
+        return model, X, device, prediction_settings(self, model)
+
+    def _topk(
+        self, X: Any, k: int, exact: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the indices and log-probabilities of the k best labels."""
+        model, X, device, settings = self._arguments(X)
+        k = check_k(k, len(self.classes_))
+        positions, log_p = model.topk(X, k, device, settings, exact)
+        return self.codec_.order[positions], log_p.astype(np.float64)
+
+    def _log_prob(
+        self, X: Any, finish: Callable[[np.ndarray], None] | None = None
+    ) -> np.ndarray:
+        """Return the log-probability of each label, in the order of `classes_`."""
+        model, X, device, settings = self._arguments(X)
+        return model.log_prob(X, device, settings, finish)
+
+    def _above(self, X: Any, log_threshold: float) -> sp.csr_array:
+        """Return the labels of more than a log-probability as a CSR indicator."""
+        model, X, device, settings = self._arguments(X)
+        return model.above(X, log_threshold, device, settings)
+
+    def _features(self, X: Any) -> np.ndarray:
+        model = self._model()
+        X = check_predict_samples(self, X, model.user_backbone)
+        return model.features(X, resolve_device(self.device))
+
+    @property
+    def _n_features_out(self) -> int:
+        """Number of features of `transform`, which names them."""
+        return self._model().weights["head.weights.0"].shape[1]
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn asks about an estimator."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = self.backbone is None
+        tags.input_tags.three_d_array = self.backbone is not None
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags

@@ -1,0 +1,206 @@
+"""The two estimators."""
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
+
+from skmhe.estimators._base import BaseMHE
+from skmhe.estimators.docs import (
+    ATTRIBUTES,
+    PARAMETERS,
+    REFERENCES,
+    SAMPLES,
+    documented,
+)
+from skmhe.estimators.strategies import STRATEGIES, Strategy
+
+
+@documented(parameters=PARAMETERS, attributes=ATTRIBUTES, references=REFERENCES)
+class MHEClassifier(ClassifierMixin, BaseMHE):
+    """Multi-head encoding classifier for very many classes.
+
+    Each class (called label in what follows) is written as a code of a few numbers.
+    Each head of a neural network learns one number of the code, and their predictions
+    are put together to those of labels [1]_. Linear classifiers are added to it.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The classes, sorted.
+    {attributes}
+    validation_scores_ : list of float or None
+        Accuracy on the held-out samples after each epoch, with early stopping.
+
+    See Also
+    --------
+    MHEMultiLabelClassifier : For any number of labels per sample.
+    predict_topk : The k best labels of a pipeline or search.
+
+    References
+    ----------
+    {references}
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.model_selection import train_test_split
+    >>> from skmhe import MHEClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+    >>> clf = MHEClassifier(random_state=0).fit(X_train, y_train)
+    >>> clf.score(X_test, y_test) > 0.9
+    True
+    >>> labels, probabilities = clf.predict_topk(X_test, k=3)
+    >>> labels.shape
+    (450, 3)
+
+    Parameters of strategies and of other objects are those of any estimator:
+
+    >>> clf = MHEClassifier("cascade").set_params(strategy__beam_width=20)
+    >>> clf
+    MHEClassifier(strategy=Cascade(beam_width=20))
+    """
+
+    @documented(X=SAMPLES)
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict the most probable class of each sample.
+
+        It is exact: with "cascade", the beam is widened where it might miss the class.
+
+        Parameters
+        ----------
+        {X}
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Classes.
+        """
+        return self._predict_best(X)
+
+
+@documented(parameters=PARAMETERS, attributes=ATTRIBUTES, references=REFERENCES)
+class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
+    """Multi-head encoding classifier for very many labels, any number per sample.
+
+    Each label is written as a code of a few numbers. Each head of a neural network
+    learns one number of the code, and their predictions are put together to those of
+    labels [1]_. Linear classifiers are added to it. As scikit-learn's MLPClassifier
+    does, it also takes one label per sample (1-D `y`), and is then an `MHEClassifier`.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_labels,)
+        The labels: the columns 0..n_labels-1 of an indicator, or the labels that occur
+        in `y`, sorted.
+    {attributes}
+    validation_scores_ : list of float or None
+        Precision@1 on the held-out samples after each epoch, with early stopping.
+
+    See Also
+    --------
+    MHEClassifier : For one class per sample.
+    predict_topk : The k best labels of a pipeline or search.
+    sklearn.preprocessing.MultiLabelBinarizer : Turns lists of labels into an indicator;
+        with ``sparse_output=True``, this is the best form for many labels, and the one
+        that searches take.
+
+    Notes
+    -----
+    Nested lists of equal length that hold nothing but 0 and 1 are an indicator; other
+    nested lists are lists of labels.
+
+    References
+    ----------
+    {references}
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_multilabel_classification
+    >>> from skmhe import MHEMultiLabelClassifier
+    >>> X, Y = make_multilabel_classification(
+    ...     n_samples=400, n_classes=12, sparse=True, return_indicator="sparse",
+    ...     random_state=0,
+    ... )
+    >>> clf = MHEMultiLabelClassifier(random_state=0).fit(X, Y)
+    >>> clf.predict(X).shape
+    (400, 12)
+    >>> labels, probabilities = clf.predict_topk(X, k=3)
+    >>> labels.shape
+    (400, 3)
+    """
+
+    _accepts_multilabel = True
+
+    @documented(X=SAMPLES)
+    def predict(self, X: Any) -> Any:
+        """Predict the labels that are more probable than not.
+
+        Parameters
+        ----------
+        {X}
+
+        Returns
+        -------
+        ndarray, sparse matrix or list of tuples
+            In the form of the `y` that was fitted: an indicator of shape
+            (n_samples, n_labels), dense or sparse, of its dtype; lists of labels; or,
+            of shape (n_samples,), the most probable label of each sample.
+        """
+        form = self._target_form
+        if not form.multilabel:
+            return self._predict_best(X)
+        if form.kind == "dense":
+            # From the same numbers as predict_proba, to the last bit.
+            return (self.decision_function(X) > 0).astype(form.dtype)
+        indicator: sp.csr_array = self._above(X, np.log(0.5))
+        if form.container is not None:
+            return form.container(indicator.astype(form.dtype))
+        flat = self.classes_[indicator.indices]
+        return [tuple(row) for row in np.split(flat, indicator.indptr[1:-1])]
+
+    @documented(X=SAMPLES)
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of samples whose labels are exactly those predicted.
+
+        See `skmhe.metrics` for measures that say more about very many labels.
+
+        Parameters
+        ----------
+        {X}
+        y : object
+            True labels, in the form of the `y` that was fitted.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        float
+            Subset accuracy; for 1-D `y`, accuracy.
+        """
+        predicted = self.predict(X)
+        if self._target_form.kind == "lists":
+            pairs = zip(y, predicted, strict=True)
+            correct = [set(true) == set(labels) for true, labels in pairs]
+            return float(np.average(correct, weights=sample_weight))
+        return accuracy_score(y, predicted, sample_weight=sample_weight)
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn asks about an estimator."""
+        tags = super().__sklearn_tags__()
+        strategy: Any = self.strategy
+        if isinstance(strategy, str):
+            strategy = STRATEGIES.get(strategy, Strategy)
+        tags.classifier_tags.multi_label = getattr(strategy, "multilabel", True)
+        return tags

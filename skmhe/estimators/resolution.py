@@ -1,0 +1,103 @@
+"""From parameters to what they stand for: the strategy, and the setting it makes."""
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from skmhe.estimators import strategies
+from skmhe.estimators.setting import Setting
+from skmhe.estimators.short_forms import SHORT_FORMS, as_strategy, long_form
+from skmhe.estimators.strategies import Cascade, Full, Sampling, Strategy
+from skmhe.labels.codec import check_head_sizes
+
+
+def resolve_strategy(
+    strategy: Strategy | str,
+    model: str,
+    n_heads: int | str,
+    head_sizes: Sequence[int] | None,
+    n_labels: int,
+) -> tuple[Strategy, int | None]:
+    """Return the strategy, and the number of heads, with "auto" resolved.
+
+    The number is None if `head_sizes` has the lengths, which must be possible for this
+    number of labels. Whether all of it fits together is what `check_contradictions`
+    tells.
+    """
+    if head_sizes is not None:
+        sizes = check_head_sizes(head_sizes, n_labels)
+        if max(sizes) > n_labels:
+            raise ValueError(
+                f"head_sizes={sizes} has a head of {max(sizes)}, longer than the "
+                f"number of labels, {n_labels}: most of its codes would name no label. "
+                "Make it shorter, or leave head_sizes=None to derive lengths from "
+                "n_heads."
+            )
+        n_given: int | None = len(sizes)
+    else:
+        n_given = None if isinstance(n_heads, str) else int(n_heads)
+    resolved = as_strategy(strategy)
+    if resolved is None:
+        resolved = _auto_strategy(model, n_given, n_labels)
+    if head_sizes is not None:
+        return resolved, None
+    return resolved, n_given or resolved.max_heads or 2
+
+
+def _auto_strategy(model: str, n_heads: int | None, n_labels: int) -> Strategy:
+    """Return the strategy for a number of heads, if it is given, or of labels."""
+    if n_heads is not None:
+        return Full() if n_heads == 1 else Cascade()
+    if n_labels <= strategies.MAX_FULL_LABELS:
+        return Full()
+    if n_labels <= strategies.MAX_SAMPLED_LABELS and model != "linear":
+        return Sampling()
+    return Cascade()
+
+
+def make_setting(
+    estimator: BaseEstimator,
+    strategy: Strategy,
+    **facts: Any,
+) -> Setting:
+    """Return what decides which of an estimator's parameters are used.
+
+    `strategy` is what `resolve_strategy` returned; see `Setting` for the rest.
+    """
+    values: dict[str, Any] = estimator.get_params(deep=False)
+    for parent in SHORT_FORMS:
+        value = strategy if parent == "strategy" else long_form(estimator, parent)
+        values[parent] = value
+        if value is not None:
+            nested = value.get_params(deep=False)
+            values |= {f"{parent}__{name}": inner for name, inner in nested.items()}
+    return Setting(values, strategy, **facts)
+
+
+def resolve_hidden_layer_sizes(sizes: int | Sequence[int]) -> tuple[int, ...]:
+    """Return the widths of the hidden layers."""
+    widths: Any = (sizes,) if np.ndim(sizes) == 0 else tuple(sizes)  # type: ignore[arg-type]
+    if any(
+        not isinstance(width, Integral) or isinstance(width, bool) or width < 1
+        for width in widths
+    ):
+        raise ValueError(
+            f"hidden_layer_sizes={sizes!r} must hold positive integers, the width of "
+            "each hidden layer; () for heads that are linear in X."
+        )
+    return tuple(int(width) for width in widths)
+
+
+def resolve_dropout(dropout: float | Sequence[float]) -> tuple[float, float]:
+    """Return the shares of input features and of hidden outputs that are dropped."""
+    shares: Any = (dropout, dropout) if np.ndim(dropout) == 0 else tuple(dropout)  # type: ignore[arg-type]
+    valid = all(isinstance(share, Real) and 0 <= float(share) < 1 for share in shares)
+    if len(shares) != 2 or not valid:
+        raise ValueError(
+            f"dropout={dropout!r} must be a share in [0, 1), or a pair of them: that "
+            "of the input features, and that of the hidden layers' outputs."
+        )
+    return float(shares[0]), float(shares[1])

@@ -1,0 +1,170 @@
+"""What a row of the table of parameters is made of: settings, conditions, errors."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+
+class Setting(NamedTuple):
+    """What decides whether a parameter is used."""
+
+    # Of all parameters, with those of parameter objects under nested names
+    # (strategy__beam_width).
+    values: Mapping[str, Any]
+    strategy: Any  # a Strategy, with "auto" resolved
+    n_labels: int
+    multilabel: bool  # whether `y` is
+    n_samples: int = 0
+    n_features: int = 0
+    n_label_features: int | None = None  # None: labels have no features
+    is_partial_fit: bool = False
+
+    @property
+    def has_label_features(self) -> bool:
+        """Whether labels have features."""
+        return self.n_label_features is not None
+
+    @property
+    def shares_layer(self) -> bool:
+        """Whether features of labels and of samples have the same meaning."""
+        shared = self.values["label_encoder__shared"]
+        if isinstance(shared, str):
+            return self.n_label_features == self.n_features
+        return self.has_label_features and bool(shared)
+
+    @property
+    def model(self) -> str:
+        """The `model` parameter."""
+        return self.values["model"]
+
+    @property
+    def has_backbone(self) -> bool:
+        """Whether there is a user's backbone."""
+        return self.values["backbone"] is not None
+
+    @property
+    def has_network(self) -> bool:
+        """Whether there is a network."""
+        return self.model != "linear"
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether no linear classifiers or centroids are added to the network."""
+        return self.model == "network" or self.has_backbone
+
+    @property
+    def has_linear(self) -> bool:
+        """Whether there are linear classifiers."""
+        can_be_fitted = self.strategy.adds_linear and not self.is_partial_fit
+        return can_be_fitted and not self.is_alone
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether there is a label encoder."""
+        return self.has_label_features and self.values["label_encoder__loss_weight"] > 0
+
+
+class Condition(NamedTuple):
+    """When a parameter is used."""
+
+    # What follows "Only used" in docstrings, short enough for one line; empty where
+    # the text of the class says it for all of its parameters.
+    clause: str
+    holds: Callable[[Setting], bool]
+
+
+class Parameter(NamedTuple):
+    """A row of the table."""
+
+    name: str  # in its own class
+    # Types and ranges, as scikit-learn validates them; `skmhe.estimators.short_forms`
+    # adds the parameter objects.
+    constraint: list[Any]
+    used: Condition  # given that its object is used
+
+
+class Contradiction(NamedTuple):
+    """When the value of a parameter is an error."""
+
+    name: str  # of the parameter, nested
+    where: Callable[[Any, Setting], bool]  # for a value and a setting
+    # What follows "name=value" in the error; "{model}", "{strategy}" and "{heads}" are
+    # filled in.
+    reason: str
+    remedy: str  # what to do
+
+
+ALWAYS = Condition("", lambda s: True)
+
+# Conditions of the estimators' parameters.
+NETWORK = Condition(
+    'with ``model="both"`` or ``model="network"``', lambda s: s.has_network
+)
+NETWORK_IN_FIT = Condition(
+    'by `fit`, with ``model="both"`` or ``model="network"``',
+    lambda s: s.has_network and not s.is_partial_fit,
+)
+OWN_LAYERS = Condition(
+    'without a `backbone`, and not with ``model="linear"``',
+    lambda s: s.has_network and not s.has_backbone,
+)
+EARLY_STOPPING = Condition(
+    "with ``early_stopping=True``",
+    lambda s: NETWORK_IN_FIT.holds(s) and bool(s.values["early_stopping"]),
+)
+ADDED_MODELS = Condition(
+    'by `fit`, without a `backbone`, and not with "product"',
+    lambda s: s.strategy.adds_linear and not s.has_backbone and not s.is_partial_fit,
+)
+LINEAR = Condition(
+    'with ``model="linear"`` or ``model="both"``', lambda s: s.has_linear
+)
+SEVERAL_HEADS = Condition(
+    'with strategies other than "full"', lambda s: s.strategy.needs_order
+)
+DERIVED_HEADS = Condition(
+    "where `head_sizes` is None",
+    lambda s: s.strategy.needs_order and s.values["head_sizes"] is None,
+)
+LABEL_FEATURES = Condition(
+    "where `fit` is given `label_features`", lambda s: s.has_label_features
+)
+CHANCE = Condition(
+    "where something is left to chance: by networks and by `label_order`",
+    lambda s: (
+        s.has_network
+        or (s.strategy.needs_order and s.values["label_order"] in ("random", "cluster"))
+    ),
+)
+
+# Conditions of parameter objects, given that the object is used.
+ALONE = Condition(
+    'with 1-D `y` and ``model="network"`` or a `backbone`',
+    lambda s: s.is_alone and not s.multilabel,
+)
+BOTH = Condition('with ``model="both"``', lambda s: s.has_linear and s.has_network)
+OWN_BEAM = Condition(
+    "where the network has no beam of its own (see Notes)",
+    lambda s: (
+        s.strategy.has_linear_tree(s.n_labels)
+        and not (s.has_network and s.strategy.has_beam)
+    ),
+)
+IN_FIT = Condition("by `fit`", lambda s: not s.is_partial_fit)
+ENCODER = Condition("", lambda s: s.has_encoder)
+SEVERAL_LABELS = Condition(
+    "with multi-label `y`", lambda s: s.has_encoder and s.multilabel
+)
+SHORTLISTED = Condition(
+    "with ``n_shortlisted > 0``",
+    lambda s: s.has_encoder and s.values["label_encoder__n_shortlisted"] > 0,
+)
+SHORTLISTS = Condition(
+    "with ``n_shortlisted > 0`` or ``neighbor_batches=True``",
+    lambda s: (
+        s.has_encoder
+        and bool(
+            s.values["label_encoder__n_shortlisted"]
+            or s.values["label_encoder__neighbor_batches"]
+        )
+    ),
+)

@@ -1,0 +1,200 @@
+"""The constructor of both estimators, and short forms of parameter objects.
+
+``strategy="cascade"`` is a short form of ``Cascade()``, for example. There is one
+mechanism for all of them: `SHORT_FORMS` says what each parameter's short form stands
+for, and `EstimatorParameters` replaces it by the object where a nested parameter
+(``strategy__beam_width``) is set. Fitting asks `SHORT_FORMS`, and leaves the
+estimator's parameters as they are.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any, NamedTuple, Self
+
+from sklearn.base import BaseEstimator
+
+from skmhe.estimators.parameters import Backbone, LabelEncoder, LinearTree
+from skmhe.estimators.strategies import STRATEGIES, Strategy
+from skmhe.estimators.usage import constraints
+
+
+def as_strategy(strategy: Strategy | str) -> Strategy | None:
+    """Return the strategy that a name stands for; None for "auto"."""
+    if isinstance(strategy, str):
+        return None if strategy == "auto" else STRATEGIES[strategy]()
+    return strategy
+
+
+def _as_backbone(backbone: Any) -> Backbone | None:
+    """Return the backbone that a module, class or function stands for, or None."""
+    if backbone is None or isinstance(backbone, Backbone):
+        return backbone
+    return Backbone(backbone)
+
+
+class ShortForm(NamedTuple):
+    """What a parameter's short form stands for."""
+
+    base: type[BaseEstimator]  # objects of it are no short forms
+    promote: Callable[[Any], BaseEstimator | None]
+
+
+SHORT_FORMS = {
+    "strategy": ShortForm(Strategy, as_strategy),
+    "linear": ShortForm(LinearTree, lambda v: LinearTree() if v is None else v),
+    "label_encoder": ShortForm(
+        LabelEncoder, lambda v: LabelEncoder() if v is None else v
+    ),
+    "backbone": ShortForm(Backbone, _as_backbone),
+}
+
+
+def long_form(estimator: BaseEstimator, name: str) -> Any:
+    """Return the object that a parameter of an estimator stands for."""
+    return SHORT_FORMS[name].promote(getattr(estimator, name))
+
+
+def _constraints() -> dict[str, list[Any]]:
+    """Return the constraints of the estimators' parameters, by name."""
+    result = constraints("estimator")
+    for name, form in SHORT_FORMS.items():
+        result[name] = [*result[name], form.base]
+    return result
+
+
+class EstimatorParameters(BaseEstimator):
+    """The parameters of both estimators."""
+
+    _parameter_constraints = _constraints()
+
+    def __init__(
+        self,
+        strategy: Any = "auto",
+        *,
+        model: str = "both",
+        n_heads: Any = "auto",
+        head_sizes: Any = None,
+        label_order: str = "cluster",
+        linear: Any = None,
+        label_encoder: Any = None,
+        backbone: Any = None,
+        hidden_layer_sizes: Any = (256,),
+        dropout: Any = (0.2, 0.3),
+        batch_size: Any = "auto",
+        learning_rate: str = "linear",
+        learning_rate_init: Any = "auto",
+        max_iter: int = 10,
+        class_weight: Any = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 3,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        random_state: Any = None,
+        verbose: Any = False,
+        device: str = "auto",
+        dtype: str = "auto",
+    ) -> None:
+        self.strategy = strategy
+        self.model = model
+        self.n_heads = n_heads
+        self.head_sizes = head_sizes
+        self.label_order = label_order
+        self.linear = linear
+        self.label_encoder = label_encoder
+        self.backbone = backbone
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.dropout = dropout
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.max_iter = max_iter
+        self.class_weight = class_weight
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+        self.device = device
+        self.dtype = dtype
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, also those of parameter objects.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by name. Those of parameter objects have names such as
+            ``strategy__beam_width`` or ``backbone__width``; a short form, such as
+            ``strategy="cascade"``, is replaced by its object first.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
+        """
+        nested: dict[str, dict[str, Any]] = defaultdict(dict)
+        plain = {}
+        for name, value in params.items():
+            parent, is_nested, inner = name.partition("__")
+            if is_nested and parent in SHORT_FORMS:
+                nested[parent][inner] = value
+            else:
+                plain[name] = value
+        super().set_params(**plain)
+        for parent, inner_params in nested.items():
+            # Set before it is the estimator's, which an error leaves as it was.
+            promoted = self._promoted(parent, inner_params)
+            setattr(self, parent, promoted.set_params(**inner_params))
+        return self
+
+    def _promoted(self, parent: str, inner_params: dict[str, Any]) -> Any:
+        """Return the object whose parameters are to be set."""
+        value = getattr(self, parent)
+        # An estimator that makes modules, for example, has parameters of its own.
+        if hasattr(value, "set_params") and not isinstance(value, type):
+            return value
+        form = SHORT_FORMS[parent]
+        is_name = parent == "strategy" and isinstance(value, str)
+        known = not is_name or value in STRATEGIES
+        promoted = form.promote(value) if known else None
+        if not isinstance(promoted, form.base):
+            given = ", ".join(f"{parent}__{name}" for name in inner_params)
+            raise ValueError(
+                f"{given} was set, but {parent}={value!r} has no parameters: "
+                f"{_remedy(parent, set(inner_params))}."
+            )
+        return promoted
+
+    def _validate_params(self) -> None:
+        """Validate the parameters, and those of parameter objects."""
+        super()._validate_params()
+        for name in SHORT_FORMS:
+            promoted = long_form(self, name)
+            if promoted is not None:
+                promoted._validate_params()
+
+
+def _remedy(parent: str, names: set[str]) -> str:
+    """Return what to pass so that there are parameters of some names."""
+    if parent == "backbone":
+        return (
+            "pass a torch.nn.Module, or a class or function that makes one, as backbone"
+        )
+    if parent != "strategy":
+        return f"pass {parent}=None, or a {SHORT_FORMS[parent].base.__name__}"
+    fitting = [
+        repr(strategy.name)
+        for strategy in STRATEGIES.values()
+        if names <= strategy._parameter_constraints.keys()
+    ]
+    if not fitting:
+        return "no strategy has such a parameter"
+    return f"pass strategy={' or '.join(fitting)} as well"

@@ -1,0 +1,301 @@
+"""Strategies: how the network scores labels, with what only concerns one of them.
+
+Estimators ask a strategy for what it can do, never for its name.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from sklearn.base import BaseEstimator
+
+from skmhe.estimators.docs import documented
+from skmhe.estimators.setting import Setting
+from skmhe.estimators.usage import constraints, only_used
+from skmhe.nn import CascadeHead, FullHead, Head, Margin, ProductHead, SamplingHead
+from skmhe.scorers.network import HeadSpec
+
+# Up to this number of labels, the strategy "auto" scores all of them in training; up to
+# the second one, it trains on a sample of them.
+MAX_FULL_LABELS, MAX_SAMPLED_LABELS = 1024, 2**17
+
+
+class Strategy(BaseEstimator, ABC):
+    """Base class of the strategies."""
+
+    name: ClassVar[str]  # the short form, as in strategy="cascade"
+    kind: ClassVar[type[Head]]
+    # How many heads it can have; None for any number.
+    min_heads: ClassVar[int] = 1
+    max_heads: ClassVar[int | None] = None
+    multilabel: ClassVar[bool] = True  # whether it can give a sample several labels
+    needs_order: ClassVar[bool] = True  # whether the label order has an effect
+    # Whether scores of labels (by linear classifiers, centroids, a label encoder) can
+    # be added to those of the network.
+    adds_scores: ClassVar[bool] = True
+    # What model="both" adds: linear classifiers, and the similarity to the centroids.
+    adds_linear: ClassVar[bool] = True
+    adds_centroids: ClassVar[bool] = False
+    linear_alone: ClassVar[bool] = False  # whether model="linear" has it
+    has_beam: ClassVar[bool] = False  # whether the network searches a beam of prefixes
+
+    @property
+    def heads_text(self) -> str:
+        """How many heads there can be, for errors."""
+        if self.max_heads is not None:
+            return "one head"
+        return f"at least {self.min_heads}" + (" heads" * (self.min_heads > 1))
+
+    def has_linear_tree(self, n_labels: int) -> bool:
+        """Tell whether linear classifiers form a tree, or score all labels."""
+        return False
+
+    def head(self, setting: Setting, head_sizes: tuple[int, ...]) -> HeadSpec:
+        """Return which head of `skmhe.nn` to build, for heads of some lengths."""
+        options = {"n_labels": setting.n_labels, "sparse_grad": True}
+        if self.multilabel:
+            options["multilabel"] = setting.multilabel
+        return HeadSpec(self.kind, options | self._options(setting, head_sizes))
+
+    @abstractmethod
+    def _options(self, setting: Setting, head_sizes: tuple[int, ...]) -> dict[str, Any]:
+        """Return what only concerns this head."""
+
+
+def as_margin(margin: Margin | str | None) -> Margin | None:
+    """Return the margin that a short form stands for."""
+    return Margin(margin) if isinstance(margin, str) else margin
+
+
+@documented(**only_used("Full"))
+class Full(Strategy):
+    """Score all labels, in training and prediction: the plain network.
+
+    With d features and C labels, training and prediction of a sample cost d * C
+    multiply-adds. There is one head.
+
+    Parameters
+    ----------
+    margin : skmhe.nn.Margin, {{"arcface", "cosface"}} or None, default=None
+        {margin}
+        Margin between the angle of the true label and those of the others. It is for
+        features that tell labels apart that were not in training, by their cosines
+        (see `transform`). The short form "arcface" is ``Margin("arcface", 0.5, 64.0)``,
+        "cosface" is ``Margin("cosface", 0.5, 64.0)``. Otherwise, a margin is an error.
+
+    See Also
+    --------
+    skmhe.nn.FullHead : The head.
+
+    Examples
+    --------
+    >>> from skmhe import Full, MHEClassifier
+    >>> MHEClassifier(Full(margin="arcface"), model="network")
+    MHEClassifier(model='network', strategy=Full(margin='arcface'))
+    """
+
+    name = "full"
+    kind = FullHead
+    max_heads = 1
+    needs_order = False
+    linear_alone = True
+    _parameter_constraints = constraints("Full")
+
+    def __init__(self, *, margin: Margin | str | None = None):
+        self.margin = margin
+
+    def _options(self, setting: Setting, head_sizes: tuple[int, ...]) -> dict[str, Any]:
+        return {"margin": as_margin(self.margin)}
+
+
+@documented(**only_used("Product"))
+class Product(Strategy):
+    """Train independent heads, whose probabilities are multiplied: the smallest model.
+
+    With d features and heads of lengths L_h, training and prediction of a sample cost
+    d * sum(L_h) multiply-adds, and there are as many weights; "cascade" and "sampling"
+    are more accurate. It needs 1-D `y`, and has no linear classifiers.
+
+    Parameters
+    ----------
+    rank : int, default=1
+        Number of products that are mixed. Weights and costs grow with it.
+
+    See Also
+    --------
+    skmhe.nn.ProductHead : The head.
+
+    Examples
+    --------
+    >>> from skmhe import MHEClassifier, Product
+    >>> clf = MHEClassifier(Product(rank=2), n_heads=3)
+    >>> clf.get_params()["strategy__rank"]
+    2
+    """
+
+    name = "product"
+    kind = ProductHead
+    multilabel = False
+    adds_scores = False
+    adds_linear = False
+    _parameter_constraints = constraints("Product")
+
+    def __init__(self, *, rank: int = 1):
+        self.rank = rank
+
+    def _options(self, setting: Setting, head_sizes: tuple[int, ...]) -> dict[str, Any]:
+        return {"head_sizes": head_sizes, "rank": self.rank}
+
+
+@documented(**only_used("Cascade"))
+class Cascade(Strategy):
+    """Search a tree of labels: each head scores what can follow a prefix.
+
+    A *prefix* is the beginning of a label's code, and a node of the tree. The *beam*
+    holds the b most probable prefixes, below which labels are scored. With d features
+    and heads of lengths L_1, ..., L_H, a sample costs about d * sum(L_h) multiply-adds
+    in training and d * (L_1 + b * L_2 + ...) in prediction. There are at least two
+    heads. Linear classifiers form a tree with the same nodes.
+
+    Parameters
+    ----------
+    beam_width : int, default=10
+        {beam_width}
+        Number of prefixes in the beam: of `predict_topk`, which widens it to more than
+        k labels where needed, and of training with hard negatives. May be changed
+        after fitting.
+    hard_negatives : bool or "auto", default="auto"
+        {hard_negatives}
+        Which labels the network learns to reject for a sample: also those below the
+        most probable prefixes (True), or only those that share a prefix with a true
+        label (False; as in probabilistic label trees: cheaper). Which of them ranks
+        better depends on the data. "auto" is True for multi-label `y` and with a
+        `backbone`, False otherwise.
+
+        For 1-D `y`, True is for a network alone (``model="network"`` or a `backbone`),
+        and an error otherwise. One softmax over all labels then makes the
+        probabilities: those of `predict_topk` are relative to the labels that the beam
+        found, `predict_proba` scores all labels. False multiplies the probabilities
+        along the label's path.
+
+    See Also
+    --------
+    skmhe.nn.CascadeHead : The head.
+
+    Examples
+    --------
+    >>> from skmhe import Cascade, MHEClassifier
+    >>> clf = MHEClassifier(Cascade(beam_width=20))
+    >>> clf.set_params(strategy__beam_width=40).strategy
+    Cascade(beam_width=40)
+    """
+
+    name = "cascade"
+    kind = CascadeHead
+    min_heads = 2
+    linear_alone = True
+    has_beam = True
+    _parameter_constraints = constraints("Cascade")
+
+    def __init__(self, *, beam_width: int = 10, hard_negatives: bool | str = "auto"):
+        self.beam_width = beam_width
+        self.hard_negatives = hard_negatives
+
+    def has_linear_tree(self, n_labels: int) -> bool:
+        """Tell whether linear classifiers form a tree: the same as the network's."""
+        return True
+
+    def _options(self, setting: Setting, head_sizes: tuple[int, ...]) -> dict[str, Any]:
+        hard_negatives = self.hard_negatives
+        if hard_negatives == "auto":
+            hard_negatives = setting.multilabel or setting.has_backbone
+        # For 1-D y, they are for networks alone, and model="linear" does not use them.
+        hard_negatives = hard_negatives and (setting.multilabel or setting.is_alone)
+        return {
+            "head_sizes": head_sizes,
+            "beam_width": self.beam_width,
+            "hard_negatives": bool(hard_negatives),
+        }
+
+
+@documented(**only_used("Sampling"))
+class Sampling(Strategy):
+    """Score all labels, but train on a pool of them.
+
+    Labels are divided into *groups*, which share all of their code but the last part.
+    The *pool* of a training step holds the labels of some groups, which are drawn, and
+    labels that concern the batch. With d features and C labels, a sample costs
+    d * (size of the pool) multiply-adds in training, d * C in prediction. With
+    ``model="both"`` and 1-D `y`, the network is also given the similarity of samples to
+    the labels' centroids, from which the sample itself is left out in training.
+
+    Parameters
+    ----------
+    n_sampled_groups : int, default=8
+        Number of groups that are drawn in each step.
+    pool_labels : str, default="auto"
+        Which labels are scored in a step, in addition to those of the drawn groups:
+
+        - "batch": the true labels of the batch.
+        - "batch_and_own_group": these and, for each sample, all labels of the group of
+          its true label. For 1-D `y`, a network alone (``model="network"`` or a
+          `backbone`), and no margin; an error otherwise.
+        - "batch_groups": all labels of the groups of the batch's true labels.
+        - "own_group": for each sample, all labels of the groups of its own true labels.
+          An error with ``n_sampled_groups=0``.
+        - "auto": "batch_and_own_group" for 1-D `y` with a `backbone` and no margin,
+          "batch" otherwise.
+    margin : skmhe.nn.Margin, {{"arcface", "cosface"}} or None, default=None
+        {margin}
+        See `Full`.
+
+    See Also
+    --------
+    skmhe.nn.SamplingHead : The head.
+
+    Examples
+    --------
+    >>> from skmhe import MHEMultiLabelClassifier, Sampling
+    >>> MHEMultiLabelClassifier(Sampling(n_sampled_groups=4))
+    MHEMultiLabelClassifier(strategy=Sampling(n_sampled_groups=4))
+    """
+
+    name = "sampling"
+    kind = SamplingHead
+    adds_centroids = True
+    _parameter_constraints = constraints("Sampling")
+
+    def __init__(
+        self,
+        *,
+        n_sampled_groups: int = 8,
+        pool_labels: str = "auto",
+        margin: Margin | str | None = None,
+    ):
+        self.n_sampled_groups = n_sampled_groups
+        self.pool_labels = pool_labels
+        self.margin = margin
+
+    def has_linear_tree(self, n_labels: int) -> bool:
+        """Tell whether linear classifiers form a tree: of many labels, which is faster.
+
+        The network scores all labels in any case.
+        """
+        return n_labels > MAX_FULL_LABELS
+
+    def _options(self, setting: Setting, head_sizes: tuple[int, ...]) -> dict[str, Any]:
+        pool_labels = self.pool_labels
+        if pool_labels == "auto":
+            one_label = setting.has_backbone and not setting.multilabel
+            hard = one_label and self.margin is None
+            pool_labels = "batch_and_own_group" if hard else "batch"
+        return {
+            "group_size": min(head_sizes[-1], setting.n_labels),
+            "n_sampled_groups": self.n_sampled_groups,
+            "margin": as_margin(self.margin),
+            "pool_labels": pool_labels,
+        }
+
+
+STRATEGIES: dict[str, type[Strategy]] = {
+    strategy.name: strategy for strategy in (Full, Product, Cascade, Sampling)
+}

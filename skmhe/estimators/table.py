@@ -1,0 +1,287 @@
+"""The table of parameters: where each one is used, and what contradicts it.
+
+It drives the constraints of the estimators and of the parameter objects, the sentences
+"Only used ..." in their docstrings, the errors about parameters that contradict each
+other, and a test of every cell (parameter x setting): a parameter that is used changes
+the result, one that is unused does not, and a contradiction raises. The functions that
+read it are in `skmhe.estimators.usage`.
+"""
+
+from numbers import Integral, Real
+from typing import Any
+
+from skmhe.estimators import setting as when
+from skmhe.estimators._sklearn import Interval, StrOptions
+from skmhe.estimators.setting import Contradiction, Parameter, Setting
+from skmhe.labels.codec import LABEL_ORDERS
+from skmhe.nn import Margin
+
+
+def _one_of(*names: str) -> StrOptions:
+    return StrOptions(set(names))
+
+
+AUTO = _one_of("auto")
+AT_LEAST_0 = Interval(Real, 0, None, closed="left")
+ABOVE_0 = Interval(Real, 0, None, closed="neither")
+SHARE = Interval(Real, 0, 1, closed="left")
+INNER_SHARE = Interval(Real, 0, 1, closed="neither")
+COUNT = Interval(Integral, 1, None, closed="left")
+COUNT_OR_0 = Interval(Integral, 0, None, closed="left")
+AT_LEAST_2 = Interval(Integral, 2, None, closed="left")
+SCHEDULE = _one_of("constant", "linear", "cosine", "one_cycle")
+STRATEGY = _one_of("auto", "full", "product", "cascade", "sampling")
+POOL = _one_of("auto", "batch", "batch_and_own_group", "batch_groups", "own_group")
+MARGIN = Parameter("margin", [_one_of("arcface", "cosface"), Margin, None], when.ALONE)
+
+TABLE: dict[str, tuple[Parameter, ...]] = {
+    "estimator": (
+        Parameter("strategy", [STRATEGY], when.ALWAYS),
+        Parameter("model", [_one_of("both", "linear", "network")], when.ADDED_MODELS),
+        Parameter("n_heads", [AUTO, COUNT], when.DERIVED_HEADS),
+        Parameter("head_sizes", ["array-like", None], when.SEVERAL_HEADS),
+        Parameter("label_order", [_one_of(*LABEL_ORDERS)], when.SEVERAL_HEADS),
+        Parameter("linear", [None], when.LINEAR),
+        Parameter("label_encoder", [None], when.LABEL_FEATURES),
+        Parameter("backbone", [callable, None], when.NETWORK),
+        Parameter("hidden_layer_sizes", ["array-like", COUNT], when.OWN_LAYERS),
+        Parameter("dropout", [SHARE, "array-like"], when.OWN_LAYERS),
+        Parameter("batch_size", [AUTO, COUNT], when.NETWORK),
+        Parameter("learning_rate", [SCHEDULE], when.NETWORK_IN_FIT),
+        Parameter("learning_rate_init", [AUTO, ABOVE_0], when.NETWORK),
+        Parameter("max_iter", [COUNT], when.NETWORK_IN_FIT),
+        Parameter("class_weight", [dict, _one_of("balanced"), None], when.ALWAYS),
+        Parameter("early_stopping", ["boolean"], when.NETWORK_IN_FIT),
+        Parameter("validation_fraction", [INNER_SHARE], when.EARLY_STOPPING),
+        Parameter("n_iter_no_change", [COUNT], when.NETWORK_IN_FIT),
+        Parameter("tol", [AT_LEAST_0], when.NETWORK_IN_FIT),
+        Parameter("warm_start", ["boolean"], when.NETWORK_IN_FIT),
+        Parameter("random_state", ["random_state"], when.CHANCE),
+        Parameter("verbose", ["verbose"], when.NETWORK),
+        Parameter("device", [str], when.ALWAYS),
+        Parameter("dtype", [_one_of("auto", "float32", "bfloat16")], when.NETWORK),
+    ),
+    "Full": (MARGIN,),
+    "Product": (Parameter("rank", [COUNT], when.ALWAYS),),
+    "Cascade": (
+        Parameter("beam_width", [COUNT], when.NETWORK),
+        Parameter("hard_negatives", [AUTO, "boolean"], when.NETWORK),
+    ),
+    "Sampling": (
+        Parameter("n_sampled_groups", [COUNT_OR_0], when.ALWAYS),
+        Parameter("pool_labels", [POOL], when.ALWAYS),
+        MARGIN,
+    ),
+    "LinearTree": (
+        Parameter("C", [ABOVE_0], when.ALWAYS),
+        Parameter("centroid_prior", [AT_LEAST_0], when.ALWAYS),
+        Parameter("weight", [ABOVE_0], when.BOTH),
+        Parameter("beam_width", [COUNT], when.OWN_BEAM),
+    ),
+    "LabelEncoder": (
+        Parameter("loss_weight", [SHARE], when.ALWAYS),
+        Parameter("shared", [AUTO, "boolean"], when.ENCODER),
+        Parameter("pool_size", [AUTO, AT_LEAST_2], when.ENCODER),
+        Parameter("n_positives", [COUNT], when.SEVERAL_LABELS),
+        Parameter("n_shortlisted", [COUNT_OR_0], when.ENCODER),
+        Parameter("shortlist_size", [COUNT], when.SHORTLISTED),
+        Parameter("shortlist_refresh", [COUNT], when.SHORTLISTS),
+        Parameter(
+            "shortlist_search",
+            [_one_of("auto", "exact", "approximate")],
+            when.SHORTLISTS,
+        ),
+        Parameter("neighbor_batches", ["boolean"], when.ENCODER),
+        Parameter(
+            "score_with", [_one_of("both", "classifier", "encoder")], when.ENCODER
+        ),
+    ),
+    "Backbone": (
+        Parameter("module", [callable], when.ALWAYS),
+        Parameter("freeze", ["boolean", str, "array-like"], when.ALWAYS),
+        Parameter("learning_rate", [ABOVE_0, dict, None], when.ALWAYS),
+        Parameter("weight_decay", [AT_LEAST_0], when.ALWAYS),
+        Parameter("max_grad_norm", [ABOVE_0, None], when.ALWAYS),
+        Parameter("averaging_decay", [INNER_SHARE, None], when.IN_FIT),
+    ),
+}
+# The estimators' parameter that holds each object.
+PARENTS = dict.fromkeys(("Full", "Product", "Cascade", "Sampling"), "strategy") | {
+    "LinearTree": "linear",
+    "LabelEncoder": "label_encoder",
+    "Backbone": "backbone",
+}
+
+ONE_LABEL = "is for one label per sample, but y is multi-label"
+ALONE = "is for a network alone, but model={model!r}"
+NEEDS_SCORES = "cannot be used with label_features, whose encoder "
+NUMBER_OF_HEADS = "is not possible with strategy={strategy!r}, which has {heads}"
+ANOTHER_STRATEGY = "another strategy: 'full' has one head, 'cascade' at least two"
+SINGLE_SCORES = "use strategy='cascade', 'sampling' or 'full'"
+ANOTHER_POOL = "use pool_labels='batch', 'batch_groups' or 'own_group'"
+
+
+def _is_wrong_number(value: int, s: Setting) -> bool:
+    """Whether a strategy cannot have a number of heads."""
+    most = s.strategy.max_heads
+    return value < s.strategy.min_heads or (most is not None and value > most)
+
+
+def _has_other_length(value: Any, s: Setting) -> bool:
+    sizes = s.values["head_sizes"]
+    return value != "auto" and sizes is not None and len(sizes) != value
+
+
+def _needs_hidden_layer(value: Any, s: Setting) -> bool:
+    has_none = not isinstance(value, Integral) and len(value) == 0
+    return has_none and s.has_label_features and not s.has_backbone
+
+
+def _is_joint(value: Any, s: Setting) -> bool:
+    """Whether hard negatives are asked for where they need one softmax."""
+    return value != "auto" and bool(value) and s.has_network and not s.multilabel
+
+
+# In the order in which they are looked for.
+CONTRADICTIONS = (
+    Contradiction(
+        "strategy",
+        lambda v, s: s.multilabel and not s.strategy.multilabel,
+        "is for one label per sample (independent softmaxes cannot give a sample "
+        "several labels), but y is multi-label",
+        SINGLE_SCORES,
+    ),
+    Contradiction(
+        "strategy",
+        lambda v, s: not (s.has_network or s.strategy.linear_alone),
+        "is a strategy of networks, but model='linear' has none",
+        "use strategy='full' or 'cascade', or model='network'",
+    ),
+    Contradiction(
+        "strategy",
+        lambda v, s: s.has_label_features and not s.strategy.adds_scores,
+        NEEDS_SCORES + "adds its scores to those of single labels",
+        SINGLE_SCORES,
+    ),
+    Contradiction(
+        "model",
+        lambda v, s: v == "linear" and s.has_label_features,
+        NEEDS_SCORES + "is trained together with a network",
+        "use model='both' or 'network'",
+    ),
+    Contradiction(
+        "n_heads",
+        lambda v, s: v != "auto" and _is_wrong_number(v, s),
+        NUMBER_OF_HEADS,
+        f"use n_heads='auto', or {ANOTHER_STRATEGY}",
+    ),
+    Contradiction(
+        "n_heads",
+        _has_other_length,
+        "is not the number of head_sizes",
+        "use n_heads='auto', or head_sizes=None",
+    ),
+    Contradiction(
+        "head_sizes",
+        lambda v, s: v is not None and _is_wrong_number(len(v), s),
+        NUMBER_OF_HEADS,
+        f"use head_sizes=None, or {ANOTHER_STRATEGY}",
+    ),
+    Contradiction(
+        "backbone",
+        lambda v, s: v is not None and not s.has_network,
+        "needs a network, but model='linear' has none",
+        "use model='network', or backbone=None",
+    ),
+    Contradiction(
+        "backbone",
+        lambda v, s: v is not None and s.has_label_features,
+        NEEDS_SCORES + "shares the estimator's own hidden layers",
+        "use backbone=None",
+    ),
+    Contradiction(
+        "hidden_layer_sizes",
+        _needs_hidden_layer,
+        NEEDS_SCORES + "needs a hidden layer",
+        "use hidden_layer_sizes=(256,), for example",
+    ),
+    Contradiction(
+        "class_weight",
+        lambda v, s: isinstance(v, str) and s.is_partial_fit,
+        "cannot be used in partial_fit, which sees some of the samples",
+        "use a dict of weights",
+    ),
+    Contradiction(
+        "early_stopping",
+        lambda v, s: bool(v) and s.is_partial_fit,
+        "cannot be used in partial_fit, which trains for one epoch",
+        "use early_stopping=False, or fit",
+    ),
+    Contradiction(
+        "strategy__hard_negatives",
+        lambda v, s: _is_joint(v, s) and not s.is_alone,
+        "is for a network alone where y is 1-D, but model={model!r}",
+        "use model='network', or hard_negatives='auto'",
+    ),
+    Contradiction(
+        "strategy__n_sampled_groups",
+        lambda v, s: v == 0 and s.values["strategy__pool_labels"] == "own_group",
+        "leaves nothing to learn from with pool_labels='own_group'",
+        "use a larger number, or another pool_labels",
+    ),
+    Contradiction(
+        "strategy__pool_labels",
+        lambda v, s: v == "batch_and_own_group" and s.multilabel,
+        ONE_LABEL,
+        ANOTHER_POOL,
+    ),
+    Contradiction(
+        "strategy__pool_labels",
+        lambda v, s: v == "batch_and_own_group" and s.values["strategy__margin"],
+        "cannot be used with a margin",
+        ANOTHER_POOL,
+    ),
+    Contradiction(
+        "strategy__pool_labels",
+        lambda v, s: v == "batch_and_own_group" and not s.is_alone,
+        ALONE,
+        "use model='network', or pool_labels='auto'",
+    ),
+    Contradiction(
+        "strategy__margin",
+        lambda v, s: v is not None and s.multilabel,
+        ONE_LABEL,
+        "use margin=None, or 1-D y",
+    ),
+    Contradiction(
+        "strategy__margin",
+        lambda v, s: v is not None and not s.is_alone,
+        ALONE,
+        "use model='network', or margin=None",
+    ),
+    Contradiction(
+        "strategy__margin",
+        lambda v, s: v is not None and s.has_label_features,
+        NEEDS_SCORES + "adds its scores to those of the network",
+        "use margin=None",
+    ),
+    Contradiction(
+        "label_encoder__shared",
+        lambda v, s: s.shares_layer and s.n_label_features != s.n_features,
+        "needs the same features of labels and samples, but label_features has "
+        "{n_label_features} features and X {n_features}",
+        "make both by one vectorizer, or use shared='auto'",
+    ),
+    Contradiction(
+        "label_encoder__score_with",
+        lambda v, s: v == "encoder" and not s.has_label_features,
+        "needs an encoder, but labels have no features",
+        "pass label_features to fit, or use score_with='both'",
+    ),
+    Contradiction(
+        "label_encoder__score_with",
+        lambda v, s: v == "encoder" and not s.has_encoder,
+        "needs an encoder, but loss_weight=0 trains none",
+        "raise loss_weight, or use score_with='both'",
+    ),
+)

@@ -1,0 +1,220 @@
+"""Features of labels: rows of unit length, in the order of the labels."""
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils.validation import check_array
+
+from skmhe.estimators.validation.samples import canonical_rows
+from skmhe.estimators.validation.targets import N_SHOWN, Target
+from skmhe.scorers.batch import Rows, unit_rows
+
+REMEDY = "Pass one row per label, in the order of the classes (of y's columns)"
+
+
+def check_label_features(label_features: Any, target: Target) -> tuple[Rows, Target]:
+    """Validate features of labels, and find the label of each row.
+
+    Labels without a sample may have a row: those of an index (a DataFrame's) that y
+    lacks, and, if y has integers, rows beyond the classes of y.
+
+    Returns
+    -------
+    Z : {ndarray, CSR} of float32, of shape (n_labels, n_label_features)
+        Rows of unit length, in the order of the classes.
+    target : Target
+        The targets, with all labels that have a row.
+    """
+    index = _index_of(label_features)
+    Z = _checked_rows(label_features)
+    if index is not None:
+        Z, target = _aligned(Z, index, target)
+    elif Z.shape[0] != len(target.classes):
+        target = _with_integers(target, Z.shape[0])
+    return Z, target
+
+
+def set_aside(Z: Rows, target: Target) -> tuple[Target, Rows, Rows]:
+    """Split off the labels without a sample, which training can say nothing of.
+
+    Returns
+    -------
+    target : Target
+        The targets with the labels that have samples, and the others' names.
+    Z, untrained : {ndarray, CSR}
+        Features of both.
+    """
+    labels = target.y.indices if target.multilabel else target.y
+    has_sample = np.bincount(labels, minlength=len(target.classes)) > 0
+    if has_sample.all() or not has_sample.any():
+        return target, Z, Z[:0]
+    places = np.cumsum(has_sample) - 1
+    target = target._replace(
+        y=_renumbered(target, places, int(has_sample.sum())),
+        classes=target.classes[has_sample],
+        untrained=target.classes[~has_sample],
+    )
+    return target, Z[has_sample], Z[~has_sample]
+
+
+def check_added_labels(
+    label_features: Any, labels: Any, target: Target, n_features: int
+) -> tuple[Rows, np.ndarray]:
+    """Return rows of unit length and names of labels to add to those of a target.
+
+    Known labels have `n_features` features. Without names, they are those of a
+    DataFrame's index, or the next integers.
+    """
+    index, classes = _index_of(label_features), target.classes
+    Z = _checked_rows(label_features)
+    if Z.shape[1] != n_features:
+        raise ValueError(
+            f"label_features has {Z.shape[1]} features, but those that this estimator "
+            f"was fitted with have {n_features}: make both by one transformer."
+        )
+    if labels is None and index is not None and not target.is_indicator:
+        labels = index
+    if labels is None:
+        return Z, _following(classes, Z.shape[0])
+    names = _checked_names(labels, Z.shape[0], classes)
+    if target.is_indicator:
+        columns = _following(classes, Z.shape[0])
+        if not np.array_equal(names, columns):
+            raise ValueError(
+                f"labels={_shown(names)} would be new columns of an indicator of "
+                f"{len(classes)} columns, which are {_shown(columns)}: leave "
+                "labels=None."
+            )
+    return Z, names
+
+
+def _following(classes: np.ndarray, n: int) -> np.ndarray:
+    """Return the integers that follow the largest label."""
+    if classes.dtype.kind not in "iu":
+        raise ValueError(
+            "labels=None, but the known labels are no integers that could go on: pass "
+            "a name for each row of label_features, or a DataFrame whose index has "
+            "them."
+        )
+    first = int(classes[-1]) + 1
+    return np.arange(first, first + n, dtype=_wide_enough(classes.dtype, first + n))
+
+
+def _wide_enough(dtype: np.dtype, stop: int) -> np.dtype:
+    """Return an integer type that holds 0 to `stop`, the given one if it does."""
+    return dtype if stop <= np.iinfo(dtype).max else np.dtype(np.int64)
+
+
+def _shown(labels: Any) -> str:
+    """Return the first labels, for an error."""
+    dots = ", ..." if len(labels) > N_SHOWN else ""
+    return f"[{', '.join(map(repr, labels[:N_SHOWN].tolist()))}{dots}]"
+
+
+def _index_of(label_features: Any) -> np.ndarray | None:
+    """Return a DataFrame's index, None of anything else."""
+    # Lists have an index, too, which is a method.
+    if not hasattr(label_features, "iloc"):
+        return None
+    return np.asarray(label_features.index)
+
+
+def _checked_names(labels: Any, n_rows: int, classes: np.ndarray) -> np.ndarray:
+    """Return names of labels, which must be new and distinct."""
+    names = np.asarray(labels)
+    if names.shape != (n_rows,):
+        raise ValueError(
+            f"labels has shape {names.shape}, but label_features has {n_rows} rows: "
+            "pass a name for each."
+        )
+    if (names.dtype.kind in "biuf") != (classes.dtype.kind in "biuf"):
+        raise ValueError(
+            f"labels are of type {names.dtype}, but the known labels of type "
+            f"{classes.dtype}: pass the same type."
+        )
+    found, counts = np.unique(names, return_counts=True)
+    repeated = found[(counts > 1) | np.isin(found, classes)]
+    if len(repeated):
+        raise ValueError(
+            f"labels has {len(repeated)} names that are repeated or known already, "
+            f"{repeated.tolist()[0]!r} among them: each label can be added once. Train "
+            "known labels by partial_fit."
+        )
+    if names.dtype.kind in "biuf" and not np.array_equal(
+        names, names.astype(classes.dtype)
+    ):
+        raise ValueError(
+            f"labels={_shown(names)} cannot be of type {classes.dtype}, which the "
+            "known labels have."
+        )
+    return names.astype(classes.dtype) if names.dtype.kind in "biuf" else names
+
+
+def _checked_rows(label_features: Any) -> Rows:
+    """Return finite rows, dense or CSR, of unit length."""
+    Z = check_array(
+        label_features,
+        accept_sparse="csr",
+        dtype=np.float32,
+        order="C",
+        input_name="label_features",
+        estimator="label_features",
+    )
+    return unit_rows(canonical_rows(Z))
+
+
+def _aligned(Z: Rows, names: np.ndarray, target: Target) -> tuple[Rows, Target]:
+    """Return the rows in the order of all classes, those of y and of the index."""
+    found, counts = np.unique(names, return_counts=True)
+    if counts.max(initial=1) > 1:
+        raise ValueError(
+            f"label_features has {counts.max()} rows for the label "
+            f"{found.tolist()[counts.argmax()]!r}: its index must name each label once."
+        )
+    missing = np.setdiff1d(target.classes, found)
+    if len(missing):
+        raise ValueError(
+            f"label_features has no row for {len(missing)} of the "
+            f"{len(target.classes)} labels of y, {missing.tolist()[0]!r} among them: "
+            "add one to its index (zeros, if nothing is known of the label)."
+        )
+    if len(found) > len(target.classes):
+        if target.is_indicator:
+            raise ValueError(
+                f"label_features names {len(found)} labels, but y has "
+                f"{len(target.classes)} columns: give y a column for each of them."
+            )
+        target = _extended(target, found)
+    order = np.argsort(names, kind="stable")
+    return Z[order], target
+
+
+def _with_integers(target: Target, n_rows: int) -> Target:
+    """Return the targets with the labels 0..n_rows - 1, if y has such integers."""
+    n_labels = len(target.classes)
+    integers = not target.is_indicator and target.classes.dtype.kind in "iu"
+    if integers and target.classes[0] >= 0 and target.classes[-1] < n_rows:
+        dtype = _wide_enough(target.classes.dtype, n_rows)
+        return _extended(target, np.arange(n_rows, dtype=dtype))
+    raise ValueError(
+        f"label_features has {n_rows} rows, but y has {n_labels} labels. {REMEDY}; or "
+        "a DataFrame whose index names the labels."
+    )
+
+
+def _extended(target: Target, classes: np.ndarray) -> Target:
+    """Return the targets with more classes than y has."""
+    places = np.searchsorted(classes, target.classes)
+    y = _renumbered(target, places, len(classes))
+    return target._replace(y=y, classes=classes)
+
+
+def _renumbered(target: Target, places: np.ndarray, n_labels: int) -> Any:
+    """Return y with the indices of its labels changed to `places`."""
+    if not target.multilabel:
+        return places[target.y]
+    return sp.csr_array(
+        (target.y.data, places[target.y.indices], target.y.indptr),
+        shape=(target.y.shape[0], n_labels),
+    )

@@ -1,0 +1,63 @@
+"""Which classifier of a pipeline or search ranks labels, and its scores of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+
+def final_classifier(model: Any, X: Any) -> tuple[Any, Any]:
+    """Follow pipelines and searches to a classifier, and transform X for it."""
+    while not hasattr(model, "predict_topk"):
+        if isinstance(model, Pipeline):
+            check_is_fitted(model)
+            X = model[:-1].transform(X) if len(model) > 1 else X
+            model = model[-1]
+        elif hasattr(model, "best_estimator_"):
+            model = model.best_estimator_
+        elif hasattr(model, "cv_results_"):
+            raise TypeError(
+                f"{type(model).__name__} has no best_estimator_, as refit=False: use "
+                "refit=True, or fit the best parameters yourself."
+            )
+        else:
+            break
+    return model, X
+
+
+def classes_of(model: Any) -> np.ndarray:
+    """Return the labels that a classifier scores."""
+    classes = getattr(model, "classes_", None)
+    if classes is None or isinstance(classes, list):
+        raise TypeError(
+            f"{type(model).__name__} has no array classes_ to rank: pass a fitted "
+            "classifier (for multi-label y one such as OneVsRestClassifier, not one of "
+            "several outputs)."
+        )
+    return np.asarray(classes)
+
+
+def class_scores(
+    model: Any, X: Any, n_classes: int, methods: Sequence[str]
+) -> tuple[str, np.ndarray]:
+    """Return the first method there is, and its scores (n_samples, n_classes)."""
+    name = type(model).__name__
+    method = next((method for method in methods if hasattr(model, method)), None)
+    if method is None:
+        raise TypeError(
+            f"{name} has none of the methods predict_topk, {' and '.join(methods)}, by "
+            "which labels could be ranked: pass a classifier that has one of them."
+        )
+    scores = np.asarray(getattr(model, method)(X), dtype=np.float64)
+    if scores.ndim == 1 and n_classes <= 2:
+        # A binary decision function scores the second class only.
+        scores = np.column_stack([-scores, scores])[:, -n_classes:]
+    if scores.ndim != 2 or scores.shape[1] != n_classes:
+        raise ValueError(
+            f"{name}.{method} returned scores of shape {scores.shape}; a ranking needs "
+            f"one column for each of the {n_classes} classes: pass a classifier that "
+            "scores each of its labels."
+        )
+    return method, scores

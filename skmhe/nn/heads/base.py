@@ -1,0 +1,333 @@
+"""The interface that every head has."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from skmhe.nn.heads.targets import check_labels, check_vector, positives_of
+from skmhe.nn.products import SparseRows
+from skmhe.nn.scores import Search
+
+Features = Tensor | SparseRows
+# Called with m labels, returns scores of another model for a batch, shape (n, m).
+ExtraScores = Callable[[Tensor], Tensor]
+
+
+class HeadScores:
+    """A head's scores of some samples, as searches ask for them (`skmhe.nn.scores`).
+
+    Parameters
+    ----------
+    head : Head
+        The head.
+    features : Tensor or SparseRows of shape (n, in_features)
+        Features of the samples.
+    """
+
+    def __init__(self, head: "Head", features: Features) -> None:
+        self.head, self.features = head, features
+        self._dense: tuple[Tensor, list[Tensor]] | None = None
+
+    @property
+    def dense(self) -> tuple[Tensor, list[Tensor]]:
+        """Dense features and the tables that score them; made once."""
+        if self._dense is None:
+            self._dense = self.head.dense(self.features)
+        return self._dense
+
+    def late(self) -> None:
+        """Return None: a head has no labels that were added after training."""
+        return None
+
+    def shortlist(self) -> None:
+        """Return None: a head alone has no shortlist."""
+        return None
+
+    def take(self, rows: slice | Tensor) -> Self:
+        """Return the scores of some of the samples."""
+        if isinstance(rows, slice) and isinstance(self.features, SparseRows):
+            return type(self)(self.head, self.features.slice(rows))
+        features, weights = self.dense
+        chosen = features[rows]
+        part = type(self)(self.head, chosen)
+        part._dense = chosen, weights
+        return part
+
+
+class Head(nn.Module, ABC):
+    """Tables of weights, a loss, and a search for the best labels.
+
+    A subclass makes its tables by `_make_tables` and implements `search`, `bind`, and,
+    on dense features, `_sample_losses`. This class checks arguments and turns sparse
+    features into dense ones.
+
+    Parameters
+    ----------
+    in_features : int
+        Number d of features.
+    n_labels : int
+        Number C of labels.
+    multilabel : bool
+        Whether a sample may have any number of labels.
+    sparse_grad : bool
+        Whether tables of which a step uses only some rows get sparse gradients.
+    """
+
+    def __init__(
+        self, in_features: int, n_labels: int, multilabel: bool, sparse_grad: bool
+    ) -> None:
+        super().__init__()
+        if n_labels < 1 or in_features < 0:
+            raise ValueError(
+                "in_features must be at least 0 and n_labels at least 1, got "
+                f"in_features={in_features} and n_labels={n_labels}."
+            )
+        self.in_features = in_features
+        self.n_labels = n_labels
+        self.multilabel = multilabel
+        self.sparse_grad = sparse_grad
+        self.weights = nn.ParameterList()
+        self.biases = nn.ParameterList()
+
+    def _make_tables(self, n_rows: Sequence[int]) -> None:
+        """Create a table and a bias of each number of rows in `n_rows`."""
+        for n in n_rows:
+            self.weights.append(nn.Parameter(torch.empty(n, self.in_features)))
+            self.biases.append(nn.Parameter(torch.empty(n)))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the tables anew, as `torch.nn.Linear` does; biases are 0."""
+        bound = max(self.in_features, 1) ** -0.5
+        for weight, bias in zip(self.weights, self.biases, strict=True):
+            nn.init.uniform_(weight, -bound, bound)
+            nn.init.zeros_(bias)
+
+    @torch.no_grad()
+    def set_prior(self, label_counts: Tensor, n_samples: float) -> None:
+        """Start the biases from how frequent the labels are.
+
+        Parameters
+        ----------
+        label_counts : Tensor of shape (n_labels,)
+            (Weighted) number of samples of each label.
+        n_samples : float
+            (Weighted) number of samples.
+        """
+        priors = self._prior_scores(label_counts.double(), float(n_samples))
+        for bias, prior in zip(self.biases, priors, strict=True):
+            bias.copy_(prior)
+
+    @torch.no_grad()
+    def copy_labels(self, other: Self) -> None:
+        """Copy the tables of a head of the same kind with only the first labels.
+
+        New labels start with weights of 0 and the median of the known biases.
+        """
+        for table, known in zip(self.weights, other.weights, strict=True):
+            table.zero_()[: len(known)] = known
+        for bias, known in zip(self.biases, other.biases, strict=True):
+            bias.fill_(known.median())[: len(known)] = known
+
+    @property
+    def takes_extra_scores(self) -> bool:
+        """Whether `loss` takes `extra_scores`: all samples score the same labels."""
+        return False
+
+    def loss(
+        self,
+        features: Features,
+        targets: Tensor,
+        sample_weight: Tensor | None = None,
+        label_weight: Tensor | None = None,
+        extra_scores: ExtraScores | None = None,
+    ) -> Tensor:
+        """Return the mean loss of the samples.
+
+        Parameters
+        ----------
+        features : Tensor or SparseRows of shape (n, in_features)
+            Features of the samples.
+        targets : Tensor
+            Single-label: int64 label indices of shape (n,). Multi-label: a 0/1
+            indicator of shape (n, n_labels), dense or sparse.
+        sample_weight : Tensor of shape (n,), default=None
+            Factor of each sample's loss.
+        label_weight : Tensor of shape (n_labels,), default=None
+            Factor of the loss of each label's true (sample, label) pairs.
+        extra_scores : callable, default=None
+            Scores of another model, to which the head's are added, so that it learns
+            what they lack. Called with sorted label indices (m,), returns scores
+            (n, m). Only used by heads with `takes_extra_scores`.
+
+        Returns
+        -------
+        Tensor of shape ()
+            ``sum_i sample_weight[i] * loss[i] / n``.
+
+        Raises
+        ------
+        ValueError
+            If the shape, dtype or values of an argument do not fit, or the head does
+            not take `extra_scores`.
+        """
+        self._check_features(features)
+        n = features.shape[0]
+        check_vector("sample_weight", sample_weight, n)
+        check_vector("label_weight", label_weight, self.n_labels)
+        if extra_scores is not None and not self.takes_extra_scores:
+            raise ValueError(
+                f"extra_scores must be None: the loss of this {type(self).__name__} "
+                "does not score the same labels for all samples. Use FullHead or "
+                "SamplingHead(pool_labels='batch')."
+            )
+        true: Any = targets
+        if self.multilabel:
+            true = positives_of(targets, (n, self.n_labels), label_weight)
+        else:
+            check_labels(targets, n, self.n_labels)
+        losses = self._sample_losses(*self.dense(features), true, extra_scores)
+        if label_weight is not None and not self.multilabel:
+            losses = losses * label_weight[targets]
+        if sample_weight is not None:
+            losses = losses * sample_weight
+        return losses.mean()
+
+    def forward(
+        self,
+        features: Features,
+        targets: Tensor,
+        sample_weight: Tensor | None = None,
+        label_weight: Tensor | None = None,
+    ) -> Tensor:
+        """Return `loss`, for what wraps modules, such as parallel training."""
+        return self.loss(features, targets, sample_weight, label_weight)
+
+    def log_prob(self, features: Features) -> Tensor:
+        """Return the log-probability of every label.
+
+        Parameters
+        ----------
+        features : Tensor or SparseRows of shape (n, in_features)
+            Features of the samples.
+
+        Returns
+        -------
+        Tensor of shape (n, n_labels)
+            Single-label: the probabilities of a row sum to 1. Multi-label: the
+            probability that the sample has the label.
+        """
+        self._check_features(features)
+        return self.search.log_prob(self.bind(features))
+
+    def topk(
+        self, features: Features, k: int, exact: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Return the k most probable labels, best first.
+
+        Parameters
+        ----------
+        features : Tensor or SparseRows of shape (n, in_features)
+            Features of the samples.
+        k : int
+            Number of labels, from 1 to n_labels.
+        exact : bool, default=False
+            Whether to search on until no label can have been missed. Only used by
+            `CascadeHead`; the other heads are always exact.
+
+        Returns
+        -------
+        labels : Tensor of int64, of shape (n, k)
+            Label indices.
+        scores : Tensor of shape (n, k)
+            Their log-probabilities.
+        """
+        self._check_features(features)
+        if not 1 <= k <= self.n_labels:
+            raise ValueError(f"k must be from 1 to {self.n_labels}, got {k}.")
+        return self.search.topk(self.bind(features), k, exact)
+
+    def above(self, features: Features, threshold: float) -> tuple[Tensor, Tensor]:
+        """Return every (sample, label) pair of more than a log-probability.
+
+        Parameters
+        ----------
+        features : Tensor or SparseRows of shape (n, in_features)
+            Features of the samples.
+        threshold : float
+            A log-probability.
+
+        Returns
+        -------
+        samples, labels : Tensor of int64, of shape (n_pairs,)
+            The pairs, sorted.
+        """
+        self._check_features(features)
+        return self.search.above(self.bind(features), threshold)
+
+    @property
+    @abstractmethod
+    def search(self) -> Search:
+        """How the best labels are found."""
+
+    @abstractmethod
+    def bind(self, features: Features) -> HeadScores:
+        """Return the scores of (n, in_features) features, as `search` asks for them."""
+
+    @abstractmethod
+    def _sample_losses(
+        self,
+        features: Tensor,
+        weights: list[Tensor],
+        targets: Any,
+        extra_scores: ExtraScores | None,
+    ) -> Tensor:
+        """Return the loss of each sample, shape (n,).
+
+        Targets are label indices or, if multi-label, `Positives`.
+        """
+
+    @abstractmethod
+    def _prior_scores(self, counts: Tensor, n_samples: float) -> list[Tensor]:
+        """Return what each table's biases are to be before training."""
+
+    @abstractmethod
+    def multiply_adds(self, k: int = 1) -> int:
+        """Return the number of multiply-adds of `topk` with `k` labels for a sample."""
+
+    def n_scores(self, k: int = 1) -> int:
+        """Return the largest number of scores that `topk` holds for a sample."""
+        return self.search.n_scores(k)
+
+    def dense(self, features: Features) -> tuple[Tensor, list[Tensor]]:
+        """Return dense features and the tables that score them.
+
+        Of sparse features, only the columns that occur in the batch are kept.
+        """
+        if not isinstance(features, SparseRows):
+            return features, list(self.weights)
+        columns, compact = features.to_compact()
+        return compact, [weight.index_select(1, columns) for weight in self.weights]
+
+    def _check_features(self, features: Features) -> None:
+        shape = tuple(features.shape)
+        if len(shape) != 2 or shape[1] != self.in_features:
+            raise ValueError(
+                f"features must have shape (n, {self.in_features}), got {shape}."
+            )
+
+    def extra_repr(self) -> str:
+        """Return the sizes, for the module's repr."""
+        return (
+            f"in_features={self.in_features}, n_labels={self.n_labels}, "
+            f"multilabel={self.multilabel}"
+        )
+
+
+def log_odds(probabilities: Tensor, n_samples: float) -> Tensor:
+    """Return the logits of frequencies, kept half a sample away from 0 and 1."""
+    edge = 0.5 / (n_samples + 1)
+    return torch.logit(probabilities.clamp(edge, 1 - edge))

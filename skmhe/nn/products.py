@@ -1,0 +1,381 @@
+"""Products of a batch with a large table, or with some of its rows.
+
+Under `torch.autocast`, only the factors of matrix products are rounded to 16 bits. All
+that follows, such as biases, softmax and losses, keeps the dtype of the parameters:
+scores with 8 bits of precision could not tell labels of similar probability apart.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# With fewer multiplications per distinct group than this, sorting the pairs into
+# blocks costs more than gathering each pair's rows.
+MIN_WORK_PER_GROUP = 5_000
+# Pairs of a block: the power of two above the groups' mean, between these.
+MIN_BLOCK, MAX_BLOCK = 8, 64
+# Elements of the weight that are gathered at a time: 2 MiB in float32.
+CHUNK_ELEMENTS = 2**19
+
+
+def product_dtype(tensor: Tensor) -> torch.dtype | None:
+    """Return the dtype that `torch.autocast` asks for; None outside of it."""
+    kind = tensor.device.type
+    # Other devices ("meta") may not know what autocast is.
+    if kind == "meta" or not torch.is_autocast_enabled(kind):
+        return None
+    return torch.get_autocast_dtype(kind)
+
+
+def product(a: Tensor, b: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """Return ``a @ b`` in the dtype of `b`, of factors rounded to a dtype, if any."""
+    if dtype is None:
+        return a @ b
+    return (a.to(dtype) @ b.to(dtype)).to(b.dtype)
+
+
+def product_into(out: Tensor, a: Tensor, b: Tensor, dtype: torch.dtype | None) -> None:
+    """Write the `product` of two batches of matrices into a tensor."""
+    if dtype is None:
+        torch.bmm(a, b, out=out)
+    else:
+        out.copy_(torch.bmm(a.to(dtype), b.to(dtype)))
+
+
+def linear(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return ``features @ weight.T + bias`` in the dtype of the bias."""
+    if product_dtype(weight) is None:
+        return F.linear(features, weight, bias)
+    return F.linear(features, weight).to(bias.dtype) + bias
+
+
+class SparseRows(NamedTuple):
+    """A batch of sparse rows in CSR form, as tensors on one device.
+
+    Attributes
+    ----------
+    indices : Tensor of int, of shape (n_nonzeros,)
+        Feature of each stored value.
+    offsets : Tensor of int, of shape (n_rows + 1,)
+        Where each row starts; the last is n_nonzeros.
+    values : Tensor of float, of shape (n_nonzeros,)
+        The stored values.
+    n_features : int
+        Number of columns.
+    """
+
+    indices: Tensor
+    offsets: Tensor
+    values: Tensor
+    n_features: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of rows and columns."""
+        return (len(self.offsets) - 1, self.n_features)
+
+    def to(self, device: torch.device | str) -> "SparseRows":
+        """Return the same rows on another device."""
+        indices, offsets, values = (tensor.to(device) for tensor in self[:3])
+        return SparseRows(indices, offsets, values, self.n_features)
+
+    def slice(self, rows: slice) -> "SparseRows":
+        """Return the rows of a slice without a step."""
+        offsets = self.offsets[rows.start : rows.stop + 1]
+        stored = slice(int(offsets[0]), int(offsets[-1]))
+        return SparseRows(
+            self.indices[stored],
+            offsets - offsets[0],
+            self.values[stored],
+            self.n_features,
+        )
+
+    def transpose(self) -> tuple[Tensor, "SparseRows"]:
+        """Return the distinct features and the CSR form of their columns."""
+        order = torch.argsort(self.indices, stable=True)
+        features, counts = torch.unique_consecutive(
+            self.indices[order], return_counts=True
+        )
+        offsets = F.pad(counts.cumsum(0), (1, 0)).to(self.offsets.dtype)
+        n_rows = self.shape[0]
+        rows = torch.arange(n_rows, device=order.device, dtype=self.indices.dtype)
+        rows = torch.repeat_interleave(rows, self.offsets.diff())
+        columns = SparseRows(rows[order], offsets, self.values[order], n_rows)
+        return features.long(), columns
+
+    def to_compact(self) -> tuple[Tensor, Tensor]:
+        """Return the distinct features and the dense matrix of their columns."""
+        features, columns = self.transpose()
+        n_rows = self.shape[0]
+        position = torch.repeat_interleave(
+            torch.arange(len(features), device=features.device), columns.offsets.diff()
+        )
+        # shape: (n_rows, n_distinct)
+        dense = self.values.new_zeros(n_rows, len(features))
+        dense.index_put_(
+            (columns.indices.long(), position), columns.values, accumulate=True
+        )
+        return features, dense
+
+
+def sparse_product(rows: SparseRows, matrix: Tensor) -> Tensor:
+    """Multiply sparse rows with a dense matrix of shape (n_features, n_out)."""
+    return F.embedding_bag(
+        rows.indices,
+        matrix,
+        rows.offsets,
+        mode="sum",
+        per_sample_weights=rows.values,
+        include_last_offset=True,
+    )
+
+
+def row_gradient(rows: Tensor, values: Tensor, shape: torch.Size) -> Tensor:
+    """Return a sparse gradient whose nonzero rows are given, distinct and sorted."""
+    return torch.sparse_coo_tensor(
+        rows[None], values, shape, is_coalesced=True, check_invariants=False
+    )
+
+
+class RowProduct(torch.autograd.Function):
+    """``inputs @ weight`` for sparse or dense inputs.
+
+    The gradient of the weight is the product of the transposed batch and the gradient
+    of the output. Only the rows of features that occur in the batch are nonzero, and
+    with ``sparse_grad`` only these are computed and returned. (The backward pass of
+    torch's ``embedding_bag`` computes a row for every stored value and adds up equal
+    ones later.) Dense inputs get a gradient, the values of sparse ones do not.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, weight: Tensor, inputs: Tensor | SparseRows, sparse_grad: bool
+    ) -> Tensor:
+        """Return the product, shape (n, n_out)."""
+        ctx.inputs, ctx.sparse_grad = inputs, sparse_grad
+        ctx.dtype = product_dtype(weight)
+        ctx.save_for_backward(weight)
+        if isinstance(inputs, SparseRows):
+            return sparse_product(inputs, weight)
+        return product(inputs, weight, ctx.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad_output: Tensor) -> Any:
+        """Return the gradients of the weight and of dense inputs."""
+        inputs, grad_output = ctx.inputs, grad_output.contiguous()
+        (weight,) = ctx.saved_tensors
+        grad_inputs = None
+        if ctx.needs_input_grad[1]:
+            grad_inputs = product(grad_output, weight.T, ctx.dtype)
+        if isinstance(inputs, SparseRows):
+            features, columns = inputs.transpose()
+            values = sparse_product(columns, grad_output)
+        else:
+            features = (inputs != 0).any(0).nonzero().squeeze(1)
+            if len(features) < inputs.shape[1]:
+                inputs = inputs.index_select(1, features)
+            values = product(inputs.T, grad_output, ctx.dtype)
+        # shape of values: (n_distinct, n_out)
+        grad = row_gradient(features, values, weight.shape)
+        return grad if ctx.sparse_grad else grad.to_dense(), grad_inputs, None
+
+
+class PairBlocks(NamedTuple):
+    """(sample, group) pairs, sorted by group, in blocks of equal length.
+
+    A block holds pairs of one group, so that all blocks are one batched product. A
+    group with many pairs has several blocks: padding every group to the largest one
+    would cost more than the product.
+    """
+
+    groups: Tensor  # shape: (n_groups,), distinct and sorted
+    pair_group: Tensor  # shape: (n_pairs,), position in `groups`
+    block_group: Tensor  # shape: (n_blocks,), position in `groups`, sorted
+    slots: Tensor  # shape: (n_pairs,), place among n_blocks * length
+    length: int
+
+    @classmethod
+    def from_sorted(cls, pair_groups: Tensor) -> "PairBlocks":
+        """Lay out the pairs of a sorted tensor of groups."""
+        device = pair_groups.device
+        groups, pair_group, counts = torch.unique_consecutive(
+            pair_groups, return_inverse=True, return_counts=True
+        )
+        mean = len(pair_groups) / max(len(groups), 1)
+        length = MIN_BLOCK
+        while length < min(mean, MAX_BLOCK):
+            length *= 2
+        n_blocks = torch.div(counts + length - 1, length, rounding_mode="floor")
+        first_slot = (n_blocks.cumsum(0) - n_blocks) * length
+        first_pair = counts.cumsum(0) - counts
+        slots = torch.arange(len(pair_groups), device=device)
+        slots = slots + (first_slot - first_pair)[pair_group]
+        positions = torch.arange(len(groups), device=device)
+        block_group = torch.repeat_interleave(positions, n_blocks)
+        return cls(groups, pair_group, block_group, slots, length)
+
+    def spread(self, values: Tensor) -> Tensor:
+        """Lay (n_pairs, m) values out as (n_blocks, length, m), padded by 0."""
+        n_blocks, width = len(self.block_group), values.shape[1]
+        padded = values.new_zeros(n_blocks * self.length, width)
+        padded.index_copy_(0, self.slots, values)
+        return padded.view(n_blocks, self.length, width)
+
+    def collect(self, blocks: Tensor) -> Tensor:
+        """Undo `spread`."""
+        return blocks.flatten(0, 1).index_select(0, self.slots)
+
+    def sum_by_group(self, values: Tensor) -> Tensor:
+        """Sum the values of blocks (first axis) by group."""
+        sums = values.new_zeros(len(self.groups), *values.shape[1:])
+        return sums.index_add_(0, self.block_group, values)
+
+    def chunks(
+        self, weight: Tensor, children: Tensor
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Yield slices of blocks and their rows of the weight, shape (n, size, d).
+
+        As many blocks at a time as fit the cache.
+        """
+        size, d = children.shape[1], weight.shape[1]
+        n_blocks = len(self.block_group)
+        step = max(1, CHUNK_ELEMENTS // max(size * d, 1))
+        for start in range(0, n_blocks, step):
+            chunk = slice(start, start + step)
+            rows = children.index_select(0, self.block_group[chunk])
+            flat = weight.index_select(0, rows.flatten())
+            yield chunk, flat.view(len(rows), size, d)
+
+
+class GroupedLinear(torch.autograd.Function):
+    """Scores of all children of a group, for (sample, group) pairs sorted by group.
+
+    The rows of a group are read once for a block of its pairs.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        features: Tensor,  # shape: (n_pairs, d)
+        weight: Tensor,  # shape: (n_children, d)
+        bias: Tensor,  # shape: (n_children,)
+        groups: Tensor,  # shape: (n_pairs,)
+        size: int,
+        sparse_grad: bool,
+    ) -> Tensor:
+        """Return the scores, shape (n_pairs, size)."""
+        blocks = PairBlocks.from_sorted(groups)
+        children, exists = group_children(blocks.groups, size, len(weight))
+        block_features = blocks.spread(features)
+        dtype = ctx.dtype = product_dtype(weight)
+        block_scores = weight.new_empty(*block_features.shape[:2], size)
+        for chunk, rows in blocks.chunks(weight, children):
+            product_into(block_scores[chunk], block_features[chunk], rows.mT, dtype)
+        scores = blocks.collect(block_scores)
+        group_bias = bias[children].masked_fill(~exists, -torch.inf)
+        scores += group_bias.index_select(0, blocks.pair_group)
+        ctx.save_for_backward(block_features, weight, children, exists)
+        ctx.blocks, ctx.sparse_grad = blocks, sparse_grad
+        return scores
+
+    @staticmethod
+    def backward(ctx: Any, grad_scores: Tensor) -> Any:
+        """Return the gradients of features, weight and bias."""
+        block_features, weight, children, exists = ctx.saved_tensors
+        blocks = ctx.blocks
+        missing = (~exists).index_select(0, blocks.pair_group)
+        grad = blocks.spread(grad_scores.masked_fill(missing, 0.0))
+        grad_features = torch.empty_like(block_features)
+        grad_rows = weight.new_zeros(*children.shape, weight.shape[1])
+        unsplit = len(blocks.block_group) == len(blocks.groups)
+        for chunk, rows in blocks.chunks(weight, children):
+            product_into(grad_features[chunk], grad[chunk], rows, ctx.dtype)
+            factors = grad[chunk].mT, block_features[chunk]
+            if unsplit:
+                product_into(grad_rows[chunk], *factors, ctx.dtype)
+            else:
+                sums = product(*factors, ctx.dtype).to(grad_rows.dtype)
+                grad_rows.index_add_(0, blocks.block_group[chunk], sums)
+        # Only the last group can lack children: those that exist come first.
+        n_rows = int(exists.sum())
+        rows = children.flatten()[:n_rows]
+        grad_rows = grad_rows.flatten(0, 1)[:n_rows]
+        grad_bias = grad.new_zeros(len(weight))
+        grad_bias[rows] = blocks.sum_by_group(grad.sum(1)).flatten()[:n_rows]
+        grad_weight = row_gradient(rows, grad_rows, weight.shape)
+        if not ctx.sparse_grad:
+            grad_weight = grad_weight.to_dense()
+        return blocks.collect(grad_features), grad_weight, grad_bias, None, None, None
+
+
+def group_children(groups: Tensor, size: int, n_children: int) -> tuple[Tensor, Tensor]:
+    """Return the rows of each group's children, and whether these exist.
+
+    Both of shape (n_groups, size); a child that does not exist gets the last row.
+    """
+    children = groups[:, None] * size + torch.arange(size, device=groups.device)
+    return children.clamp(max=n_children - 1), children < n_children
+
+
+def _gathered_linear(
+    features: Tensor, weight: Tensor, bias: Tensor, groups: Tensor, size: int
+) -> Tensor:
+    """Score the children of groups by gathering each pair's rows of the weight."""
+    children, exists = group_children(groups, size, len(weight))
+    # shape: (n_pairs, size, d) @ (n_pairs, d, 1)
+    scores = torch.bmm(weight[children], features[:, :, None]).squeeze(2)
+    return (scores.to(bias.dtype) + bias[children]).masked_fill(~exists, -torch.inf)
+
+
+def grouped_linear(
+    features: Tensor,
+    samples: Tensor,
+    groups: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    size: int,
+    sparse_grad: bool = False,
+) -> Tensor:
+    """Score the children of a group for each (sample, group) pair.
+
+    Parameters
+    ----------
+    features : Tensor of shape (n_samples, d)
+        Features of the samples.
+    samples, groups : Tensor of int64, of shape (n_pairs,)
+        The pairs, in any order.
+    weight : Tensor of shape (n_children, d)
+        A row for each child; the children of group g are the rows from
+        ``g * size`` on, fewer for the last group.
+    bias : Tensor of shape (n_children,)
+        A bias for each child.
+    size : int
+        Number of children of a group.
+    sparse_grad : bool, default=False
+        Whether the weight gets a sparse gradient, of the rows that were scored.
+
+    Returns
+    -------
+    Tensor of shape (n_pairs, size)
+        Scores; -inf where the last group has no such child.
+    """
+    n_pairs = len(groups)
+    work = n_pairs * size * features.shape[1]
+    # In training with sparse gradients, a group's rows must occur once.
+    if not (sparse_grad and torch.is_grad_enabled()):
+        n_groups = min(n_pairs, -(-len(weight) // size))
+        if work < MIN_WORK_PER_GROUP * n_groups:
+            pair_features = features.index_select(0, samples)
+            return _gathered_linear(pair_features, weight, bias, groups, size)
+    order = torch.argsort(groups, stable=True)
+    sorted_features = features.index_select(0, samples[order])
+    scores = GroupedLinear.apply(
+        sorted_features, weight, bias, groups[order], size, sparse_grad
+    )
+    # A gather is cheaper than the scatter that would undo the sort.
+    inverse = torch.empty_like(order)
+    inverse[order] = torch.arange(n_pairs, device=order.device)
+    return scores.index_select(0, inverse)

@@ -1,0 +1,1 @@
+"""Scorers of labels, their combination, and the fitted model."""

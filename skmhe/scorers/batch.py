@@ -1,0 +1,162 @@
+"""A batch of samples, and the way from NumPy arrays to torch."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn import get_config
+from torch import Tensor
+
+from skmhe.labels.clustering import Rows as Rows
+from skmhe.nn import SparseRows
+
+# Bounds the memory of features and of gathered rows, which scores do not count.
+MAX_CHUNK_ROWS = 2048
+BYTES_PER_SCORE = 4
+BYTES_PER_MIB = 2**20
+
+
+class Batch:
+    """Samples that are scored together, and what several scorers need of them.
+
+    Each is computed at most once.
+
+    Parameters
+    ----------
+    X : {ndarray, CSR} of shape (n, ...)
+        Samples.
+    device : torch.device
+        Where scores are computed.
+    dtype : torch.dtype, default=torch.float32
+        Precision of scores.
+    input_dtype : torch.dtype, default=None
+        Precision of the samples for the network, if it is another one.
+    """
+
+    def __init__(
+        self,
+        X: Rows,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        input_dtype: torch.dtype | None = None,
+    ) -> None:
+        self.X, self.device, self.dtype = X, device, dtype
+        self._input_dtype = input_dtype or dtype
+        self._unit: dict[bool, Rows] = {}
+
+    def __len__(self) -> int:
+        return self.X.shape[0]
+
+    @cached_property
+    def tensor(self) -> Tensor | SparseRows:
+        """The samples, for the network."""
+        return rows_to_tensor(self.X, self.device, self._input_dtype)
+
+    def unit_rows(self, sparse: bool | None = None) -> Rows:
+        """Return the samples scaled to unit length, as CSR or dense, or as they are."""
+        sparse = sp.issparse(self.X) if sparse is None else sparse
+        if sparse not in self._unit:
+            dtype = np.float64 if self.dtype == torch.float64 else np.float32
+            self._unit[sparse] = unit_rows(in_form(self.X, sparse), dtype)
+        return self._unit[sparse]
+
+
+def row_chunks(n_rows: int, scores_per_row: int) -> Iterator[slice]:
+    """Yield slices of rows whose scores fit into scikit-learn's working memory."""
+    memory = get_config()["working_memory"] * BYTES_PER_MIB
+    fitting = int(memory // (scores_per_row * BYTES_PER_SCORE))
+    step = max(1, min(MAX_CHUNK_ROWS, fitting))
+    for start in range(0, n_rows, step):
+        yield slice(start, min(start + step, n_rows))
+
+
+def squared_lengths(X: Rows) -> np.ndarray:
+    """Return the squared lengths of rows, shape (n,)."""
+    if isinstance(X, np.ndarray):
+        return np.einsum("ij,ij->i", X, X)
+    return np.asarray(X.multiply(X).sum(1)).ravel()
+
+
+def unit_rows(X: Rows, dtype: Any = np.float32) -> Rows:
+    """Return rows scaled to unit length; rows of zeros stay as they are.
+
+    Unlike scikit-learn's `normalize`, it does not take very short rows for zero.
+    """
+    if isinstance(X, np.ndarray):
+        values = X.astype(np.float64)
+        lengths = np.sqrt(squared_lengths(values))
+        lengths[lengths == 0] = 1
+        return (values / lengths[:, None]).astype(dtype)
+    values = X.data.astype(np.float64)
+    rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+    lengths = np.sqrt(np.bincount(rows, values * values, X.shape[0]))
+    lengths[lengths == 0] = 1
+    values = (values / lengths[rows]).astype(dtype)
+    return sp.csr_array((values, X.indices, X.indptr), shape=X.shape)
+
+
+def in_form(X: Rows, sparse: bool) -> Rows:
+    """Return rows as CSR or as an array."""
+    if isinstance(X, np.ndarray):
+        return sp.csr_array(X) if sparse else X
+    return X if sparse else X.toarray()
+
+
+def take_rows(X: Any, rows: slice | Tensor) -> Any:
+    """Return some rows of an array, given as a slice or as a tensor."""
+    return X[rows if isinstance(rows, slice) else rows.cpu().numpy()]
+
+
+def add_entries(scores: Tensor, entries: sp.csr_array | None) -> Tensor:
+    """Add the entries of a sparse array to a tensor in place."""
+    if entries is not None and entries.nnz:
+        coo = entries.tocoo()
+        rows, columns = (
+            torch.from_numpy(part).to(scores.device).long()
+            for part in (coo.row, coo.col)
+        )
+        values = torch.from_numpy(coo.data).to(scores)
+        scores.index_put_((rows, columns), values, accumulate=True)
+    return scores
+
+
+class _Writable:
+    """A buffer that claims to be writable."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array  # keeps the memory alive
+        address = array.__array_interface__["data"][0]
+        self.__array_interface__ = array.__array_interface__ | {
+            "data": (address, False)
+        }
+
+
+def to_tensor(array: np.ndarray) -> Tensor:
+    """Wrap an array as a tensor on the CPU: the only way from NumPy to torch.
+
+    No memory is copied if torch can use the array's. Read-only arrays (a memory map of
+    another process's data) are shared, too: nothing here writes to what it was given,
+    but torch, which has no read-only tensors, would warn each time.
+    """
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if any(stride < 0 for stride in array.strides):
+        array = np.ascontiguousarray(array)
+    if not array.flags.writeable:
+        array = np.asarray(_Writable(array)) if array.size else array.copy()
+    return torch.from_numpy(array)
+
+
+def rows_to_tensor(
+    X: Rows, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Tensor | SparseRows:
+    """Return a batch of samples, dense or CSR, on a device; tokens stay integers."""
+    if isinstance(X, np.ndarray):
+        tensor = to_tensor(X).to(device)
+        return tensor if X.dtype.kind == "i" else tensor.to(dtype)
+    indices, indptr, data = map(to_tensor, (X.indices, X.indptr, X.data))
+    rows = SparseRows(indices, indptr, data, X.shape[1]).to(device)
+    return rows._replace(values=rows.values.to(dtype))

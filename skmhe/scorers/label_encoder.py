@@ -1,0 +1,153 @@
+"""Scores of the label encoder: cosines of embedded samples and embedded labels."""
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from skmhe.nn.products import grouped_linear
+from skmhe.nn.scores import Search
+from skmhe.scorers.batch import Batch, Rows, add_entries, take_rows
+from skmhe.scorers.combination import Scorer
+from skmhe.scorers.network import Network
+from skmhe.scorers.own_labels import own_labels
+
+# Labels that are embedded at a time.
+LABELS_PER_CHUNK = 2**14
+
+
+@torch.no_grad()
+def label_table(network: Network, Z: Rows) -> Tensor:
+    """Return the scaled embeddings of labels, shape (n_labels, dim)."""
+    parts = [
+        network.embed_labels(Z[start : start + LABELS_PER_CHUNK])
+        for start in range(0, Z.shape[0], LABELS_PER_CHUNK)
+    ]
+    assert network.encoder is not None
+    return torch.cat(parts) * network.encoder.log_scale.exp()
+
+
+class LabelEncoderScorer(Scorer):
+    """Scaled cosines of embedded samples and embedded labels.
+
+    Parameters
+    ----------
+    network : Network
+        With a label encoder, in evaluation mode.
+    Z : {ndarray, CSR} of shape (n_all, n_label_features)
+        Features of the labels, those that came later last.
+    search : Search
+        The search for labels.
+    own_score : float, default=0.0
+        What is added to the score of a label whose features are those of the sample.
+    """
+
+    scores_labels = True
+    can_steer = True
+
+    def __init__(
+        self, network: Network, Z: Rows, search: Search, own_score: float = 0.0
+    ) -> None:
+        self.network, self.Z, self.own_score = network, Z, own_score
+        # Of a tree, a group holds the children of a node above the labels.
+        self.group_size, self.n_labels = search.group_size, search.n_labels
+        self.last_level = search.n_levels - 1
+        table = label_table(network, Z)
+        self.table, self.late_table = table[: self.n_labels], table[self.n_labels :]
+        self.scores_late = len(self.late_table) > 0
+
+    def bind(self, batch: Batch) -> "LabelEncoderScores":
+        """Return the scores of a batch."""
+        samples = self.network.embed_samples(batch.tensor)
+        return LabelEncoderScores(self, samples, self._own(batch))
+
+    def _own(self, batch: Batch) -> sp.csr_array | None:
+        """Return what is added where samples are labels, CSR of shape (n, n_all)."""
+        assert self.network.spec.encoder is not None
+        if not (self.network.spec.encoder.shares_layer and self.own_score):
+            return None
+        X = batch.unit_rows(sparse=sp.issparse(self.Z)).astype(np.float32)
+        return own_labels(X, self.Z) * np.float32(self.own_score)
+
+
+class LabelEncoderScores:
+    """The same, for embeddings of some samples, shape (n, dim).
+
+    `own` is what is added where a sample is a label itself: CSR of shape (n, n_all).
+    """
+
+    def __init__(
+        self, scorer: LabelEncoderScorer, samples: Tensor, own: sp.csr_array | None
+    ) -> None:
+        self.scorer, self.samples, self.own = scorer, samples, own
+
+    def take(self, rows: slice | Tensor) -> "LabelEncoderScores":
+        """Return the scores of some of the samples."""
+        own = None if self.own is None else take_rows(self.own, rows)
+        return LabelEncoderScores(self.scorer, self.samples[rows], own)
+
+    def _own(self, columns: slice) -> sp.csr_array | None:
+        return None if self.own is None else self.own[:, columns]
+
+    def labels(self) -> Tensor:
+        """Return the scores of all labels, shape (n, n_labels)."""
+        known = self._own(slice(0, self.scorer.n_labels))
+        return add_entries(self.samples @ self.scorer.table.T, known)
+
+    def late(self) -> Tensor:
+        """Return the scores of labels that came later, shape (n, n_late)."""
+        late = self._own(slice(self.scorer.n_labels, None))
+        return add_entries(self.samples @ self.scorer.late_table.T, late)
+
+    def candidates(self, groups: Tensor) -> Tensor:
+        """Return the scores of the labels of groups, (n, n_groups, group_size)."""
+        samples = torch.arange(len(groups), device=groups.device)
+        samples = samples.repeat_interleave(groups.shape[1])
+        return self._of_groups(samples, groups.flatten()).view(*groups.shape, -1)
+
+    def nodes(self, level: int) -> Tensor:
+        """Return the scores of all nodes of a level; 0 above the labels."""
+        if level < self.scorer.last_level:
+            return self.samples.new_zeros(())
+        return self.labels()
+
+    def children(self, level: int, samples: Tensor, nodes: Tensor) -> Tensor:
+        """Return those of the labels below nodes; 0 for nodes above the labels."""
+        if level < self.scorer.last_level:
+            return self.samples.new_zeros(())
+        return self._of_groups(samples, nodes)
+
+    def _of_groups(self, samples: Tensor, groups: Tensor) -> Tensor:
+        table = self.scorer.table
+        zeros = table.new_zeros(len(table))
+        scores = grouped_linear(
+            self.samples, samples, groups, table, zeros, self.scorer.group_size
+        )
+        # A label that does not exist: its head's score is -inf already.
+        scores = scores.masked_fill_(scores == -torch.inf, 0)
+        own = self._own(slice(0, self.scorer.n_labels))
+        if own is not None:
+            own = _entries_of_groups(own.tocoo(), samples, groups, scores.shape)
+        return add_entries(scores, own)
+
+
+def _entries_of_groups(
+    own: sp.coo_array, samples: Tensor, groups: Tensor, shape: tuple[int, ...]
+) -> sp.csr_array | None:
+    """Return entries of a table of labels in one of (sample, group) pairs."""
+    size = shape[1]
+    concerned = np.zeros(own.shape[0], bool)
+    concerned[own.row] = True
+    rows, parents = samples.cpu().numpy(), groups.cpu().numpy()
+    pairs = np.flatnonzero(concerned[rows])
+    if not len(pairs):
+        return None
+    n_groups = -(-own.shape[1] // size)
+    keys = rows[pairs] * n_groups + parents[pairs]
+    order = np.argsort(keys, kind="stable")
+    wanted = own.row * np.int64(n_groups) + own.col // size
+    places = np.searchsorted(keys[order], wanted)
+    places = order[np.minimum(places, len(order) - 1)]
+    found = keys[places] == wanted
+    cells = pairs[places[found]], own.col[found] % size
+    return sp.csr_array((own.data[found], cells), shape=shape)

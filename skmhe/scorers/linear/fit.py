@@ -1,0 +1,203 @@
+"""Fitting a tree of linear classifiers over the labels' codes."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from skmhe.scorers.batch import Rows
+from skmhe.scorers.device import threads_controller
+from skmhe.scorers.linear.newton import Problem, Samples, newton_coefficients
+from skmhe.scorers.linear.tables import DenseLevel, Level, SparseLevel, starts_of
+
+# Scores of (sample, label) pairs that are solved at a time: what a step needs of
+# them stays in the processor's cache.
+BLOCK_SCORES = 400_000
+# Where X is sparse, smaller weights are dropped: on held-out samples nothing is lost
+# below 0.2. Where most features occur in a sample, small weights add up.
+SMALLEST_WEIGHT, DENSE_DATA_SHARE = 0.1, 0.25
+# Features (None: all) of a node, and weights and intercepts of blocks of its children.
+_NodeWeights = tuple[np.ndarray | None, list[tuple[Any, np.ndarray]]]
+
+
+def fit_levels(
+    X: Rows,
+    Y: sp.csr_array,
+    sizes: Sequence[int],
+    C: float,
+    prior: float,
+    weight: np.ndarray | None = None,
+    label_weight: np.ndarray | None = None,
+    n_threads: int = 1,
+) -> list[Level]:
+    """Fit the classifiers of all nodes, each on the samples that have a label below.
+
+    Parameters
+    ----------
+    X : {CSR, ndarray} of shape (n_samples, n_features)
+        Samples of unit length.
+    Y : CSR of shape (n_samples, n_labels)
+        Indicator of the labels, columns in the order of their codes.
+    sizes : sequence of int
+        Numbers of children of the nodes of each level; (n_labels,) for no tree.
+    C : float
+        Cost of an error, against the squared length of the weights.
+    prior : float
+        See `newton_coefficients`; for the labels, not for the nodes above.
+    weight, label_weight : ndarray, default=None
+        Weights of the samples, and of the labels' positive samples.
+    n_threads : int, default=1
+        Number of threads.
+    """
+    levels: list[Level] = []
+    n_stored = np.count_nonzero(X) if isinstance(X, np.ndarray) else X.nnz
+    is_dense = n_stored > DENSE_DATA_SHARE * X.shape[0] * X.shape[1]
+    smallest = 0.0 if is_dense else SMALLEST_WEIGHT
+    cost = np.full(X.shape[0], C, np.float32)
+    if weight is not None:
+        cost *= weight
+    # Threads of ours have larger pieces of work than those of a matrix product.
+    one_each = threads_controller().limit(limits=1, user_api="blas")
+    with one_each, ThreadPoolExecutor(n_threads) as threads:
+        for depth, size in enumerate(sizes):
+            below = int(np.prod(sizes[depth + 1 :], dtype=np.int64))
+            last = depth == len(sizes) - 1
+            nodes = _ancestors(Y, below)
+            tasks = _tasks(nodes, size)
+            # Threads share either the nodes or, at the root, its children.
+            inner, outer = (map, threads.map) if depth else (threads.map, map)
+            weights = label_weight if last else None
+            arguments = (cost, prior * last, weights, smallest, inner)
+            fit_node = partial(_fit_node, X, nodes, *arguments)
+            parts = list(outer(fit_node, tasks))
+            n_parents = -(-nodes.shape[1] // size)
+            assemble = _sparse_level if sp.issparse(X) else _dense_level
+            levels.append(assemble(parts, tasks, n_parents, size, X.shape[1]))
+    return levels
+
+
+def _ancestors(Y: sp.csr_array, below: int) -> sp.csr_array:
+    """Return the indicator of the nodes that have `below` labels each."""
+    n_nodes = -(-Y.shape[1] // below)
+    nodes = sp.csr_array(
+        (np.ones(Y.nnz, np.float32), Y.indices // below, Y.indptr.copy()),
+        shape=(Y.shape[0], n_nodes),
+    )
+    nodes.sum_duplicates()
+    nodes.data[:] = 1
+    return nodes
+
+
+class _Task(NamedTuple):
+    """A node, the samples that it has, and the children among which it chooses."""
+
+    node: int
+    rows: np.ndarray
+    children: list[slice]  # slices of all nodes of the level
+
+
+def _tasks(nodes: sp.csr_array, size: int) -> list[_Task]:
+    """Return the problems of a level."""
+    parents = _ancestors(nodes, size).tocsc()
+    parents.sort_indices()
+    n_children, tasks = nodes.shape[1], []
+    for node in range(parents.shape[1]):
+        rows = parents.indices[parents.indptr[node] : parents.indptr[node + 1]]
+        if parents.shape[1] == 1:  # the root: samples without labels count, too
+            rows = np.arange(nodes.shape[0])
+        start, stop = node * size, min((node + 1) * size, n_children)
+        if len(rows):
+            n_blocks = -(-(stop - start) * len(rows) // BLOCK_SCORES)
+            bounds = np.linspace(start, stop, n_blocks + 1).astype(int)
+            blocks = [slice(*pair) for pair in pairwise(bounds)]
+            tasks.append(_Task(node, rows, blocks))
+    return tasks
+
+
+def _fit_node(
+    X: Rows,
+    nodes: sp.csr_array,
+    cost: np.ndarray,
+    prior: float,
+    label_weight: np.ndarray | None,
+    smallest: float,
+    run: Any,
+    task: _Task,
+) -> _NodeWeights:
+    """Return features, and the weights and intercepts of each block of children."""
+    X, nodes, cost = X[task.rows], nodes[task.rows], cost[task.rows][:, None]
+    features = None
+    if sp.issparse(X):
+        features, local = np.unique(X.indices, return_inverse=True)
+        shape = (X.shape[0], len(features))
+        X = sp.csr_array((X.data, local, X.indptr), shape=shape)
+    samples = Samples(X)
+
+    def fit_block(children: slice) -> tuple[Any, np.ndarray]:
+        positive = nodes[:, children].toarray() > 0
+        costs = cost
+        if label_weight is not None:
+            costs = np.where(positive, cost * label_weight[children], cost)
+        problem = Problem(samples, positive, costs.astype(np.float32))
+        coefficients, intercepts = newton_coefficients(problem, prior)
+        weights = samples.XT @ coefficients
+        weights[np.abs(weights) < smallest] = 0
+        return weights if features is None else sp.csr_array(weights), intercepts
+
+    return features, list(run(fit_block, task.children))
+
+
+def _sparse_level(
+    parts: list[_NodeWeights],
+    tasks: list[_Task],
+    n_nodes: int,
+    size: int,
+    _n_features: int,
+) -> SparseLevel:
+    """Stack the weights of all nodes."""
+    features, lengths, children, values = ([np.empty(0, int)] for _ in range(4))
+    n_rows = np.zeros(n_nodes, np.int32)
+    # A node without samples says no to all of its children alike.
+    intercepts = np.full((n_nodes, size), -1, np.float32)
+    for task, (node_features, blocks) in zip(tasks, parts, strict=True):
+        weights = sp.hstack([block for block, _ in blocks], format="csr")
+        own = np.concatenate([block_intercepts for _, block_intercepts in blocks])
+        intercepts[task.node, : len(own)] = own
+        used = np.diff(weights.indptr)
+        n_rows[task.node] = np.count_nonzero(used)
+        assert node_features is not None
+        features.append(node_features[used > 0])
+        lengths.append(used[used > 0])
+        children.append(weights.indices)
+        values.append(weights.data)
+    return SparseLevel(
+        starts_of(n_rows),
+        np.concatenate(features, dtype=np.int32),
+        starts_of(np.concatenate(lengths)),
+        np.concatenate(children).astype(np.uint16 if size <= 2**16 else np.int32),
+        np.concatenate(values, dtype=np.float32),
+        intercepts,
+    )
+
+
+def _dense_level(
+    parts: list[_NodeWeights],
+    tasks: list[_Task],
+    n_nodes: int,
+    size: int,
+    n_features: int,
+) -> DenseLevel:
+    """Stack the weights of all nodes."""
+    weights = np.zeros((n_nodes, n_features, size), np.float32)
+    intercepts = np.full((n_nodes, size), -1, np.float32)
+    for task, (_, blocks) in zip(tasks, parts, strict=True):
+        own = np.hstack([block for block, _ in blocks])
+        weights[task.node, :, : own.shape[1]] = own
+        intercepts[task.node, : own.shape[1]] = np.concatenate(
+            [block_intercepts for _, block_intercepts in blocks]
+        )
+    return DenseLevel(weights, intercepts)

@@ -1,0 +1,195 @@
+"""Scores of a tree of linear classifiers."""
+
+from dataclasses import dataclass
+from math import inf, prod
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from skmhe.nn.scores import Search
+from skmhe.nn.search import Beam, beam_search
+from skmhe.scorers.batch import Batch, Rows, take_rows
+from skmhe.scorers.combination import Scorer
+from skmhe.scorers.linear.level_scores import LevelScores
+from skmhe.scorers.linear.tables import DenseLevel, Level, child_scores
+
+# The log-score of a label that the beam does not reach, and of less likely ones.
+FLOOR = -6.0
+
+
+@dataclass(frozen=True, eq=False)
+class LinearScorer(Scorer):
+    """Scores of linear classifiers, of all labels or in a tree.
+
+    Labels have log-scores, which saturate as the loss of the classifiers does: the
+    sum along a label's path of ``-max(0, 1 - s)^2``, as in Parabel [1]_. Where they
+    steer a search of the tree, the children of a node have scores 2 s, which have the
+    same slope at s = 0. Labels that the classifiers do not know have a margin of 0.
+
+    Parameters
+    ----------
+    levels : list of SparseLevel or DenseLevel
+        The tree, as `fit_levels` gives it; of one level for no tree.
+    n_known : int
+        Number of labels that the classifiers know, the first ones.
+    search : Search
+        The search for labels. The scores steer one of a tree; otherwise a beam of
+        their own finds the labels with log-scores above `FLOOR`.
+    beam_width : int
+        Number of nodes that their own beam expands at each level.
+    weight : float
+        Factor of the scores.
+
+    References
+    ----------
+    .. [1] Prabhu et al., "Parabel", WWW 2018, section 4.
+    """
+
+    levels: list[Level]
+    n_known: int
+    search: Search
+    beam_width: int
+    weight: float
+
+    scores_labels = True
+    can_steer = True
+    proposes_groups = True
+    can_prepare = True
+
+    def bind(self, batch: Batch) -> "LinearScores":
+        """Return the scores of a batch."""
+        is_dense = isinstance(self.levels[0], DenseLevel)
+        X = batch.unit_rows(sparse=not is_dense)
+        scores = LinearScores(self, X, batch.device)
+        if not self.search.steered:
+            scores.found()  # for all samples at once, before parts are taken
+        return scores
+
+
+class LinearScores:
+    """The same, for some samples, rows of unit length; on a device."""
+
+    def __init__(self, scorer: LinearScorer, X: Rows, device: torch.device) -> None:
+        self.scorer, self.X, self.device = scorer, X, device
+        self._found: tuple[Tensor, Tensor] | None = None
+        # Of all nodes of a level, for the samples that these are rows of.
+        self._levels: dict[int, LevelScores] = {}
+        self._rows = slice(0, X.shape[0])
+
+    def take(self, rows: slice | Tensor) -> "LinearScores":
+        """Return the scores of some of the samples."""
+        part = LinearScores(self.scorer, take_rows(self.X, rows), self.device)
+        if self._found is not None:
+            nodes, path = self._found
+            part._found = nodes[rows], path[rows]
+        if isinstance(rows, slice):
+            own = range(self._rows.start, self._rows.stop)[rows]
+            part._levels, part._rows = self._levels, slice(own.start, own.stop)
+        return part
+
+    def prepare(self) -> None:
+        """Compute what parts of the samples share, before they are taken."""
+        if self.scorer.search.steered:
+            factor = 2 * self.scorer.weight
+            for i, level in enumerate(self.scorer.levels):
+                self._levels[i] = LevelScores(level, self.X, factor)
+
+    def shortlist(self) -> Tensor | None:
+        """Return the groups that the beam reached, for multi-label tasks.
+
+        With one label per sample, others may still be among the best five, and so may
+        labels that the classifiers do not know.
+        """
+        scorer = self.scorer
+        all_known = scorer.n_known == scorer.search.n_labels
+        if not (scorer.search.multilabel and all_known) or len(scorer.levels) == 1:
+            return None
+        size = scorer.levels[-1].intercepts.shape[1]
+        return self.found()[0][:, ::size] // size
+
+    def candidates(self, groups: Tensor) -> Tensor:
+        """Return the log-scores of the labels of `shortlist()`."""
+        path = self.found()[1].clamp(min=FLOOR).mul_(self.scorer.weight)
+        return path.view(*groups.shape, -1)
+
+    def labels(self) -> Tensor:
+        """Return the log-scores of all labels; `FLOOR` outside of the beam."""
+        scorer, n = self.scorer, self.X.shape[0]
+        n_unknown = scorer.search.n_labels - scorer.n_known
+        nodes, path = self.found()
+        if len(scorer.levels) == 1:
+            scores = path[:, : scorer.n_known].clamp(min=FLOOR)
+        else:
+            scores = path.new_full((n, scorer.n_known), FLOOR)
+            # Codes that name no label fall on the last one, to which they add nothing.
+            gain = (path - FLOOR).clamp_(min=0)
+            gain.masked_fill_(nodes >= scorer.n_known, 0)
+            scores.scatter_add_(1, nodes.clamp(max=scorer.n_known - 1), gain)
+        if n_unknown:
+            scores = F.pad(scores, (0, n_unknown), value=-1.0)
+        return scores.mul_(scorer.weight)
+
+    def nodes(self, level: int) -> Tensor:
+        """Return the weighted scores of all nodes of a level, shape (n, n_nodes)."""
+        n_known, n_nodes = self._n_nodes(level)
+        if level in self._levels:
+            scores = torch.from_numpy(self._levels[level].of(self._rows))
+        else:  # of a few samples, or the root's children: not worth a table
+            n, n_parents = self.X.shape[0], len(self.scorer.levels[level].intercepts)
+            samples = torch.arange(n).repeat_interleave(n_parents)
+            parents = torch.arange(n_parents).repeat(n)
+            scores = self._raw(level, samples, parents).view(n, -1)
+            scores.mul_(2 * self.scorer.weight)
+        found = scores[:, :n_known].to(self.device)
+        return F.pad(found, (0, n_nodes - n_known)) if n_nodes > n_known else found
+
+    def _n_nodes(self, level: int) -> tuple[int, int]:
+        """Return how many nodes of a level have known labels below, or any labels."""
+        search = self.scorer.search
+        size = prod(search.head_sizes[level + 1 :])
+        return -(-self.scorer.n_known // size), -(-search.n_labels // size)
+
+    def children(self, level: int, samples: Tensor, nodes: Tensor) -> Tensor:
+        """Return the weighted scores of the children of (sample, node) pairs.
+
+        0 for nodes that the classifiers do not know, -inf where there is no such child.
+        """
+        size = self.scorer.search.head_sizes[level]
+        scores = self._raw(level, samples, nodes).mul_(2 * self.scorer.weight)
+        if scores.shape[1] < size:
+            # The first level may have more nodes than the classifiers know.
+            scores = F.pad(scores, (0, size - scores.shape[1]))
+        for n, value in zip(self._n_nodes(level), (0.0, -inf), strict=True):
+            rows = (nodes >= n // size).nonzero().squeeze(1)
+            if len(rows):
+                places = torch.arange(size, device=nodes.device)
+                beyond = nodes[rows, None] * size + places >= n
+                scores[rows] = scores[rows].masked_fill(beyond, value)
+        return scores
+
+    def _raw(self, level: int, samples: Tensor, nodes: Tensor) -> Tensor:
+        table = self.scorer.levels[level]
+        rows = samples.cpu().numpy()
+        # Codes that name no label may lie after the last node.
+        parents = np.minimum(nodes.cpu().numpy(), len(table.intercepts) - 1)
+        scores = child_scores(table, self.X, rows, parents)
+        return torch.from_numpy(scores).to(self.device)
+
+    def found(self) -> tuple[Tensor, Tensor]:
+        """Return labels below the best nodes, and log-scores of their paths; once."""
+        if self._found is None:
+            n = self.X.shape[0]
+            zeros = torch.zeros(n, 1, device=self.device)
+            start = Beam(zeros.long(), zeros, zeros[:, 0])
+            levels = range(len(self.scorer.levels))
+            width, own = self.scorer.beam_width, SimpleNamespace(children=self._raw)
+            best = beam_search(own, start, levels, width, _add_loss)
+            self._found = best.nodes, best.scores
+        return self._found
+
+
+def _add_loss(path: Tensor, scores: Tensor) -> Tensor:
+    return path - (1 - scores).clamp_(min=0).square_()

@@ -1,0 +1,177 @@
+"""Weights of linear classifiers in a tree, and their scores."""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+import torch.nn.functional as F
+
+from skmhe.scorers.batch import Rows, to_tensor
+
+# Number of pairs of a node from which a dense table of its weights pays.
+PAIRS_PER_TABLE = 8
+
+
+class DenseLevel(NamedTuple):
+    """The classifiers of one level, with a weight of every feature."""
+
+    weights: np.ndarray  # float32, shape: (n_nodes, n_features, n_children)
+    intercepts: np.ndarray  # float32, shape: (n_nodes, n_children)
+
+    def sorted_scores(
+        self, X: Rows, samples: np.ndarray, nodes: np.ndarray, bounds: np.ndarray
+    ) -> np.ndarray:
+        """Score pairs sorted by node, without the intercepts."""
+        scores = np.empty((len(nodes), self.intercepts.shape[1]), X.dtype)
+        for first, last in pairwise(bounds):
+            part = torch.from_numpy(X[samples[first:last]])
+            table = to_tensor(self.weights[nodes[first]]).to(part.dtype)
+            torch.mm(part, table, out=torch.from_numpy(scores[first:last]))
+        return scores
+
+
+class SparseLevel(NamedTuple):
+    """The classifiers of one level, with the weights that are not small.
+
+    A row of weights belongs to a node and a feature.
+    """
+
+    node_rows: np.ndarray  # int32, where each node's rows start; (n_nodes + 1,)
+    features: np.ndarray  # int32, sorted within a node; shape: (n_rows,)
+    indptr: np.ndarray  # int32, where each row's weights start; (n_rows + 1,)
+    children: np.ndarray  # uint16, of the node; shape: (n_weights,)
+    values: np.ndarray  # float32, shape: (n_weights,)
+    intercepts: np.ndarray  # float32, shape: (n_nodes, n_children)
+
+    def table(self, node: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return a node's features, and their weights below a row of zeros."""
+        first, last = self.node_rows[node : node + 2]
+        starts = self.indptr[first : last + 1]
+        own = slice(starts[0], starts[-1])
+        table = np.zeros((last - first + 1, self.intercepts.shape[1]), np.float32)
+        rows = np.repeat(np.arange(1, last - first + 1), np.diff(starts))
+        table[rows, self.children[own]] = self.values[own]
+        return self.features[first:last], table
+
+    def sorted_scores(
+        self, X: Rows, samples: np.ndarray, nodes: np.ndarray, bounds: np.ndarray
+    ) -> np.ndarray:
+        """Score pairs sorted by node, without the intercepts."""
+        many = len(nodes) >= PAIRS_PER_TABLE * (len(bounds) - 1)
+        score = _scores_by_tables if many else _scores_by_rows
+        return score(self, X, samples, nodes, bounds)
+
+
+Level = SparseLevel | DenseLevel
+
+
+def child_scores(
+    level: Level, X: Rows, samples: np.ndarray, nodes: np.ndarray
+) -> np.ndarray:
+    """Score the children of (sample, node) pairs, shape (n_pairs, n_children).
+
+    Scores are 1 for a clear yes and -1 for a clear no, in the precision of X: samples
+    of unit length, CSR for a `SparseLevel`.
+    """
+    order = np.argsort(nodes, kind="stable")  # neighbors stay in cache
+    samples, nodes = samples[order], nodes[order]
+    bounds = run_bounds(nodes)
+    scores = np.empty((len(order), level.intercepts.shape[1]), X.dtype)
+    scores[order] = level.sorted_scores(X, samples, nodes, bounds)
+    scores[order] += level.intercepts[nodes]
+    return scores
+
+
+def _scores_by_tables(
+    level: SparseLevel,
+    X: sp.csr_array,
+    samples: np.ndarray,
+    nodes: np.ndarray,
+    bounds: np.ndarray,
+) -> np.ndarray:
+    """Score pairs sorted by node, with a dense table of each node's weights."""
+    scores = np.empty((len(nodes), level.intercepts.shape[1]), X.dtype)
+    lengths = np.diff(X.indptr)[samples]
+    stored = ranges(X.indptr[samples], lengths)
+    features, factors = X.indices[stored], torch.from_numpy(X.data[stored])
+    starts = torch.from_numpy(starts_of(lengths))
+    # Where a feature's row is; 0 is a row of zeros, for features without weights.
+    place = np.zeros(X.shape[1], np.int32)
+    for first, last in pairwise(bounds):
+        start, stop = starts[first], starts[last]
+        own, table = level.table(nodes[first])
+        place[own] = np.arange(1, len(own) + 1)
+        rows = torch.from_numpy(place[features[start:stop]])
+        place[own] = 0
+        scores[first:last] = F.embedding_bag(
+            rows,
+            torch.from_numpy(table).to(factors.dtype),
+            starts[first : last + 1] - start,
+            mode="sum",
+            per_sample_weights=factors[start:stop],
+            include_last_offset=True,
+        )
+    return scores
+
+
+def _scores_by_rows(
+    level: SparseLevel,
+    X: sp.csr_array,
+    samples: np.ndarray,
+    nodes: np.ndarray,
+    _bounds: np.ndarray,
+) -> np.ndarray:
+    """Score pairs sorted by node, with the stored weights of their features only."""
+    lengths = np.diff(X.indptr)[samples]
+    stored = ranges(X.indptr[samples], lengths)
+    pairs = np.repeat(np.arange(len(nodes)), lengths)
+    rows, known = _find_rows(level, X.indices[stored], nodes[pairs])
+    pairs, rows, factors = pairs[known], rows[known], X.data[stored][known]
+    # Every (stored value, weight) pair that meets, summed by pair and child.
+    lengths = level.indptr[rows + 1] - level.indptr[rows]
+    weights = ranges(level.indptr[rows], lengths)
+    n_children = level.intercepts.shape[1]
+    cells = np.repeat(pairs * n_children, lengths)
+    cells += level.children[weights]
+    products = np.repeat(factors, lengths)
+    products *= level.values[weights]
+    sums = np.bincount(cells, products, len(nodes) * n_children)
+    return sums.reshape(-1, n_children)
+
+
+def _find_rows(
+    level: SparseLevel, features: np.ndarray, nodes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the row of each (node, feature), sorted by node, and if there is one."""
+    rows = np.empty(len(nodes), np.int64)
+    known = np.zeros(len(nodes), bool)
+    bounds = run_bounds(nodes)
+    for start, stop in pairwise(bounds):
+        first, last = level.node_rows[nodes[start] : nodes[start] + 2]
+        found = np.searchsorted(level.features[first:last], features[start:stop])
+        rows[start:stop] = first + found
+    inside = rows < level.node_rows[nodes + 1]
+    known[inside] = level.features[rows[inside]] == features[inside]
+    return rows, known
+
+
+def run_bounds(values: np.ndarray) -> np.ndarray:
+    """Return where runs of equal values start, and where the last one ends."""
+    if not len(values):
+        return np.empty(0, np.int64)
+    starts = np.flatnonzero(values[1:] != values[:-1]) + 1
+    return np.concatenate([[0], starts, [len(values)]])
+
+
+def starts_of(lengths: np.ndarray) -> np.ndarray:
+    """Return where runs of some lengths start; the last is where they end."""
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+
+
+def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return the concatenation of ``range(start, start + length)``."""
+    stops = np.cumsum(lengths)
+    total = stops[-1] if len(stops) else 0
+    return np.arange(total) + np.repeat(starts + lengths - stops, lengths)

@@ -1,0 +1,372 @@
+"""A fitted model: codes of labels, scorers, their combination and a search."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from skmhe.labels import LabelCodec
+from skmhe.nn.scores import Search
+from skmhe.nn.search import FlatSearch
+from skmhe.scorers.batch import Rows, in_form
+from skmhe.scorers.centroids import Centroids
+from skmhe.scorers.combination import (
+    LINEAR_ALONE_WEIGHT,
+    Calibration,
+    Combination,
+    Mix,
+    Models,
+    Scorer,
+    SumOfScores,
+    starting_calibration,
+)
+from skmhe.scorers.label_encoder import LabelEncoderScorer
+from skmhe.scorers.linear import LinearScorer
+from skmhe.scorers.linear.tables import Level
+from skmhe.scorers.network import (
+    Network,
+    NetworkScorer,
+    NetworkSpec,
+    Weights,
+    network_features,
+    network_from_weights,
+    with_more_labels,
+)
+from skmhe.scorers.own_labels import own_label_score
+from skmhe.scorers.scoring import Scoring
+from skmhe.scorers.similarity import CentroidScorer, LateLabelScorer
+from skmhe.scorers.storage import compacted, restored
+from skmhe.scorers.user_backbone import UserBackbone
+
+# What the scale of the similarities to centroids is before training, by whether a task
+# is multi-label: near what it is after training, on samples of short texts.
+CENTROID_SCALES = {False: 20.0, True: 5.0}
+
+
+class Settings(NamedTuple):
+    """What may be changed after fitting."""
+
+    beam_width: int = 10  # of the search for labels
+    linear_beam_width: int = 10  # of the linear classifiers' own tree
+    linear_weight: float = 1.0
+    score_with: str = "both"  # or "classifier", "encoder": where there is an encoder
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """All that predictions need, as arrays on no device.
+
+    Labels are named by their position in the codec's order.
+
+    Parameters
+    ----------
+    codec : LabelCodec
+        Order and codes of all labels.
+    search : Search
+        The search for labels, of those that were fitted: the first positions.
+    spec : NetworkSpec or None
+        The network, if there is one.
+    weights : dict of str to ndarray
+        The network's weights by name.
+    linear : list of SparseLevel or DenseLevel, or None
+        The linear classifiers, if there are any.
+    n_linear : int
+        Number of labels that these know.
+    centroids : Centroids or None
+        The labels' centroids, if the network was trained to complete them.
+    label_features : {ndarray, CSR} or None
+        Features of all labels, by position, in rows of unit length.
+    labels_are_like_samples : bool
+        Whether features of labels and of samples have the same meaning.
+    own_label_counts : ndarray of shape (2,)
+        See `count_own_labels`.
+    mix : Mix or None
+        Weights and calibrations; None for `starting_mix`.
+    """
+
+    codec: LabelCodec
+    search: Search
+    spec: NetworkSpec | None = None
+    weights: Weights = field(default_factory=dict)
+    linear: list[Level] | None = None
+    n_linear: int = 0
+    centroids: Centroids | None = None
+    label_features: Rows | None = None
+    labels_are_like_samples: bool = False
+    own_label_counts: np.ndarray = field(default_factory=lambda: np.zeros(2, int))
+    mix: Mix | None = None
+    # What was built for the last predictions, as that takes longer than to predict a
+    # row; nothing that is copied or written.
+    _kept: dict[tuple[torch.device, Settings], Scoring] = field(
+        default_factory=dict, init=False, repr=False
+    )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return compacted(self.__dict__ | {"_kept": {}})
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(restored(state))
+
+    @property
+    def n_searched(self) -> int:
+        """Number of labels that the search finds; those that came later follow."""
+        return self.search.n_labels
+
+    @property
+    def n_late(self) -> int:
+        """Number of labels that came later."""
+        return self.codec.n_labels - self.n_searched
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether a sample may have any number of labels."""
+        return self.search.multilabel
+
+    @property
+    def user_backbone(self) -> UserBackbone | None:
+        """How to make the user's network, if there is one."""
+        return None if self.spec is None else self.spec.user_backbone
+
+    @property
+    def late_features(self) -> Any:
+        """Features of labels that came later."""
+        assert self.label_features is not None
+        return self.label_features[self.n_searched :]
+
+    def starting_mix(self, weight: float) -> Mix:
+        """Return weights and calibrations before anything is learned about them.
+
+        The linear classifiers get a weight, if they are not alone.
+        """
+        has_network = self.spec is not None
+        has_linear, has_centroids = self.linear is not None, self.centroids is not None
+        classifier = Models(has_network, has_linear, has_centroids, False)
+        models = {"classifier": classifier}
+        if self.spec is not None and self.spec.encoder is not None:
+            models["both"] = classifier._replace(encoder=True)
+            models["encoder"] = Models(False, False, False, True)
+        calibrations = {
+            name: starting_calibration(which, self.multilabel, weight, self.n_searched)
+            for name, which in models.items()
+        }
+        if not has_network and self.search.steered:
+            # Linear classifiers alone have log-odds of nodes already.
+            calibrations["classifier"] = Calibration()
+        return Mix(weight, weight if has_network else LINEAR_ALONE_WEIGHT, calibrations)
+
+    def extend(self, codec: LabelCodec, Z: Rows) -> "Model":
+        """Return the model with labels of which only the features are known.
+
+        The codec is that of all labels (see `LabelCodec.extend`); Z has the features
+        of those that are added, in rows of unit length.
+        """
+        return dataclasses.replace(
+            self, codec=codec, label_features=stacked(self.label_features, Z)
+        )
+
+    def grow(self) -> "Model":
+        """Return the model whose search and network have all labels, to train them.
+
+        Labels that came later start as the network's median label; in the centroids'
+        place are their features, if these are like those of samples.
+        """
+        if not self.n_late:
+            return self
+        assert self.spec is not None
+        n_labels, head_sizes = self.codec.n_labels, self.codec.head_sizes
+        head = self.spec.head.with_options(n_labels=n_labels, head_sizes=head_sizes)
+        centroids = self.centroids
+        if centroids is not None:
+            rows = sp.csr_array((self.n_late, self.spec.n_features))
+            if self.labels_are_like_samples:
+                rows = sp.csr_array(self.late_features)
+            centroids = centroids.extended(rows)
+        grown = dataclasses.replace(
+            self,
+            search=head.search,
+            spec=self.spec._replace(head=head),
+            weights=with_more_labels(self.spec, self.weights, head),
+            centroids=centroids,
+        )
+        if self.mix is None:
+            return grown
+        mix = grown.starting_mix(self.mix.asked_weight)
+        return dataclasses.replace(grown, mix=mix)
+
+    def topk(
+        self,
+        X: Rows,
+        k: int,
+        device: torch.device,
+        settings: Settings,
+        exact: bool = False,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the k best positions of each row and their log-probabilities.
+
+        Both of shape (n, k), best first.
+        """
+        scoring = self._scoring(device, settings)
+        positions = np.empty((X.shape[0], k), dtype=np.int64)
+        log_p = np.empty((X.shape[0], k), dtype=np.float32)
+        n_scores = scoring.n_scores(k) + self.n_late
+        with torch.inference_mode():
+            for rows, scores in scoring.blocks(X, n_scores, exact):
+                best, found = scoring.search.topk(scores, k, exact)
+                positions[rows] = best.cpu().numpy()
+                log_p[rows] = found.cpu().numpy()
+        return positions, log_p
+
+    def log_prob(
+        self,
+        X: Rows,
+        device: torch.device,
+        settings: Settings,
+        finish: Callable[[np.ndarray], None] | None = None,
+    ) -> np.ndarray:
+        """Return the log-probability of every label, in the labels' natural order.
+
+        `finish` may make something else of them, in place and block by block.
+
+        Float64 of shape (n, n_labels), and computed in it: a row's result then does
+        not depend on which rows come with it, for which matrix products choose another
+        order of summation, and probabilities stay apart where their logarithms do.
+        """
+        scoring = self._scoring(device, settings, torch.float64)
+        n_labels, positions = self.codec.n_labels, self.codec.positions
+        result = np.empty((X.shape[0], n_labels))
+
+        def compute(rows: slice, scores: SumOfScores) -> None:
+            found = scoring.search.log_prob(scores).cpu().numpy()
+            # A mode other than "raise" writes to `out` without a copy.
+            np.take(found, positions, axis=1, out=result[rows], mode="clip")
+            if finish is not None:
+                finish(result[rows])
+
+        scoring.compute_blocks(X, n_labels, compute)
+        return result
+
+    def above(
+        self, X: Rows, threshold: float, device: torch.device, settings: Settings
+    ) -> sp.csr_array:
+        """Return the labels of more than a log-probability as a CSR indicator."""
+        scoring, n_labels = self._scoring(device, settings), self.codec.n_labels
+        samples, labels = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        with torch.inference_mode():
+            for rows, scores in scoring.blocks(X, 4 * n_labels, exact=True):
+                sample, position = scoring.search.above(scores, threshold)
+                samples.append(sample.cpu().numpy() + rows.start)
+                labels.append(self.codec.order[position.cpu().numpy()])
+        cells = np.concatenate(samples), np.concatenate(labels)
+        indicator = sp.csr_array(
+            (np.ones(len(cells[0]), dtype=np.int64), cells),
+            shape=(X.shape[0], n_labels),
+        )
+        indicator.sort_indices()
+        return indicator
+
+    def features(self, X: Rows, device: torch.device) -> np.ndarray:
+        """Return the features that the head scores, float32 of shape (n, d)."""
+        assert self.spec is not None
+        return network_features(
+            network_from_weights(self.spec, self.weights, device), X
+        )
+
+    def _scoring(
+        self,
+        device: torch.device,
+        settings: Settings,
+        dtype: torch.dtype = torch.float32,
+    ) -> Scoring:
+        """Return what scores samples; that of the last call is kept."""
+        if dtype != torch.float32:
+            return self._assemble(device, settings, dtype)
+        key = device, settings
+        kept = self._kept.get(key)
+        if kept is None:
+            kept = self._assemble(device, settings, dtype)
+            self._kept.clear()
+            self._kept[key] = kept
+        return kept
+
+    def _assemble(
+        self, device: torch.device, settings: Settings, dtype: torch.dtype
+    ) -> Scoring:
+        network = self._network(device, settings, dtype)
+        search = self.search.with_beam_width(settings.beam_width)
+        mix = self.mix
+        if mix is None or mix.asked_weight != settings.linear_weight:
+            mix = self.starting_mix(settings.linear_weight)
+        has_encoder = network is not None and network.encoder is not None
+        score_with = settings.score_with if has_encoder else "classifier"
+        scorers: list[Scorer] = []
+        if score_with == "encoder":
+            search = FlatSearch(self.multilabel, self.n_searched)
+        else:
+            scorers += self._classifiers(search, network, settings, mix)
+        if network is not None and score_with != "classifier":
+            own_score = own_label_score(self.own_label_counts)
+            Z = self.label_features
+            scorers.append(LabelEncoderScorer(network, Z, search, own_score))
+        if network is not None and self.n_late:
+            scorers.append(self._late_labels(network, mix, score_with))
+        combination = Combination(tuple(scorers), mix.calibrations[score_with])
+        return Scoring(search, combination, network, device, dtype)
+
+    def _network(
+        self, device: torch.device, settings: Settings, dtype: torch.dtype
+    ) -> Network | None:
+        """Return the network in evaluation mode, if there is one."""
+        if self.spec is None:
+            return None
+        head = self.spec.head.with_options(beam_width=settings.beam_width)
+        spec = self.spec._replace(head=head)
+        network = network_from_weights(spec, self.weights, device).eval()
+        return network.double() if dtype == torch.float64 else network
+
+    def _classifiers(
+        self, search: Search, network: Network | None, settings: Settings, mix: Mix
+    ) -> list[Scorer]:
+        """Return the scorers of labels that have samples."""
+        scorers: list[Scorer] = [] if network is None else [NetworkScorer(network)]
+        if self.linear is not None:
+            width, weight = settings.linear_beam_width, mix.linear_weight
+            scorers.append(
+                LinearScorer(self.linear, self.n_linear, search, width, weight)
+            )
+        if self.centroids is not None and network is not None:
+            scale = network.centroid_scale.detach()
+            scorers.append(CentroidScorer(self.centroids, scale, search.group_size))
+        return scorers
+
+    def _late_labels(
+        self, network: Network, mix: Mix, score_with: str
+    ) -> LateLabelScorer:
+        """Return the scorer of labels that came later.
+
+        Its constant is the score of the median label for a sample that says nothing
+        of it: its linear classifier has a margin of 0, and so a loss of 1.
+        """
+        scale = network.head.biases[0].new_tensor(CENTROID_SCALES[self.multilabel])
+        if score_with == "encoder":
+            return LateLabelScorer(self.n_late, 0.0, scale)
+        constant = sum(bias.median().item() for bias in network.head.biases)
+        if self.linear is not None:
+            constant -= mix.linear_weight
+        if not self.labels_are_like_samples:
+            return LateLabelScorer(self.n_late, constant, scale)
+        if self.centroids is not None:
+            scale = network.centroid_scale.detach()
+        texts = self.late_features.T
+        texts = sp.csr_array(texts) if sp.issparse(texts) else texts
+        return LateLabelScorer(self.n_late, constant, scale, texts)
+
+
+def stacked(above: Any, below: Rows) -> Rows:
+    """Return the rows of both, in the form of the first."""
+    sparse = sp.issparse(above)
+    parts = [above, in_form(below, sparse)]
+    return sp.vstack(parts, format="csr") if sparse else np.concatenate(parts)

@@ -1,0 +1,95 @@
+"""Scores of labels by the similarity of samples to their centroids, or features."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skmhe.nn.heads.base import ExtraScores
+from skmhe.scorers.batch import Batch, Rows, in_form
+from skmhe.scorers.centroids import Centroids, TrainingCentroids
+from skmhe.scorers.combination import RowScores, Scorer
+
+
+@dataclass(frozen=True, eq=False)
+class CentroidScorer(Scorer):
+    """Scaled cosines of samples and the labels' centroids."""
+
+    centroids: Centroids
+    scale: Tensor  # factor of the cosines; shape: ()
+    group_size: int  # number of labels of a group of a shortlist
+
+    scores_labels = True
+
+    def bind(self, batch: Batch) -> "CentroidScores":
+        """Return the scores of a batch."""
+        return CentroidScores(self, batch.unit_rows())
+
+
+class CentroidScores(RowScores):
+    """The same, for some samples."""
+
+    def labels(self) -> Tensor:
+        """Return the scores of all labels, shape (n, n_labels)."""
+        return _scaled(self.scorer.centroids.cosines(self.X), self.scorer.scale)
+
+    def candidates(self, groups: Tensor) -> Tensor:
+        """Return the scores of the labels of groups, (n, n_groups, group_size)."""
+        scorer, chosen = self.scorer, groups.cpu().numpy()
+        found = scorer.centroids.group_cosines(self.X, chosen, scorer.group_size)
+        return _scaled(found, scorer.scale)
+
+
+@dataclass(frozen=True, eq=False)
+class LateLabelScorer(Scorer):
+    """Scores of labels that came later, of which only the features are known.
+
+    A label's score is a constant, that of a label of which the sample says nothing;
+    and the cosine of the sample and the label's features, where both are of the same
+    kind, in place of that to the centroid of the label's samples.
+    """
+
+    n_late: int
+    constant: float
+    scale: Tensor  # factor of the cosines; shape: ()
+    texts: Rows | None = None  # in columns of unit length; (n_features, n_late)
+
+    scores_late = True
+
+    def bind(self, batch: Batch) -> "LateLabelScores":
+        """Return the scores of a batch."""
+        return LateLabelScores(self, batch.unit_rows())
+
+
+class LateLabelScores(RowScores):
+    """The same, for some samples."""
+
+    def late(self) -> Tensor:
+        """Return the scores of labels that came later, shape (n, n_late)."""
+        scorer = self.scorer
+        shape = self.X.shape[0], scorer.n_late
+        scores = scorer.scale.new_full(shape, scorer.constant)
+        if scorer.texts is None:
+            return scores
+        cosines = in_form(self.X @ scorer.texts, sparse=False)
+        return scores.add_(torch.from_numpy(cosines).to(scores) * scorer.scale)
+
+
+def _scaled(cosines: np.ndarray, scale: Tensor) -> Tensor:
+    return torch.from_numpy(cosines).to(scale.device) * scale
+
+
+def scores_to_complete(
+    centroids: Centroids | TrainingCentroids, X: Rows, scale: Tensor
+) -> ExtraScores:
+    """Return the scores that a head is trained to complete.
+
+    X has rows of unit length. Of its own labels' centroids, a training sample is left
+    out. The scale, a factor of the cosines, is to be trained.
+    """
+
+    def extra_scores(labels: Tensor) -> Tensor:
+        return _scaled(centroids.cosines(X, labels.cpu().numpy()), scale)
+
+    return extra_scores

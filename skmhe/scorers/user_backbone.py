@@ -1,0 +1,352 @@
+"""Backbones that users bring: built from what they pass, checked, and partly frozen."""
+
+import copy
+import inspect
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.feature_extraction.text import TfidfTransformer
+from torch import Tensor, nn
+
+Patterns = str | Sequence[str]
+
+# Samples that a backbone is given to see what it makes of them.
+N_PROBED = 2
+# Samples that it is given at a time in predictions: its layers may be much wider than
+# what goes in and comes out.
+SAMPLES_PER_CHUNK = 256
+
+
+class UserBackbone:
+    """How to make a user's backbone, and what goes in and comes out.
+
+    Parameters
+    ----------
+    backbone : nn.Module or callable
+        A module, of which copies are made, or what makes one.
+    params : dict
+        What to call it with.
+
+    Attributes
+    ----------
+    input_shape : tuple of int
+        Shape of a sample; set by `probe`.
+    takes_tokens : bool
+        Whether samples are integers.
+    n_tokens : int or None
+        Size of the largest embedding, which integers must be below.
+    out_features : int
+        Number of features that come out.
+    """
+
+    def __init__(
+        self, backbone: nn.Module | Callable[..., nn.Module], params: dict[str, Any]
+    ) -> None:
+        self.backbone, self.params = backbone, params
+        self.input_shape: tuple[int, ...] | None = None
+        self.takes_tokens: bool | None = None
+        self.n_tokens: int | None = None
+        self.out_features: int | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, UserBackbone):
+            return NotImplemented
+        return self.backbone is other.backbone and self.params == other.params
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        backbone = self.backbone
+        if isinstance(backbone, nn.Module):
+            return type(backbone).__name__
+        return getattr(backbone, "__name__", type(backbone).__name__)
+
+    def make(self) -> nn.Module:
+        """Return a new module, in float32 and on the CPU.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If none can be made with these parameters, or it cannot be trained.
+        """
+        if isinstance(self.backbone, nn.Module):
+            if self.params:
+                given = ", ".join(f"backbone__{name}" for name in self.params)
+                raise ValueError(
+                    f"{given} cannot be set: backbone={self.name} is a module that is "
+                    "made already. Pass its class, or a function that makes it."
+                )
+            module = copy.deepcopy(self.backbone)
+        else:
+            module = self._call()
+        tensors = [*module.parameters(), *module.buffers()]
+        if not any(True for _ in module.parameters()):
+            raise ValueError(
+                f"backbone={self.name} has no parameters: there is nothing to train "
+                "or to keep. Use backbone=None with hidden_layer_sizes=() for heads "
+                "that are linear in X."
+            )
+        if any(tensor.is_meta for tensor in tensors):
+            raise ValueError(
+                f"backbone={self.name} is on the device 'meta', where tensors have no "
+                "values: make it on the CPU or on the device to train on."
+            )
+        return module.float().cpu()
+
+    def _call(self) -> nn.Module:
+        try:
+            inspect.signature(self.backbone).bind(**self.params)
+        except TypeError as error:
+            given = ", ".join(f"backbone__{n}={v!r}" for n, v in self.params.items())
+            raise TypeError(
+                f"backbone={self.name} cannot be called with "
+                f"{given or 'no parameters'}: {error}. Set its parameters by "
+                "backbone__<name>=value."
+            ) from error
+        module = self.backbone(**self.params)
+        if not isinstance(module, nn.Module):
+            raise TypeError(
+                f"backbone={self.name} made a {type(module).__name__}, but must be or "
+                "make a torch.nn.Module."
+            )
+        return module
+
+    def probe(self, module: nn.Module, X: np.ndarray, device: torch.device) -> None:
+        """Look at what a module makes of the first samples; set the attributes.
+
+        Raises
+        ------
+        ValueError
+            If heads cannot work with it.
+        """
+        self.input_shape, self.takes_tokens = X.shape[1:], X.dtype.kind == "i"
+        sizes = [
+            part.num_embeddings
+            for part in module.modules()
+            if isinstance(part, nn.Embedding | nn.EmbeddingBag)
+        ]
+        self.n_tokens = max(sizes, default=None) if self.takes_tokens else None
+        self.check_inputs(X)
+        module = module.to(device).eval()
+        # A copy: torch warns of arrays that are read-only, as maps of memory are.
+        inputs = torch.from_numpy(np.array(X[:N_PROBED])).to(device)
+        with torch.no_grad():
+            features = self.call(module, inputs)
+        if not torch.isfinite(features).all():
+            raise ValueError(
+                f"backbone={self.name} puts out NaN or infinity for the first samples: "
+                "scale X, or look at how its weights start."
+            )
+        self.out_features = features.shape[1]
+
+    def check_inputs(self, X: np.ndarray) -> None:
+        """Raise ValueError for samples of another form than those that were fitted."""
+        kind = "integers" if self.takes_tokens else "floats"
+        if X.shape[1:] != self.input_shape or (X.dtype.kind == "i") != (
+            self.takes_tokens
+        ):
+            raise ValueError(
+                f"X has samples of shape {X.shape[1:]} and type {X.dtype}, but "
+                f"backbone={self.name} was fitted with {kind} of shape "
+                f"{self.input_shape}: pass the same (tokens padded to one length)."
+            )
+        if self.n_tokens is not None and X.size:
+            low, high = int(X.min()), int(X.max())
+            if low < 0 or high >= self.n_tokens:
+                raise ValueError(
+                    f"X has integers in {low}..{high}, but the largest embedding of "
+                    f"backbone={self.name} has {self.n_tokens} rows: tokens must be in "
+                    f"0..{self.n_tokens - 1}. Make its table larger, or map other "
+                    "tokens to one for unknown ones."
+                )
+
+    def call(self, module: nn.Module, inputs: Tensor) -> Tensor:
+        """Return the features of samples, and check their form."""
+        n = len(inputs)
+        try:
+            features = module(inputs)
+        except (RuntimeError, IndexError, TypeError, ValueError) as error:
+            hint = ""
+            if not inputs.is_floating_point():
+                hint = (
+                    " (Integers are passed on as they are, as token ids: make floats "
+                    "of other numbers, such as images.)"
+                )
+            raise ValueError(
+                f"backbone={self.name} failed for {n} samples of shape "
+                f"{tuple(inputs.shape[1:])} and type {inputs.dtype}: {error}{hint}"
+            ) from error
+        if not isinstance(features, torch.Tensor):
+            raise ValueError(
+                f"backbone={self.name} puts out a {type(features).__name__}, but must "
+                "put out one tensor of features (n, d)."
+            )
+        if features.ndim != 2 or len(features) != n or not features.shape[1]:
+            raise ValueError(
+                f"backbone={self.name} puts out {tuple(features.shape)} for {n} "
+                "samples, but must put out features of shape "
+                f"({n}, d): flatten or pool them, and keep one row a sample."
+            )
+        if features.device != inputs.device or not features.is_floating_point():
+            raise ValueError(
+                f"backbone={self.name} puts out {features.dtype} on the device "
+                f"{str(features.device)!r} for samples on the device "
+                f"{str(inputs.device)!r}, but must put out floats on the same one: "
+                "do not name devices in it."
+            )
+        return features
+
+
+class UserModule(nn.Module):
+    """A user's module in a network: called in chunks, and trained, or frozen in part.
+
+    Parameters
+    ----------
+    user : UserBackbone
+        What made it.
+    module : nn.Module
+        The module.
+    freeze : bool, str or sequence of str
+        See `frozen_names`.
+    """
+
+    def __init__(
+        self, user: UserBackbone, module: nn.Module, freeze: Patterns | bool
+    ) -> None:
+        super().__init__()
+        self.user, self.module = user, module
+        self._resting = freeze_parameters(module, freeze)
+
+    @property
+    def out_features(self) -> int:
+        """Number of features that come out."""
+        assert self.user.out_features is not None
+        return self.user.out_features
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether it makes the same features of a sample in every epoch."""
+        return any(part is self.module for part in self._resting)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode; what is frozen stays in evaluation mode."""
+        super().train(mode)
+        for part in self._resting:
+            part.eval()
+        return self
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return the features of samples, shape (n, out_features)."""
+        if self.training:
+            return self.user.call(self.module, rows)
+        chunks = [self.user.call(self.module, c) for c in rows.split(SAMPLES_PER_CHUNK)]
+        return torch.cat(chunks)
+
+
+def flat_rows(X: np.ndarray) -> np.ndarray | sp.csr_array:
+    """Return samples as rows that can be compared, to cluster labels by their mean.
+
+    Tokens become TF-IDF weights of their counts, as their numbers have no meaning.
+    """
+    if X.dtype.kind != "i":
+        return X.reshape(len(X), -1)
+    tokens = X.reshape(len(X), -1)
+    tokens = tokens - tokens.min(initial=0)
+    n, length = tokens.shape
+    shape = n, tokens.max(initial=0) + 1
+    counts = sp.csr_array(
+        (
+            np.ones(tokens.size, np.float32),
+            tokens.ravel(),
+            np.arange(0, n * length + 1, length),
+        ),
+        shape=shape,
+    )
+    counts.sum_duplicates()
+    return sp.csr_array(TfidfTransformer(sublinear_tf=True).fit_transform(counts))
+
+
+def frozen_names(module: nn.Module, freeze: Patterns | bool) -> set[str]:
+    """Return the names of the parameters that a `freeze` parameter asks for.
+
+    Raises
+    ------
+    ValueError
+        If a pattern matches nothing.
+    """
+    names = [name for name, _ in module.named_parameters()]
+    if isinstance(freeze, bool):
+        return set(names) if freeze else set()
+    return {name for pattern in _patterns(freeze) for name in _matching(pattern, names)}
+
+
+def _patterns(patterns: Patterns) -> list[str]:
+    return [patterns] if isinstance(patterns, str) else list(patterns)
+
+
+def _matching(pattern: str, names: list[str]) -> list[str]:
+    found = [name for name in names if fnmatchcase(name, pattern)]
+    if not found:
+        raise ValueError(
+            f"the pattern {pattern!r} matches none of the backbone's {len(names)} "
+            f"parameters, which are {', '.join(names[:5])}, ...: use names of "
+            "backbone.named_parameters(), or patterns such as 'layers.0.*'."
+        )
+    return found
+
+
+def freeze_parameters(module: nn.Module, freeze: Patterns | bool) -> list[nn.Module]:
+    """Keep parameters from training; return the modules that have no others.
+
+    These must stay in evaluation mode, where they drop nothing and their statistics
+    stay as they are.
+    """
+    frozen = frozen_names(module, freeze)
+    for name, parameter in module.named_parameters():
+        # Assigned, as parameters of lazy modules, which have no shape yet, allow that.
+        parameter.requires_grad = parameter.requires_grad and name not in frozen
+    return [
+        part
+        for name, part in module.named_modules()
+        if frozen
+        and any(True for _ in part.parameters())
+        and all(_joined(name, own) in frozen for own, _ in part.named_parameters())
+    ]
+
+
+def _joined(*names: str) -> str:
+    return ".".join(name for name in names if name)
+
+
+def rates_by_name(
+    module: nn.Module, rates: float | dict[str, float] | None
+) -> dict[str, float]:
+    """Return {parameter name: learning rate} of those that have one of their own.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The backbone.
+    rates : float, dict or None
+        One for all, or {pattern of names: rate}; the last pattern that matches counts.
+    """
+    names = [name for name, _ in module.named_parameters()]
+    if rates is None:
+        return {}
+    if not isinstance(rates, dict):
+        return dict.fromkeys(names, float(rates))
+    found: dict[str, float] = {}
+    for pattern, rate in rates.items():
+        if not rate > 0:
+            raise ValueError(
+                f"backbone learning_rate={{{pattern!r}: {rate!r}}} must have rates "
+                "above 0: name what is not to be trained in freeze."
+            )
+        found |= dict.fromkeys(_matching(pattern, names), float(rate))
+    return found

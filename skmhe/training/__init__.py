@@ -1,0 +1,1 @@
+"""Training: data, plan, loop, optimizer, and the pools of the label encoder."""

@@ -1,0 +1,92 @@
+"""Training data: samples with targets, batches, and samples held out."""
+
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from skmhe.scorers.batch import Rows, to_tensor
+from skmhe.scorers.centroids import Centroids, TrainingCentroids
+
+Targets: TypeAlias = np.ndarray | sp.csr_array
+
+
+class TrainingData(NamedTuple):
+    """Samples in rows, with targets as positions in the label order."""
+
+    X: Rows  # shape: (n, n_features), float32
+    y: Targets  # shape: (n,) positions, or (n, n_labels) 0/1
+    sample_weight: np.ndarray | None = None  # shape: (n,), float32, of mean 1
+    # Of these samples, by position; or of others, which leaves no sample out.
+    centroids: TrainingCentroids | Centroids | None = None
+    # Whether X holds what the backbone made of the samples.
+    has_features: bool = False
+
+    def take(self, rows: Any) -> "TrainingData":
+        """Return some rows."""
+        weight, centroids = self.sample_weight, self.centroids
+        if isinstance(centroids, TrainingCentroids):
+            own, scale = centroids.own[rows], centroids.scale[rows]
+            centroids = centroids._replace(own=own, scale=scale)
+        return self._replace(
+            X=self.X[rows],
+            y=self.y[rows],
+            sample_weight=None if weight is None else weight[rows],
+            centroids=centroids,
+        )
+
+    def targets(self, device: torch.device) -> Tensor:
+        """Return the targets as a tensor: positions, or a sparse indicator."""
+        y = self.y
+        if isinstance(y, np.ndarray):
+            return to_tensor(y).to(device)
+        samples = np.repeat(np.arange(y.shape[0]), np.diff(y.indptr))
+        # Canonical CSR is sorted by row and column, which is what coalesced means.
+        return torch.sparse_coo_tensor(
+            torch.from_numpy(np.stack([samples, y.indices.astype(np.int64)])),
+            torch.ones(y.nnz),
+            y.shape,
+            is_coalesced=True,
+            check_invariants=False,
+        ).to(device)
+
+
+def batch_slices(n: int, batch_size: int) -> list[slice]:
+    """Return the places of an epoch's batches in its order of n samples.
+
+    A single sample that is left over joins the last batch: batch normalization cannot
+    be trained on one.
+    """
+    starts = list(range(0, n, batch_size))
+    if n > batch_size > 1 and n % batch_size == 1:
+        starts.pop()
+    return [slice(a, b) for a, b in pairwise([*starts, n])]
+
+
+def hold_out(
+    y: Targets, fraction: float, rng: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split rows at random for early stopping: those to train on, and the others.
+
+    With one label per sample, the first sample of each label, in random order, is
+    trained on, so that no label is lost.
+    """
+    n = y.shape[0]
+    order = rng.permutation(n)
+    eligible = np.ones(n, dtype=bool)
+    if isinstance(y, np.ndarray):
+        eligible[np.unique(y[order], return_index=True)[1]] = False
+    n_held_out = max(1, round(fraction * n))
+    held_out = np.flatnonzero(eligible)[:n_held_out]
+    if len(held_out) == 0 or len(held_out) == n:
+        raise ValueError(
+            f"early_stopping=True with validation_fraction={fraction} leaves no "
+            f"samples to validate or to train on, of {n}: use more samples, or "
+            "early_stopping=False."
+        )
+    kept = np.ones(n, dtype=bool)
+    kept[held_out] = False
+    return order[kept], order[held_out]

@@ -1,0 +1,289 @@
+"""Fitting a model: linear classifiers, centroids, and the network."""
+
+import copy
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from skmhe.labels import LabelCodec
+from skmhe.nn import Backbone
+from skmhe.nn.scores import Search
+from skmhe.scorers.batch import Rows, in_form, to_tensor, unit_rows
+from skmhe.scorers.centroids import TrainingCentroids, fit_centroids
+from skmhe.scorers.linear import fit_levels
+from skmhe.scorers.linear.tables import Level
+from skmhe.scorers.model import Model
+from skmhe.scorers.network import (
+    Network,
+    NetworkSpec,
+    network_from_weights,
+    weights_to_numpy,
+)
+from skmhe.scorers.own_labels import count_own_labels
+from skmhe.scorers.storage import round_to_half
+from skmhe.training.data import TrainingData, hold_out
+from skmhe.training.label_encoder import LabelTraining
+from skmhe.training.loop import History, seeded, train, with_features
+from skmhe.training.optimizer import (
+    Moments,
+    make_optimizer,
+    optimizer_state_to_numpy,
+    with_room,
+)
+from skmhe.training.plan import TrainingPlan
+from skmhe.training.pools import PoolPlan, label_counts
+
+MAX_SEED = 2**31 - 1
+
+
+class LinearPlan(NamedTuple):
+    """How to fit the linear classifiers."""
+
+    sizes: tuple[int, ...]  # of the tree's levels; (n_labels,) for no tree
+    C: float
+    centroid_prior: float
+    weight: float = 1.0  # of their scores
+
+
+class Recipe(NamedTuple):
+    """What to fit, and how: an estimator's parameters, resolved for some data."""
+
+    search: Search
+    multilabel: bool
+    plan: TrainingPlan
+    spec: NetworkSpec | None = None
+    linear: LinearPlan | None = None
+    pools: PoolPlan | None = None  # of the label encoder
+    validation_fraction: float | None = None  # None: no early stopping
+    keeps_precision: bool = False  # training goes on: its steps may be small
+
+
+class Task(NamedTuple):
+    """What is learned from; labels are positions in the codec's order."""
+
+    codec: LabelCodec
+    data: TrainingData
+    counts: np.ndarray  # weighted number of samples of each label
+    n_samples: float  # weighted
+    label_weight: np.ndarray | None = None  # float32, shape: (n_labels,)
+    label_features: Rows | None = None  # in rows of unit length
+    labels_are_like_samples: bool = False
+
+
+class TrainingState(NamedTuple):
+    """What training goes on from, in addition to the model."""
+
+    rng: np.random.RandomState
+    moments: Moments | None = None  # of the optimizer
+    # Numbers of samples that were ever trained on: of each label, and in all.
+    label_counts: tuple[np.ndarray, int] | None = None
+    n_epochs: int = 0
+
+
+def draw_seed(rng: np.random.RandomState) -> int:
+    """Draw a seed for torch."""
+    return int(rng.randint(MAX_SEED))
+
+
+def fit_model(
+    recipe: Recipe,
+    task: Task,
+    state: TrainingState,
+    device: torch.device,
+    known: Model | None = None,
+    keeps_moments: bool = False,
+) -> tuple[Model, TrainingState, History]:
+    """Fit a model, or go on training the network of a known one.
+
+    Then linear classifiers and centroids are fitted anew, to the samples of this task.
+    The given state is not changed; returns what training can go on from, with the
+    optimizer's moments if `train_further` is to go on from them.
+    """
+    rng = copy.deepcopy(state.rng)
+    network = None
+    if recipe.spec is not None:
+        network = _network(recipe.spec, task, known, rng, device)
+    linear, centroids = _fit_linear(recipe, task)
+    model = Model(
+        task.codec,
+        recipe.search,
+        spec=recipe.spec,
+        linear=linear,
+        n_linear=0 if linear is None else task.codec.n_labels,
+        centroids=centroids and centroids.for_predictions(),
+        label_features=task.label_features,
+        labels_are_like_samples=task.labels_are_like_samples,
+    )
+    weight = 1.0 if recipe.linear is None else recipe.linear.weight
+    model = dataclasses.replace(model, mix=model.starting_mix(weight))
+    if network is None:
+        return model, state._replace(rng=rng), History()
+    data = task.data._replace(centroids=centroids)
+    state = state._replace(rng=rng, moments=None, n_epochs=0)
+    task = task._replace(data=data)
+    return _train(recipe, task, state, network, model, keeps_moments)
+
+
+def train_further(
+    recipe: Recipe,
+    task: Task,
+    state: TrainingState,
+    device: torch.device,
+    known: Model,
+) -> tuple[Model, TrainingState, History]:
+    """Train the network of a model on further samples; see `fit_model`.
+
+    All else stays as it is, and the optimizer goes on from its moments.
+    """
+    assert recipe.spec is not None
+    network = network_from_weights(recipe.spec, known.weights, device, copy=True)
+    if state.moments is not None:
+        state = state._replace(moments=with_room(state.moments, network))
+    rng = copy.deepcopy(state.rng)
+    model = dataclasses.replace(
+        known,
+        codec=task.codec,
+        search=recipe.search,
+        spec=recipe.spec,
+        label_features=task.label_features,
+        labels_are_like_samples=task.labels_are_like_samples,
+    )
+    data = task.data._replace(centroids=known.centroids)
+    task = task._replace(data=data)
+    return _train(recipe, task, state._replace(rng=rng), network, model, True)
+
+
+def _network(
+    spec: NetworkSpec,
+    task: Task,
+    known: Model | None,
+    rng: np.random.RandomState,
+    device: torch.device,
+) -> Network:
+    """Return the network to train: a new one, or that of a known model."""
+    if known is not None:
+        return network_from_weights(spec, known.weights, device, copy=True)
+    X = task.data.X
+    with seeded(draw_seed(rng), device):
+        module = None
+        if spec.user_backbone is not None:
+            module = spec.user_backbone.make()
+            spec.user_backbone.probe(module, X, device)
+        network = Network(spec, module)
+    if isinstance(network.backbone, Backbone):
+        network.backbone.get_buffer("input_scale").fill_(root_mean_square_scale(X))
+    network.head.set_prior(to_tensor(task.counts), task.n_samples)
+    return network.to(device)
+
+
+def root_mean_square_scale(X: Rows) -> float:
+    """Return the factor that gives the rows a root mean square length of 1."""
+    values = X.data if sp.issparse(X) else X
+    total = np.square(values, dtype=np.float64).sum()
+    return float(np.sqrt(X.shape[0] / total)) if total > 0 else 1.0
+
+
+def _fit_linear(
+    recipe: Recipe, task: Task
+) -> tuple[list[Level] | None, TrainingCentroids | None]:
+    """Fit linear classifiers and, if the network is to complete them, centroids."""
+    if recipe.linear is None:
+        return None, None
+    data, label_weight = task.data, task.label_weight
+    Y, weight = indicator(data.y, task.codec.n_labels), data.sample_weight
+    samples, centroids = unit_rows(data.X), None
+    if recipe.spec is not None and recipe.spec.centroid_scale is not None:
+        weighted = Y
+        if weight is not None:
+            weighted = sp.csr_array(sp.diags_array(weight) @ Y)
+        centroids = fit_centroids(samples, weighted)
+    if label_weight is not None and not recipe.multilabel:
+        # Of the samples in all problems. Not in centroids, from which a sample is left
+        # out with its own weight.
+        own = label_weight[Y.indices]
+        weight, label_weight = own if weight is None else own * weight, None
+    sizes, C, prior, _ = recipe.linear
+    n_threads = torch.get_num_threads()
+    linear = fit_levels(samples, Y, sizes, C, prior, weight, label_weight, n_threads)
+    round_to_half(linear)
+    return linear, centroids
+
+
+def indicator(y: np.ndarray | sp.csr_array, n_labels: int) -> sp.csr_array:
+    """Return targets as a CSR indicator."""
+    if sp.issparse(y):
+        return y
+    n = len(y)
+    entries = np.ones(n, np.float32), y, np.arange(n + 1)
+    return sp.csr_array(entries, shape=(n, n_labels))
+
+
+def _train(
+    recipe: Recipe,
+    task: Task,
+    state: TrainingState,
+    network: Network,
+    model: Model,
+    keeps_moments: bool = False,
+) -> tuple[Model, TrainingState, History]:
+    """Train a network, and return the model with its weights."""
+    data, rng, plan, validation = task.data, state.rng, recipe.plan, None
+    own_counts = model.own_label_counts + _own_label_counts(recipe, task)
+    if recipe.validation_fraction is not None:
+        kept, held_out = hold_out(data.y, recipe.validation_fraction, rng)
+        data, validation = data.take(kept), data.take(held_out)
+    label_weight: Tensor | None = None
+    if task.label_weight is not None:
+        label_weight = to_tensor(task.label_weight).to(network.device)
+    optimizer = make_optimizer(network, plan, state.moments)
+    if network.is_frozen:
+        # Features are the same in every epoch.
+        data = with_features(network, data)
+        validation = validation and with_features(network, validation)
+    labels, counts = _label_training(recipe, task, state, data)
+    with seeded(draw_seed(rng), network.device):
+        history = train(
+            network,
+            optimizer,
+            data,
+            plan,
+            rng,
+            validation,
+            label_weight,
+            labels,
+            state.n_epochs,
+        )
+    moments = optimizer_state_to_numpy(network, optimizer) if keeps_moments else None
+    weights = weights_to_numpy(network)
+    if not recipe.keeps_precision:
+        round_to_half(weights)
+    model = dataclasses.replace(model, weights=weights, own_label_counts=own_counts)
+    n_epochs = state.n_epochs + history.n_iter
+    return model, TrainingState(rng, moments, counts, n_epochs), history
+
+
+def _own_label_counts(recipe: Recipe, task: Task) -> np.ndarray:
+    """Count samples that are labels themselves, see `count_own_labels`."""
+    X, Z = task.data.X, task.label_features
+    encoder = None if recipe.spec is None else recipe.spec.encoder
+    if Z is None or encoder is None or not encoder.shares_layer:
+        return np.zeros(2, int)
+    Z = in_form(Z, sparse=sp.issparse(X))
+    return count_own_labels(unit_rows(X), Z, task.data.y)
+
+
+def _label_training(
+    recipe: Recipe, task: Task, state: TrainingState, data: TrainingData
+) -> tuple[LabelTraining | None, tuple[np.ndarray, int] | None]:
+    """Return what trains the label encoder, and the numbers of samples by now."""
+    if recipe.pools is None:
+        return None, state.label_counts
+    n_labels = task.codec.n_labels
+    before, n_before = state.label_counts or (np.zeros(0, int), 0)
+    before = np.pad(before, (0, n_labels - len(before)))
+    counts = before + label_counts(data.y, n_labels), n_before + data.y.shape[0]
+    return LabelTraining(task.label_features, recipe.pools, *counts), counts

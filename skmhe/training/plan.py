@@ -1,0 +1,59 @@
+"""How to train, with what "auto" stands for."""
+
+from typing import Any, NamedTuple
+
+import torch
+
+# "auto" batches give an epoch at least this many steps, as few samples need many steps
+# and many samples need large batches.
+MIN_STEPS_PER_EPOCH = 64
+MIN_AUTO_BATCH, MAX_AUTO_BATCH = 16, 1024
+# By whether a task is multi-label, where losses have fewer large gradients; chosen on
+# held-out training samples.
+AUTO_RATES = {False: 5e-3, True: 1e-2}
+# For networks of any kind: that of torch's AdamW.
+USER_BACKBONE_RATE = 1e-3
+# Larger batches have less noise and fewer steps: the rate grows with their root.
+RATED_BATCH = 512
+
+
+class TrainingPlan(NamedTuple):
+    """How to train; names as in `sklearn.neural_network.MLPClassifier`."""
+
+    max_iter: int
+    batch_size: int
+    learning_rate_init: float
+    learning_rate: str
+    tol: float
+    n_iter_no_change: int
+    verbose: bool
+    dtype: torch.dtype | None = None  # of products; None: that of the weights
+    # Of a user's backbone; None: learning_rate_init.
+    backbone_learning_rate: float | dict[str, float] | None = None
+    weight_decay: float = 0.0  # of a user's backbone
+    max_grad_norm: float | None = None
+    averaging_decay: float | None = None
+
+
+def resolve_plan(
+    n_samples: int,
+    multilabel: bool,
+    *,
+    batch_size: int | str,
+    learning_rate_init: float | str,
+    has_user_backbone: bool = False,
+    **settings: Any,
+) -> TrainingPlan:
+    """Return a plan whose settings of "auto" are derived from the data."""
+    if batch_size == "auto":
+        batch_size = n_samples // MIN_STEPS_PER_EPOCH
+        batch_size = min(max(batch_size, MIN_AUTO_BATCH), MAX_AUTO_BATCH)
+    batch_size = int(batch_size)
+    if learning_rate_init == "auto" and has_user_backbone:
+        learning_rate_init = USER_BACKBONE_RATE
+    elif learning_rate_init == "auto":
+        learning_rate_init = AUTO_RATES[multilabel]
+        learning_rate_init *= max(1.0, (batch_size / RATED_BATCH) ** 0.5)
+    return TrainingPlan(
+        batch_size=batch_size, learning_rate_init=float(learning_rate_init), **settings
+    )

@@ -1,0 +1,318 @@
+"""Labels that are added after fitting: scores, names and bad input."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from error_checks import check_error
+from label_feature_problems import (
+    N_OLD,
+    SCORE_WITH,
+    STRATEGIES,
+    C,
+    D,
+    assert_same_predictions,
+    both,
+    encoder_scores,
+    fit_old,
+    make,
+    make_data,
+    models,
+    old_data,
+    score_with,
+    strategies,
+    weights,
+)
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from skmhe import LinearTree, MHEClassifier, MHEMultiLabelClassifier
+from skmhe.estimators import strategies as strategies_module
+
+# ------------------------------------------------------------ scores
+
+
+def check_agreement(clf, X):
+    """Check all methods of prediction against the probabilities, and return these."""
+    p = clf.predict_proba(X)
+    n_labels = len(clf.classes_)
+    assert p.shape == (X.shape[0], n_labels)
+    log_p, decision = clf.predict_log_proba(X), clf.decision_function(X)
+    assert_allclose(np.exp(log_p), p, rtol=1e-10)
+    labels, scores = clf.predict_topk(X, k=n_labels)
+    everything = np.tile(np.arange(n_labels), (len(p), 1))
+    assert_array_equal(np.sort(labels, axis=1), everything)
+    assert_allclose(scores, np.take_along_axis(p, labels, 1), rtol=5e-3)
+    predicted = clf.predict(X)
+    if isinstance(clf, MHEClassifier):
+        assert_allclose(p.sum(1), 1)
+        assert_array_equal(decision, log_p)
+        assert_array_equal(predicted, p.argmax(1))
+        return p
+    assert_allclose(decision, log_p - np.log1p(-p), rtol=1e-6, atol=1e-9)
+    if sp.issparse(predicted):
+        # From sums in float32: those of 0.5 but for rounding may be either.
+        sure = np.abs(decision) > 1e-4
+        assert sure.mean() > 0.99
+        assert_array_equal(predicted.toarray()[sure], (p > 0.5)[sure])
+    else:
+        assert_array_equal(predicted, p > 0.5)
+    return p
+
+
+@both
+@strategies
+@models
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_all_predictions_agree(cls, strategy, model, container):
+    X, _, Z = make_data(cls)
+    X = container(X)
+    clf = fit_old(cls, strategy, model=model)
+    before = clf.predict_proba(X)
+    assert clf.add_labels(Z[N_OLD:]) is clf
+    assert_array_equal(clf.classes_, np.arange(C))
+    assert clf.head_sizes_ == clf.codec_.head_sizes
+    for what in SCORE_WITH:
+        p = check_agreement(score_with(clf, what), X)
+    p = score_with(clf, "both").predict_proba(X)[:, :N_OLD]
+    if cls is MHEClassifier:
+        p, before = (q / q.sum(1, keepdims=True) for q in (p, before))
+    assert_allclose(p, before, rtol=1e-6, atol=1e-12)
+
+
+@strategies
+@models
+def test_sparse_indicators_agree(strategy, model):
+    X, Y, Z = old_data(MHEMultiLabelClassifier)
+    clf = make(MHEMultiLabelClassifier, strategy, model=model, max_iter=20)
+    clf.fit(X, sp.csr_matrix(Y), label_features=Z[:N_OLD]).add_labels(Z[N_OLD:])
+    X, Y, _ = make_data(MHEMultiLabelClassifier)
+    for what in SCORE_WITH:
+        check_agreement(score_with(clf, what), X)
+    predicted = score_with(clf, "both").predict(X)
+    assert isinstance(predicted, sp.csr_matrix)
+    assert predicted.nnz
+
+
+@both
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_trees_of_linear_classifiers_shortlist_the_others_only(
+    cls, container, monkeypatch
+):
+    # With "sampling" of many labels, these are found by the tree's beam.
+    monkeypatch.setattr(strategies_module, "MAX_FULL_LABELS", 8)
+    X, _, Z = make_data(cls)
+    X = container(X)
+    clf = fit_old(cls, "sampling", model="both", linear=LinearTree(beam_width=2))
+    clf.add_labels(Z[N_OLD:])
+    for what in ("both", "classifier"):
+        p = score_with(clf, what).predict_proba(X)
+        labels, scores = clf.predict_topk(X, k=5)
+        found = np.take_along_axis(p, labels, 1)
+        # What is found has its score; all added labels are looked at, so that none is
+        # left out that is better than the last one found.
+        if cls is MHEMultiLabelClassifier:
+            assert_allclose(scores, found, rtol=5e-3)
+        left_out = np.ones_like(p, bool)
+        np.put_along_axis(left_out, labels, False, 1)
+        missed = np.where(left_out, p, 0)[:, N_OLD:].max(1)
+        assert (missed <= found[:, -1] * (1 + 1e-3)).all()
+        assert (labels >= N_OLD).any()
+
+
+def parts(clf, X, Z):
+    """Return the encoder's scores and the cosines of samples and new labels."""
+    encoder = encoder_scores(clf, X, Z)
+    X, Z = (A / np.linalg.norm(A, axis=1, keepdims=True) for A in (X, Z))
+    return encoder, X @ Z.T
+
+
+@both
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("model", ["both", "network"])
+@pytest.mark.parametrize("loss_weight", [0.1, 0.0])
+def test_scores_are_the_sum_of_what_is_known(cls, shared, model, loss_weight):
+    X, _, Z = make_data(cls)
+    params = {
+        "label_encoder__shared": shared,
+        "label_encoder__loss_weight": loss_weight,
+    }
+    clf = fit_old(cls, model=model, linear=LinearTree(weight=0.5), **params)
+    clf.add_labels(Z[N_OLD:])
+    multilabel, has_encoder = cls is MHEMultiLabelClassifier, loss_weight > 0
+    bias = np.median(weights(clf)["head.biases.0"]) - (model == "both") * 0.5
+    encoder, cosines = parts(clf, X, Z[N_OLD:]) if has_encoder else (0, cosine(X, Z))
+    text = (5.0 if multilabel else 20.0) * cosines * shared + np.zeros(
+        (len(X), C - N_OLD)
+    )
+    expected_scores = {"both": bias + encoder + text, "classifier": bias + text}
+    if has_encoder:
+        expected_scores["encoder"] = encoder
+    for what, expected in expected_scores.items():
+        log_p = score_with(clf, what).predict_log_proba(X)
+        found, summed = log_p[:, N_OLD:], what == "both" and has_encoder
+        if not multilabel:  # up to the softmax's constant, and its temperature
+            found = found - found[:, :1]
+            expected = expected - expected[:, :1]
+            calm = 1.5 if summed else 1.0
+        else:
+            found = found - np.log1p(-np.exp(found))
+            weight = 0.5 * (model == "both") * (what != "encoder")
+            expected = expected / (1 + weight) + 0.7 * weight
+            calm = 1.0
+            if summed:
+                expected = 0.8 * expected - 3.0
+            if what == "encoder":
+                expected = 0.8 * expected - np.log(N_OLD)
+        assert_allclose(found, expected / calm, rtol=1e-3, atol=2e-3)
+
+
+def cosine(X, Z):
+    X, Z = (A / np.linalg.norm(A, axis=1, keepdims=True) for A in (X, Z[N_OLD:]))
+    return X @ Z.T
+
+
+def test_the_scale_of_centroids_is_that_of_texts():
+    X, _, Z = make_data()
+    clf = fit_old(strategy="sampling", model="both").add_labels(Z[N_OLD:])
+    found = score_with(clf, "classifier").predict_log_proba(X)[:, N_OLD:]
+    scale = np.exp(weights(clf)["log_centroid_scale"]) / (1.1 + 0.3)
+    expected = scale * cosine(X, Z)
+    assert_allclose(
+        found - found[:, :1], expected - expected[:, :1], rtol=1e-3, atol=2e-3
+    )
+
+
+@both
+@strategies
+def test_new_labels_are_found_by_their_words(cls, strategy):
+    X, y, Z = make_data(cls)
+    clf = fit_old(cls, strategy, hidden_layer_sizes=(32,), max_iter=30)
+    clf.add_labels(Z[N_OLD:])
+    y = y if cls is MHEClassifier else y.argmax(1)
+    rows = y >= N_OLD
+    labels, _ = clf.predict_topk(X[rows], k=3)
+    assert (labels == y[rows, None]).any(1).mean() > 0.5  # by chance 1/8
+
+
+@both
+def test_rows_of_zeros_are_hardly_found(cls):
+    X, _, _ = make_data(cls)
+    clf = fit_old(cls, max_iter=20).add_labels(np.zeros((1, D)))
+    p = clf.predict_proba(X)
+    assert p[:, N_OLD].max() < p[:, :N_OLD].max(1).min()
+
+
+@pytest.mark.parametrize("known", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("added", [np.asarray, sp.csr_matrix])
+def test_containers_of_features(known, added):
+    X, y, Z = old_data(MHEClassifier)
+    clf = make().fit(X, y, label_features=known(Z[:N_OLD])).add_labels(added(Z[N_OLD:]))
+    expected = make().fit(X, y, label_features=known(Z[:N_OLD]))
+    assert_same_predictions(clf, expected.add_labels(known(Z[N_OLD:])), X)
+
+
+# ------------------------------------------------------------ names
+
+
+def named(y):
+    return np.array(["b", "d", "f", "h"])[y]
+
+
+def test_names_are_sorted_among_the_others():
+    X, y, Z = make_data()
+    rows = y < 4
+    clf = make().fit(X[rows], named(y[rows]), label_features=Z[:4])
+    before = clf.predict_proba(X)
+    clf.add_labels(Z[4:7], labels=["e", "a", "longer"])
+    assert clf.classes_.tolist() == ["a", "b", "d", "e", "f", "h", "longer"]
+    p = clf.predict_proba(X)
+    old = p[:, [1, 2, 4, 5]]
+    assert_allclose(old / old.sum(1, keepdims=True), before, rtol=1e-6)
+    assert set(clf.predict(X)) > {"e", "a"}
+    frame = pd.DataFrame(Z[7:9], index=["z", "c"])
+    clf.add_labels(frame)
+    assert clf.classes_.tolist() == ["a", "b", "c", "d", "e", "f", "h", "longer", "z"]
+    q = clf.predict_proba(X)[:, [0, 1, 3, 4, 5, 6, 7]]
+    assert_allclose(q / q.sum(1, keepdims=True), p, rtol=1e-6)
+
+
+def test_integers_go_on():
+    X, y, Z = make_data()
+    clf = make().fit(X, 10 + 2 * y.astype(np.int32), label_features=Z)
+    clf.add_labels(Z[:2])
+    assert clf.classes_[-3:].tolist() == [56, 57, 58]
+    clf.add_labels(Z[:2], labels=[-3, 11])
+    assert clf.classes_[:3].tolist() == [-3, 10, 11]
+    assert clf.classes_.dtype == np.int32
+
+
+def test_lists_of_labels():
+    X, Y, Z = old_data(MHEMultiLabelClassifier)
+    lists = [[f"l{i:02d}" for i in np.flatnonzero(row)] for row in Y]
+    clf = make(MHEMultiLabelClassifier, max_iter=20)
+    clf.fit(X, lists, label_features=Z[:N_OLD]).add_labels(Z[N_OLD:], list("wxyz"))
+    assert clf.classes_[-4:].tolist() == list("wxyz")
+    p = clf.predict_proba(X)
+    for row, labels in zip(p, clf.predict(X), strict=True):
+        assert list(labels) == clf.classes_[row > 0.5].tolist()
+
+
+@both
+def test_fit_forgets_them_and_clones_do_not_have_them(cls):
+    X, y, Z = old_data(cls)
+    clf = fit_old(cls).add_labels(Z[N_OLD:])
+    assert not hasattr(clone(clf), "classes_")
+    with pytest.raises(NotFittedError):
+        clone(clf).add_labels(Z)
+    clf.fit(X, y, label_features=Z[:N_OLD])
+    assert_same_predictions(clf, fit_old(cls), X)
+
+
+# ------------------------------------------------------------ errors
+
+ONE = np.ones((1, D))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ((np.ones((1, 9)),), "label_features has 9 features, but those .* have 40"),
+        ((np.full((1, D), np.nan),), "label_features contains NaN"),
+        ((np.empty((0, D)),), "Found array with 0 sample"),
+        ((ONE, [3]), "1 names that are repeated or known already, 3 among them"),
+        ((np.ones((2, D)), [30, 30]), "30 among them: each label can be added once"),
+        ((ONE, [30, 31]), r"labels has shape \(2,\), but label_features has 1 rows"),
+        ((ONE, ["a"]), "labels are of type <U1, but the known labels of type int64"),
+        ((ONE, [1.5]), r"labels=\[1.5\] cannot be of type int64"),
+    ],
+)
+def test_bad_labels(arguments, match):
+    check_error(fit_old(), match, lambda clf: clf.add_labels(*arguments))
+
+
+def test_more_bad_labels():
+    X, y, Z = make_data()
+    clf = make().fit(X, y)
+    match = r"call fit\(X, y, label_features=Z\) first"
+    check_error(clf, match, lambda clf: clf.add_labels(Z))
+    rows = y < 4
+    clf = make().fit(X[rows], named(y[rows]), label_features=Z[:4])
+    match = "labels=None, but the known labels are no"
+    check_error(clf, match, lambda clf: clf.add_labels(Z))
+    clf = fit_old(MHEMultiLabelClassifier)
+    match = r"which are \[20\]: leave labels=None"
+    check_error(clf, match, lambda clf: clf.add_labels(ONE, [25]))
+    clf.add_labels(pd.DataFrame(ONE, index=["any"]))
+    assert len(clf.classes_) == N_OLD + 1
+
+
+def test_the_beam_may_be_changed():
+    X, _, Z = make_data()
+    clf = fit_old(strategy="cascade").add_labels(Z[N_OLD:])
+    wide = clf.predict_topk(X, k=5)
+    narrow = clf.set_params(strategy__beam_width=1).predict_topk(X, k=5)
+    assert not np.array_equal(wide[0], narrow[0])
+    clf.set_params(strategy=STRATEGIES["cascade"])
+    assert_array_equal(clf.predict_topk(X, k=5)[0], wide[0])

@@ -1,0 +1,128 @@
+"""What users call: methods with conditions, forms of predictions, and tags."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
+from test_parameter_objects import Layers, layers
+
+from skmhe import (
+    MHEClassifier,
+    MHEMultiLabelClassifier,
+    Product,
+    predict_topk,
+)
+from skmhe.estimators.probabilities import to_probabilities
+
+N, D, C = 60, 6, 5
+RNG = np.random.RandomState(0)
+Y_1D = np.arange(N) % C
+X = RNG.randn(C, D)[Y_1D] + 0.1 * RNG.randn(N, D)
+both = pytest.mark.parametrize("cls", [MHEClassifier, MHEMultiLabelClassifier])
+
+
+def make(cls=MHEClassifier, **params):
+    base = {"max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
+    return cls(**(base | params))
+
+
+@both
+def test_linear_classifiers_have_no_partial_fit(cls):
+    clf = make(cls, model="linear")
+    assert not hasattr(clf, "partial_fit")
+    with pytest.raises(AttributeError) as error:
+        clf.partial_fit(X, Y_1D)
+    assert "model='linear' has no partial_fit" in str(error.value.__cause__)
+    assert hasattr(clf.set_params(model="both"), "partial_fit")
+
+
+@both
+def test_features(cls):
+    for params, has in [
+        ({}, True),
+        ({"model": "linear"}, False),
+        ({"hidden_layer_sizes": ()}, False),
+        ({"hidden_layer_sizes": (), "backbone": layers}, True),
+    ]:
+        clf = make(cls, **params)
+        assert hasattr(clf, "transform") == hasattr(clf, "fit_transform") == has
+    with pytest.raises(AttributeError) as error:
+        make(cls, model="linear").transform(X)
+    assert "has no features but X" in str(error.value.__cause__)
+
+
+def test_containers_of_features():
+    clf = make().set_output(transform="pandas")
+    frame = clf.fit_transform(X, Y_1D, sample_weight=np.ones(N))
+    assert isinstance(frame, pd.DataFrame)
+    assert list(frame.columns) == [f"mheclassifier{i}" for i in range(4)]
+    plain = make().fit(X, Y_1D)
+    assert_array_equal(plain.transform(X), frame.to_numpy())
+    assert plain.transform(X).dtype == np.float32
+    with config_context(transform_output="pandas"):
+        assert isinstance(plain.transform(X), pd.DataFrame)
+    assert not hasattr(make(model="linear"), "set_output")
+
+
+def test_probabilities_are_inside_of_0_and_1():
+    values = np.array([-1e9, 0.0, np.log(0.25)])
+    to_probabilities(values)
+    assert 0 < values[0] < 1e-300
+    assert 1 - 1e-15 < values[1] < 1
+    assert values[2] == 0.25
+
+
+def test_tags():
+    tags = get_tags(make())
+    assert tags.input_tags.sparse
+    assert not tags.input_tags.three_d_array
+    assert not tags.classifier_tags.multi_label
+    assert tags.transformer_tags.preserves_dtype == ["float32"]
+    tags = get_tags(make(backbone=Layers))
+    assert not tags.input_tags.sparse
+    assert tags.input_tags.three_d_array
+    for strategy, multi_label in [
+        ("auto", True),
+        ("cascade", True),
+        ("product", False),
+        (Product(), False),
+        ("nonsense", True),
+        (3, True),
+    ]:
+        tags = get_tags(make(MHEMultiLabelClassifier, strategy=strategy))
+        assert tags.classifier_tags.multi_label == multi_label
+
+
+def test_search_over_parameter_objects():
+    grid = [
+        {"mheclassifier__strategy": ["full", Product()]},
+        {
+            "mheclassifier__strategy": ["product"],
+            "mheclassifier__strategy__rank": [2],
+            "mheclassifier__linear__C": [0.1],
+        },
+        {"mheclassifier__backbone": [layers], "mheclassifier__backbone__width": [3]},
+    ]
+    pipeline = make_pipeline(StandardScaler(), make())
+    search = GridSearchCV(pipeline, grid, cv=2, error_score="raise").fit(X, Y_1D)
+    assert len(search.cv_results_["params"]) == 4
+    labels, scores = predict_topk(search, X, k=2)
+    assert_array_equal(labels[:, 0], search.predict(X))
+    assert scores.shape == (N, 2)
+    assert clone(search.best_estimator_).get_params()["mheclassifier__max_iter"] == 2
+
+
+@both
+def test_parameters_are_validated_when_fitting(cls):
+    with pytest.raises(ValueError, match=r"'n_heads' parameter of MHE.* must be"):
+        make(cls, n_heads=0).fit(X, Y_1D)
+    clf = make(cls).set_params(strategy="cascade", strategy__beam_width=0)
+    with pytest.raises(ValueError, match="'beam_width' parameter of Cascade must be"):
+        clf.fit(X, Y_1D)
+    assert not hasattr(clf, "classes_")

@@ -1,0 +1,144 @@
+"""Strategies: what they can do, and the heads that they ask for."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from skmhe import Cascade, Full, Product, Sampling
+from skmhe.estimators import strategies
+from skmhe.estimators.setting import Setting
+from skmhe.estimators.strategies import STRATEGIES, as_margin
+from skmhe.nn import CascadeHead, FullHead, Margin, ProductHead, SamplingHead
+
+SIZES, N_LABELS = (4, 3), 12
+ALL = [Full(), Product(), Cascade(), Sampling()]
+by_name = pytest.mark.parametrize("strategy", ALL, ids=lambda s: s.name)
+
+
+def head(strategy, multilabel=False, alone=True, has_backbone=False, sizes=SIZES):
+    model = "network" if alone else "both"
+    values = {"model": model, "backbone": object() if has_backbone else None}
+    return strategy.head(Setting(values, strategy, N_LABELS, multilabel), sizes)
+
+
+def test_names():
+    assert {
+        "full": Full,
+        "product": Product,
+        "cascade": Cascade,
+        "sampling": Sampling,
+    } == STRATEGIES
+
+
+def test_capabilities():
+    assert [(s.min_heads, s.max_heads) for s in ALL] == [
+        (1, 1),
+        (1, None),
+        (2, None),
+        (1, None),
+    ]
+    assert [s.multilabel for s in ALL] == [True, False, True, True]
+    assert [s.needs_order for s in ALL] == [False, True, True, True]
+    assert [s.linear_alone for s in ALL] == [True, False, True, False]
+    assert [s.adds_linear for s in ALL] == [True, False, True, True]
+    assert [s.adds_centroids for s in ALL] == [False, False, False, True]
+    assert [s.has_beam for s in ALL] == [False, False, True, False]
+
+
+def test_trees_of_linear_classifiers():
+    few = strategies.MAX_FULL_LABELS
+    assert [s.has_linear_tree(few) for s in ALL] == [False, False, True, False]
+    assert [s.has_linear_tree(few + 1) for s in ALL] == [False, False, True, True]
+
+
+@by_name
+def test_heads_can_be_made_and_trained(strategy):
+    sizes = (N_LABELS,) if strategy.max_heads == 1 else SIZES
+    spec = head(strategy, sizes=sizes)
+    heads = [FullHead, ProductHead, CascadeHead, SamplingHead]
+    kinds = dict(zip(STRATEGIES, heads, strict=True))
+    assert spec.kind is kinds[strategy.name]
+    made = spec.make(5)
+    assert (made.in_features, made.n_labels) == (5, N_LABELS)
+
+
+def test_options_reach_the_head():
+    assert head(Product(rank=3)).options["rank"] == 3
+    assert head(Cascade(beam_width=7)).options["beam_width"] == 7
+    options = head(Sampling(n_sampled_groups=3)).options
+    assert (options["n_sampled_groups"], options["group_size"]) == (3, 3)
+    assert head(Sampling(), sizes=(1, 99)).options["group_size"] == N_LABELS
+    assert head(Full(), multilabel=True).options["multilabel"] is True
+
+
+@pytest.mark.parametrize("strategy", [Full, Sampling])
+def test_margins(strategy):
+    assert head(strategy()).options["margin"] is None
+    margin = Margin("cosface", 0.2, 8.0)
+    assert head(strategy(margin=margin)).options["margin"] == margin
+    assert head(strategy(margin="arcface")).options["margin"] == Margin("arcface")
+    assert as_margin("cosface") == Margin("cosface", 0.5, 64.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "multilabel", "has_backbone", "resolved"),
+    [
+        ("auto", False, False, False),
+        ("auto", True, False, True),
+        ("auto", False, True, True),
+        (True, False, False, True),
+        (np.True_, False, False, True),
+        (False, True, True, False),
+    ],
+)
+def test_hard_negatives(given, multilabel, has_backbone, resolved):
+    spec = head(Cascade(hard_negatives=given), multilabel, has_backbone=has_backbone)
+    assert spec.options["hard_negatives"] is resolved
+
+
+def test_linear_classifiers_know_no_hard_negatives():
+    strategy = Cascade(hard_negatives=True)
+    assert head(strategy, alone=False).options["hard_negatives"] is False
+    assert head(strategy, True, alone=False).options["hard_negatives"] is True
+
+
+@pytest.mark.parametrize(
+    ("params", "multilabel", "has_backbone", "resolved"),
+    [
+        ({}, False, False, "batch"),
+        ({}, False, True, "batch_and_own_group"),
+        ({}, True, True, "batch"),
+        ({"margin": "arcface"}, False, True, "batch"),
+        ({"pool_labels": "own_group"}, False, True, "own_group"),
+    ],
+)
+def test_pool_labels(params, multilabel, has_backbone, resolved):
+    spec = head(Sampling(**params), multilabel, has_backbone=has_backbone)
+    assert spec.options["pool_labels"] == resolved
+
+
+@by_name
+def test_strategies_are_parameter_objects(strategy):
+    changed = clone(strategy)
+    assert changed.get_params() == strategy.get_params()
+    assert repr(strategy) == f"{type(strategy).__name__}()"
+    before = strategy.get_params()
+    head(strategy)
+    assert strategy.get_params() == before
+
+
+@pytest.mark.parametrize(
+    ("strategy", "match"),
+    [
+        (Full(margin="angle"), "'margin' parameter of Full must be .*'angle'"),
+        (Full(margin=0.5), "'margin' parameter of Full"),
+        (Product(rank=0), "'rank' parameter of Product"),
+        (Cascade(beam_width=0), "'beam_width' parameter of Cascade"),
+        (Cascade(hard_negatives="yes"), "'hard_negatives' parameter of Cascade"),
+        (Sampling(n_sampled_groups=-1), "'n_sampled_groups' parameter of Sampling"),
+        (Sampling(pool_labels="all"), "'pool_labels' parameter of Sampling"),
+    ],
+)
+def test_invalid_values(strategy, match):
+    with pytest.raises(ValueError, match=match):
+        strategy._validate_params()

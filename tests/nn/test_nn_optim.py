@@ -1,0 +1,259 @@
+"""RowAdamW against torch's AdamW, and row by row."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from skmhe.nn import RowAdamW, optim
+
+SETTINGS = [
+    {},
+    {"lr": 0.1},
+    {"betas": (0.5, 0.7)},
+    {"eps": 0.1},
+    {"weight_decay": 0.3},
+    {"lr": 0.05, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1},
+]
+
+
+def draws(*shape, seed=0, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=dtype)
+
+
+def row_gradient(rows, values, n_rows):
+    return torch.sparse_coo_tensor(
+        torch.tensor([rows]), values, (n_rows, values.shape[1]), check_invariants=True
+    )
+
+
+def run(optimizer_class, gradients, **settings):
+    """Return a table of 6 rows after a step with each of the gradients."""
+    table = torch.nn.Parameter(draws(6, 3).to(gradients[0].dtype))
+    optimizer = optimizer_class([table], **settings)
+    for gradient in gradients:
+        table.grad = gradient.clone()
+        optimizer.step()
+    return table.detach()
+
+
+def adamw(gradients, **settings):
+    # torch's default weight decay is 0.01.
+    return run(torch.optim.AdamW, gradients, **{"weight_decay": 0.0, **settings})
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_dense_gradients_give_torchs_steps(settings, dtype):
+    gradients = [draws(6, 3, seed=seed, dtype=dtype) for seed in range(1, 6)]
+    assert_close(run(RowAdamW, gradients, **settings), adamw(gradients, **settings))
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_sparse_gradients_of_all_rows_give_torchs_steps(settings):
+    gradients = [draws(6, 3, seed=seed) for seed in range(1, 6)]
+    order = [3, 0, 5, 1, 4, 2]
+    sparse = [row_gradient(order, g[order], 6) for g in gradients]
+    assert_close(run(RowAdamW, sparse, **settings), adamw(gradients, **settings))
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_some_rows_take_torchs_steps_and_the_others_stay(settings):
+    rows = [4, 1]
+    values = [draws(2, 3, seed=seed) for seed in range(1, 6)]
+    table = run(RowAdamW, [row_gradient(rows, v, 6) for v in values], **settings)
+
+    dense = [torch.zeros(6, 3, dtype=torch.float64) for _ in values]
+    for gradient, value in zip(dense, values, strict=True):
+        gradient[rows] = value
+    expected = draws(6, 3)
+    expected[rows] = adamw(dense, **settings)[rows]
+    assert_close(table, expected)
+    others = [0, 2, 3, 5]
+    assert torch.equal(table[others], draws(6, 3)[others])
+
+
+@pytest.mark.parametrize("settings", SETTINGS[1:])
+def test_every_setting_has_an_effect(settings):
+    gradients = [row_gradient([1, 4], draws(2, 3, seed=s), 6) for s in range(1, 6)]
+    changed = run(RowAdamW, gradients, **settings)[[1, 4]]
+    default = run(RowAdamW, gradients)[[1, 4]]
+    assert (changed - default).abs().min() > 1e-6
+
+
+def test_a_row_that_is_left_out_keeps_its_moments():
+    table = torch.nn.Parameter(draws(4, 2))
+    optimizer = RowAdamW([table], lr=0.1, weight_decay=0.5)
+    first, second = draws(1, 2, seed=1), draws(1, 2, seed=2)
+    for row, value in [(1, first), (3, second), (1, second)]:
+        table.grad = row_gradient([row], value, 4)
+        optimizer.step()
+    state = optimizer.state[table]
+    # Row 1 saw two gradients, row 3 one; the steps are the parameter's, not a row's.
+    assert float(state["step"]) == 3
+    assert_close(state["exp_avg"][[1]], 0.9 * 0.1 * first + 0.1 * second)
+    assert_close(state["exp_avg"][[3]], 0.1 * second)
+    squares = 0.999 * 0.001 * first**2 + 0.001 * second**2
+    assert_close(state["exp_avg_sq"][[1]], squares)
+    assert (state["exp_avg"][[0, 2]] == 0).all()
+    assert torch.equal(table[[0, 2]], draws(4, 2)[[0, 2]])
+
+
+def test_bias_correction_counts_the_parameters_steps():
+    lr, beta1, beta2 = 0.1, 0.9, 0.999
+    table = torch.nn.Parameter(torch.zeros(2, 1, dtype=torch.float64))
+    optimizer = RowAdamW([table], lr=lr)
+    for row in (0, 1):
+        table.grad = row_gradient([row], torch.ones(1, 1, dtype=torch.float64), 2)
+        optimizer.step()
+    mean = (1 - beta1) / (1 - beta1**2)
+    square = (1 - beta2) / (1 - beta2**2)
+    expected = [-lr, -lr * mean / square**0.5]
+    assert_close(table[:, 0].tolist(), expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("min_run", [1, 99], ids=["in place", "copied"])
+def test_lazy_rows_take_the_steps_of_adamw_without_momentum(
+    settings, min_run, monkeypatch
+):
+    monkeypatch.setattr(optim, "MIN_RUN", min_run)
+    # The last step uses all rows, which makes up for what they missed.
+    rows = [[1, 2], [4], [2, 5], [], [1, 4, 5], [0, 1, 2, 3, 4, 5]]
+    values = [draws(len(part), 3, seed=i) for i, part in enumerate(rows)]
+    sparse = [row_gradient(*pair, 6) for pair in zip(rows, values, strict=True)]
+    dense = [gradient.to_dense() for gradient in sparse]
+    beta = settings.get("betas", (0.9, 0.999))[1]
+    expected = adamw(dense, **{**settings, "betas": (0.0, beta)})
+    assert_close(run(RowAdamW, sparse, lazy=True, **settings), expected)
+
+
+def test_lazy_is_for_sparse_gradients_and_keeps_no_momentum():
+    dense = [draws(6, 3, seed=seed) for seed in range(1, 4)]
+    assert_close(run(RowAdamW, dense, lazy=True), adamw(dense))
+    bias = torch.nn.Parameter(draws(6))
+    table = torch.nn.Parameter(draws(6, 3).float())
+    optimizer = RowAdamW([bias, table], lazy=True)
+    bias.grad, before = row_gradient([2], draws(1, 1), 6).sum(1), bias.detach().clone()
+    table.grad = row_gradient([2], draws(1, 3).float(), 6)
+    optimizer.step()
+    assert (bias != before).tolist() == [False, False, True, False, False, False]
+    assert optimizer.state[table].keys() == {"step", "exp_avg_sq", "row_step"}
+    assert optimizer.state[table]["row_step"].tolist() == [0, 0, 1, 0, 0, 0]
+
+
+def test_uncoalesced_gradients_are_summed_first():
+    values = draws(3, 3, seed=1)
+    repeated = row_gradient([4, 1, 4], values, 6)
+    assert not repeated.is_coalesced()
+    summed = row_gradient([1, 4], torch.stack([values[1], values[0] + values[2]]), 6)
+    assert_close(run(RowAdamW, [repeated]), run(RowAdamW, [summed]))
+    # Two backward passes add their gradients up the same way.
+    table = torch.nn.Parameter(draws(6, 3))
+    optimizer = RowAdamW([table])
+    embedding = torch.nn.functional.embedding
+    for rows in ([4, 1], [4]):
+        embedding(torch.tensor(rows), table, sparse=True).sum().backward()
+    counts = torch.tensor([[1.0], [2.0]]).double().expand(2, 3)
+    optimizer.step()
+    assert_close(table.detach(), run(RowAdamW, [row_gradient([1, 4], counts, 6)]))
+
+
+def test_gradients_are_not_changed_and_no_gradient_is_no_step():
+    table, unused = (torch.nn.Parameter(draws(6, 3)) for _ in range(2))
+    optimizer = RowAdamW([table, unused], lr=0.1)
+    table.grad = row_gradient([1], draws(1, 3, seed=1), 6).coalesce()
+    before = table.grad.to_dense()
+    optimizer.step()
+    assert torch.equal(table.grad.to_dense(), before)
+    assert torch.equal(unused.detach(), draws(6, 3))
+    assert unused not in optimizer.state
+
+
+def test_a_gradient_without_rows_changes_nothing():
+    empty = row_gradient([], draws(0, 3), 6)
+    assert torch.equal(run(RowAdamW, [empty], weight_decay=0.5), draws(6, 3))
+
+
+def test_groups_have_their_own_settings():
+    tables = [torch.nn.Parameter(draws(6, 3)) for _ in range(2)]
+    optimizer = RowAdamW([{"params": tables[:1]}, {"params": tables[1:], "lr": 0.5}])
+    gradient = draws(6, 3, seed=1)
+    for table in tables:
+        table.grad = gradient.clone()
+    optimizer.step()
+    assert_close(tables[0].detach(), adamw([gradient]))
+    assert_close(tables[1].detach(), adamw([gradient], lr=0.5))
+
+
+def test_a_schedule_changes_the_steps():
+    table = torch.nn.Parameter(draws(6, 3))
+    optimizer = RowAdamW([table], lr=0.1)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.0)
+    table.grad = draws(6, 3, seed=1)
+    optimizer.step()
+    schedule.step()
+    before = table.detach().clone()
+    optimizer.step()
+    assert torch.equal(table.detach(), before)
+
+
+def test_state_can_be_saved_and_restored():
+    gradients = [row_gradient([1, 4], draws(2, 3, seed=s), 6) for s in range(1, 4)]
+    table = torch.nn.Parameter(draws(6, 3))
+    optimizer = RowAdamW([table], lr=0.1)
+    for i, gradient in enumerate(gradients):
+        if i == 2:
+            restored = RowAdamW([table], lr=0.9)
+            restored.load_state_dict(optimizer.state_dict())
+            optimizer = restored
+        table.grad = gradient
+        optimizer.step()
+    assert_close(table.detach(), run(RowAdamW, gradients, lr=0.1))
+
+
+def test_rows_in_runs_are_updated_as_scattered_ones_are(monkeypatch):
+    rows = [1, 2, 3, 5]
+    gradients = [row_gradient(rows, draws(4, 3, seed=s), 6) for s in range(1, 4)]
+    tables = []
+    for longest in (1, 100):
+        monkeypatch.setattr(optim, "MIN_RUN", longest)
+        monkeypatch.setattr(optim, "CHUNK_ROWS", 3)
+        tables.append(run(RowAdamW, gradients, lr=0.1, weight_decay=0.1))
+    assert_close(tables[0], tables[1])
+    assert_close(tables[0][[0, 4]], draws(6, 3)[[0, 4]], rtol=0, atol=0)
+    dense = [
+        torch.zeros(6, 3).double().index_copy(0, torch.tensor(rows), g._values())
+        for g in gradients
+    ]
+    expected = adamw(dense, lr=0.1, weight_decay=0.1)
+    assert_close(tables[0][rows], expected[rows])
+
+
+def test_sorted_distinct_rows_are_not_summed_again(monkeypatch):
+    """autograd drops the flag that a gradient is coalesced."""
+    grad = torch.sparse_coo_tensor(
+        torch.tensor([[1, 4]]), draws(2, 3), (6, 3), check_invariants=True
+    )
+    assert not grad.is_coalesced()
+    expected = run(RowAdamW, [grad.coalesce()])
+    monkeypatch.setattr(torch.Tensor, "coalesce", None)
+    assert_close(run(RowAdamW, [grad]), expected)
+
+
+def test_fitting_does_not_import_torchs_compiler():
+    """It takes seconds, and nothing here compiles."""
+    code = """
+import sys
+import numpy as np
+from skmhe import MHEClassifier
+
+X, y = np.eye(4), [0, 1, 2, 3]
+MHEClassifier(max_iter=1).fit(X, y).predict(X)
+MHEClassifier().partial_fit(X, y, classes=y).partial_fit(X, y)
+assert "torch._dynamo" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,267 @@
+"""Sums of scores and their calibration, in searches, against written-out sums."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from linear_problems import containers, make_text_like
+from numpy.testing import assert_allclose
+
+from skmhe import LinearTree, MHEMultiLabelClassifier
+from skmhe.estimators import strategies
+from skmhe.nn import CascadeHead, FullHead, ProductHead, SamplingHead
+from skmhe.scorers.combination import (
+    Calibration,
+    Combination,
+    Models,
+    Scorer,
+    starting_calibration,
+)
+
+N, N_LABELS = 6, 11
+ALONE = Calibration()
+
+
+class HeadScorer(Scorer):
+    """A head, whose features are the batch."""
+
+    scores_labels = can_steer = True
+
+    def __init__(self, head):
+        self.head = head
+
+    def bind(self, batch):
+        return self.head.bind(batch)
+
+
+class Table(Scorer):
+    """Scores of a tree of 11 labels in groups of 3, from tables."""
+
+    scores_labels = can_steer = True
+
+    def __init__(self, seed=0, n_late=0, groups=None):
+        generator = torch.Generator().manual_seed(seed)
+        draws = {"generator": generator, "dtype": torch.float64}
+        self.first = torch.randn(N, 4, **draws)
+        self.leaves = torch.randn(N, 4, 3, **draws)
+        self.later, self.groups = torch.randn(N, n_late, **draws), groups
+        self.scores_late, self.proposes_groups = n_late > 0, groups is not None
+
+    def bind(self, batch):
+        return self
+
+    def take(self, rows):
+        part = Table(groups=None if self.groups is None else self.groups[rows])
+        part.first, part.leaves = self.first[rows], self.leaves[rows]
+        part.later = self.later[rows]
+        return part
+
+    def labels(self):
+        return self.leaves.flatten(1)[:, :N_LABELS].clone()
+
+    def late(self):
+        return self.later.clone()  # calibration writes to it
+
+    def shortlist(self):
+        return self.groups
+
+    def candidates(self, groups):
+        return self.leaves[torch.arange(len(groups))[:, None], groups]
+
+    def nodes(self, level):
+        return self.labels() if level else self.first
+
+    def children(self, level, samples, nodes):
+        return self.leaves[samples, nodes] if level else self.first[samples]
+
+
+class Late(Table):
+    """Scores of labels that came later only."""
+
+    scores_labels = can_steer = False
+
+
+def make_head(cls, *args, **options):
+    """Return a head with parameters from the normal, and features of samples."""
+    head = cls(3, *args, **options).double()
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.normal_(generator=generator)
+    features = torch.randn(N, 3, generator=generator, dtype=torch.float64)
+    return head.requires_grad_(False), features
+
+
+def linear_scores(head, features, level=0):
+    return features @ head.weights[level].T + head.biases[level]
+
+
+def probabilities(scores, multilabel):
+    return scores.sigmoid() if multilabel else scores.softmax(-1)
+
+
+def check_search(search, scores, expected):
+    """Check all answers of a search, given the probabilities."""
+    assert_allclose(search.log_prob(scores).exp(), expected)
+    best = expected.topk(3)
+    labels, found = search.topk(scores, 3, exact=True)
+    assert_allclose(found.exp(), best.values)
+    assert (labels == best.indices).all()
+    samples, labels = search.above(scores, math.log(0.1))
+    above = torch.zeros_like(expected, dtype=torch.bool)
+    above[samples, labels] = True
+    assert (above == (expected > 0.1)).all()
+
+
+# ------------------------------------------------------------ sums
+
+
+@pytest.mark.parametrize("n_late", [0, 2])
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_tree_search_of_sums(multilabel, n_late):
+    head, features = make_head(CascadeHead, (4, 3), N_LABELS, multilabel, 1)
+    tables = [Table(0), Table(1), Late(2, n_late)]
+    combination = Combination((HeadScorer(head), *tables), Calibration(0.5, -1.0))
+    first = linear_scores(head, features) + tables[0].first + tables[1].first
+    leaves = torch.nn.functional.pad(
+        linear_scores(head, features, 1), (0, 1), value=-torch.inf
+    )
+    leaves = leaves.view(N, 4, 3) + tables[0].leaves + tables[1].leaves
+    # Late labels compete with the first nodes; they alone are calibrated in a tree.
+    late = 0.5 * tables[2].later - 1
+    p = probabilities(torch.cat([first, late], dim=1), multilabel)
+    below = probabilities(leaves, multilabel)
+    expected = (p[:, :4, None] * below).flatten(1)[:, :N_LABELS]
+    expected = torch.cat([expected, p[:, 4:]], dim=1)
+    check_search(head.search, combination.bind(features), expected)
+    rows = torch.tensor([4, 1])
+    check_search(head.search, combination.bind(features).take(rows), expected[rows])
+
+
+@pytest.mark.parametrize("n_late", [0, 2])
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_flat_search_of_sums(multilabel, n_late):
+    head, features = make_head(FullHead, N_LABELS, multilabel)
+    tables = [Table(0), Table(1), Late(2, n_late)]
+    combination = Combination((HeadScorer(head), *tables), Calibration(0.5, -1.0))
+    scores = linear_scores(head, features) + tables[0].labels() + tables[1].labels()
+    scores = torch.cat([scores, tables[2].later], dim=1)
+    expected = probabilities(0.5 * scores - 1, multilabel)
+    check_search(head.search, combination.bind(features), expected)
+    part = combination.bind(features).take(slice(2, 5))
+    check_search(head.search, part, expected[2:5])
+
+
+def test_a_scorer_of_known_and_late_labels_is_asked_for_both():
+    table = Table(0, n_late=2)
+    sums = Combination((table, Late(1, 2)), Calibration(2.0)).bind(None)
+    late = 2 * (table.later + Late(1, 2).later)
+    expected = torch.cat([2 * table.labels(), late], dim=1)
+    assert_allclose(sums.labels(), expected)
+    assert_allclose(sums.late(), late)
+    assert Combination((Table(0),), ALONE).bind(None).late() is None
+
+
+@pytest.mark.parametrize("n_late", [0, 2])
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_only_proposed_groups_are_scored(multilabel, n_late):
+    options = {"group_size": 3, "multilabel": multilabel}
+    head, features = make_head(SamplingHead, N_LABELS, **options)
+    chosen = torch.tensor([[1, 3], [0, 2], [3, 0], [2, 1], [0, 1], [3, 2]])
+    scorers = HeadScorer(head), Table(0, groups=chosen), Late(1, n_late)
+    scores = Combination(scorers, Calibration(0.5)).bind(features)
+    labels, found = head.search.topk(scores, 3)
+    every = head.search.topk(scores, 4)  # more than a group has: all are scored
+    exact = head.search.topk(scores, 3, exact=True)
+    sums = 0.5 * (linear_scores(head, features) + scorers[1].labels())
+    sums = torch.cat([sums, 0.5 * scorers[2].later], dim=1)
+    assert (exact[0] == sums.topk(3).indices).all()
+    assert (every[0] == sums.topk(4).indices).all()
+    in_group = (torch.arange(N_LABELS)[None, :, None] // 3 == chosen[:, None]).any(2)
+    in_group = torch.nn.functional.pad(in_group, (0, n_late), value=True)
+    sums = sums.masked_fill(~in_group, -torch.inf)
+    best = probabilities(sums, multilabel).topk(3)
+    assert (labels == best.indices).all()
+    assert_allclose(found.exp(), best.values)
+
+
+def test_what_scorers_propose_and_prepare():
+    groups, prepared = torch.tensor([[0]] * N), []
+    first, second = Table(0), Table(1, groups=groups)
+    second.prepare, second.can_prepare = lambda: prepared.append(second), True
+    sums = Combination((first, second), ALONE).bind(None)
+    assert sums.shortlist() is groups
+    sums.prepare()
+    assert prepared == [second]
+    assert Combination((first,), ALONE).bind(None).shortlist() is None
+
+
+def test_independent_heads_are_passed_on():
+    head, features = make_head(ProductHead, (4, 3), N_LABELS, rank=2)
+    scores = Combination((HeadScorer(head),), ALONE).bind(features)
+    check_search(head.search, scores, head.log_prob(features).exp())
+
+
+# ------------------------------------------------------------ calibration
+
+
+@pytest.mark.parametrize(
+    ("models", "multilabel", "weight", "expected"),
+    [
+        # network, linear classifiers, centroids, label encoder
+        ((1, 0, 0, 0), False, 1.0, (1, 0)),
+        ((1, 0, 0, 0), True, 1.0, (1, 0)),
+        ((1, 1, 0, 0), False, 1.0, (1, 0)),
+        ((1, 1, 1, 0), False, 1.0, (1 / 1.4, 0)),
+        ((1, 1, 1, 0), False, 2.0, (1 / 1.7, 0)),
+        ((1, 0, 1, 0), False, 2.0, (1, 0)),
+        ((1, 1, 0, 0), True, 1.0, (1 / 2, 0.7)),
+        ((1, 1, 1, 0), True, 3.0, (1 / 4, 2.1)),
+        ((0, 1, 0, 0), False, 1.0, (1.5, 0)),
+        ((0, 1, 0, 0), True, 1.0, (1, 2.5)),
+        ((1, 0, 0, 1), False, 1.0, (1 / 1.5, 0)),
+        ((1, 1, 1, 1), False, 1.0, (1 / 1.4 / 1.5, 0)),
+        ((1, 0, 0, 1), True, 1.0, (0.8, -3)),
+        ((1, 1, 0, 1), True, 1.0, (0.8 / 2, 0.8 * 0.7 - 3)),
+        ((0, 0, 0, 1), False, 1.0, (1, 0)),
+        ((0, 0, 0, 1), True, 1.0, (0.8, -math.log(50))),
+    ],
+)
+def test_starting_calibration(models, multilabel, weight, expected):
+    found = starting_calibration(Models(*map(bool, models)), multilabel, weight, 50)
+    assert_allclose(found, expected, rtol=1e-12)
+    scores = torch.randn(5, 7, generator=torch.Generator().manual_seed(0))
+    slope, intercept = expected
+    calibrated = found(scores.clone())
+    assert_allclose(calibrated, slope * scores + intercept, rtol=1e-5, atol=1e-6)
+    assert (calibrated.argsort(1) == scores.argsort(1)).all()
+
+
+@containers
+@pytest.mark.parametrize("n", [5, 60])
+def test_labels_of_the_beam_have_the_same_scores_in_predict_topk(
+    container, n, monkeypatch
+):
+    rng = np.random.RandomState(0)
+    X = make_text_like(200, 40)
+    Y = (X @ rng.rand(40, 30) > 1.6).astype(int)
+    clf = MHEMultiLabelClassifier(
+        "sampling",
+        max_iter=2,
+        hidden_layer_sizes=8,
+        linear=LinearTree(beam_width=2),
+        random_state=0,
+    )
+    monkeypatch.setattr(strategies, "MAX_FULL_LABELS", 10)
+    clf.fit(container(X), Y)
+    assert len(clf._fitted.model.linear) == 2
+    rows = container(X[:n])
+    labels, scores = clf.predict_topk(rows, 4)
+    p = clf.predict_proba(rows)
+    assert_allclose(scores, np.take_along_axis(p, labels, 1), atol=1e-5)
+    # All groups in the beam: the best labels.
+    clf.set_params(linear__beam_width=6)
+    labels, scores = clf.predict_topk(rows, 4)
+    p = clf.predict_proba(rows)
+    assert_allclose(scores, -np.sort(-p, axis=1)[:, :4], atol=1e-5)

@@ -1,0 +1,147 @@
+"""Scores of a tree of linear classifiers, against brute force."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from linear_problems import (
+    N_LABELS,
+    N,
+    all_node_scores,
+    containers,
+    fit,
+    make_data,
+    path_scores,
+)
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skmhe.nn.search import FlatSearch, TreeSearch
+from skmhe.scorers.batch import Batch
+from skmhe.scorers.linear import LinearScorer
+from skmhe.scorers.linear.scorer import FLOOR
+from skmhe.scorers.linear.tables import child_scores
+
+CPU = torch.device("cpu")
+SIZES = pytest.mark.parametrize("sizes", [(N_LABELS,), (3, 3), (2, 2, 2)])
+TREES = pytest.mark.parametrize("sizes", [(3, 3), (2, 2, 2), (4, 2)])
+
+
+def bind_flat(X, levels, beam_width=9, n_labels=N_LABELS, multilabel=False, weight=2.0):
+    search = FlatSearch(multilabel, n_labels, levels[-1].intercepts.shape[1])
+    scorer = LinearScorer(levels, N_LABELS, search, beam_width, weight)
+    return scorer.bind(Batch(X, CPU))
+
+
+def bind_tree(X, levels, sizes, n_labels=N_LABELS, dtype=torch.float32):
+    search = TreeSearch(False, n_labels, sizes, 10)
+    scorer = LinearScorer(levels, N_LABELS, search, 10, 0.5)
+    return scorer.bind(Batch(X, CPU, dtype))
+
+
+@containers
+@SIZES
+@pytest.mark.parametrize("n_labels", [N_LABELS, N_LABELS + 3])
+def test_labels_have_the_log_scores_of_their_paths(container, sizes, n_labels):
+    X, Y = make_data()
+    X = container(X)
+    levels = fit(X, Y, sizes)
+    expected = 2 * np.maximum(path_scores(levels, X), FLOOR)
+    # Labels that the classifiers do not know have a margin of 0, a loss of 1.
+    expected = np.pad(expected, ((0, 0), (0, n_labels - N_LABELS)), constant_values=-2)
+    scores = bind_flat(X, levels, n_labels=n_labels)
+    assert_allclose(scores.labels(), expected, atol=1e-4)
+    for rows in (slice(5, 9), torch.tensor([8, 3])):
+        assert_allclose(scores.take(rows).labels(), expected[rows], atol=1e-4)
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_labels_outside_of_the_beam_have_the_floor(multilabel):
+    X, Y = make_data()
+    X = sp.csr_array(X)
+    levels = fit(X, Y, (3, 3))
+    expected = np.maximum(path_scores(levels, X), FLOOR)
+    first = child_scores(levels[0], X, np.arange(N), np.zeros(N, int))
+    kept = np.argsort(-first, axis=1)[:, :2]
+    in_beam = (np.arange(N_LABELS)[None, :, None] // 3 == kept[:, None, :]).any(2)
+    expected = 2 * np.where(in_beam, expected, FLOOR)
+    scores = bind_flat(X, levels, 2, multilabel=multilabel)
+    assert_allclose(scores.labels(), expected, atol=1e-4)
+    assert (expected == 2 * FLOOR).any()
+    groups = scores.shortlist()
+    if not multilabel:
+        assert groups is None
+        return
+    assert_array_equal(np.sort(groups, axis=1), np.sort(kept, axis=1))
+    for rows in (slice(5, 9), torch.tensor([8, 3])):
+        part, own = scores.take(rows), groups[rows]
+        assert_array_equal(part.shortlist(), own)
+        labels = (own[:, :, None] * 3 + torch.arange(3)).numpy()
+        known = labels < N_LABELS
+        found = part.candidates(own).numpy()
+        wanted = np.take_along_axis(
+            expected[rows], np.minimum(labels, N_LABELS - 1).reshape(len(own), -1), 1
+        )
+        assert_allclose(found[known], wanted.reshape(labels.shape)[known], atol=1e-4)
+
+
+def test_no_shortlist_where_labels_are_not_known_or_there_is_no_tree():
+    X, Y = make_data()
+    X = sp.csr_array(X)
+    tree, flat = fit(X, Y, (3, 3)), fit(X, Y, (N_LABELS,))
+    assert bind_flat(X, tree, 2, N_LABELS + 1, multilabel=True).shortlist() is None
+    assert bind_flat(X, flat, 2, multilabel=True).shortlist() is None
+
+
+@containers
+@TREES
+@pytest.mark.parametrize("n_labels", [6, 7, 8, 11])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_nodes_and_children_of_all_labels(container, sizes, n_labels, dtype):
+    # Classifiers know 6 labels, or all but some of the search's.
+    n_known = min(n_labels, N_LABELS)
+    X, Y = make_data()
+    X = container(X)
+    levels = fit(X, Y[:, :n_known], sizes)
+    first = -(-n_labels // int(np.prod(sizes[1:])))
+    sizes = (max(sizes[0], first), *sizes[1:])
+    search = TreeSearch(False, n_labels, sizes, 10)
+    scorer = LinearScorer(levels, n_known, search, 10, 0.5)
+    scores = scorer.bind(Batch(X, CPU, dtype))
+    prepared = scorer.bind(Batch(X, CPU, dtype))
+    prepared.prepare()
+    X = scores.X
+    for level in range(len(sizes)):
+        below = int(np.prod(sizes[level + 1 :]))
+        n_nodes, n_known_nodes = -(-n_labels // below), -(-n_known // below)
+        # shape: (n, n_nodes); 2 * 0.5 times the score, and 0 of unknown nodes
+        expected = all_node_scores(levels[level], X)[:, :n_known_nodes]
+        expected = np.pad(expected, ((0, 0), (0, n_nodes - n_known_nodes)))
+        for bound in (scores, prepared):
+            assert_allclose(bound.nodes(level), expected, atol=1e-5)
+            for rows in (slice(2, 7), torch.tensor([8, 1])):
+                found = bound.take(rows).nodes(level)
+                assert_allclose(found, expected[rows], atol=1e-5)
+        found = prepared.take(slice(2, 9)).take(slice(1, 3)).nodes(level)
+        assert_allclose(found, expected[3:5], atol=1e-5)
+        # All parents that a beam may ask for, some of which name no label.
+        n_parents = int(np.prod(sizes[:level]))
+        size, samples = sizes[level], torch.arange(N).repeat_interleave(n_parents)
+        parents = torch.arange(n_parents).repeat(N)
+        missing = n_parents * size - n_nodes
+        expected = np.pad(expected, ((0, 0), (0, missing)), constant_values=-np.inf)
+        found = scores.children(level, samples, parents)
+        assert_allclose(found, expected.reshape(-1, size), atol=1e-5)
+
+
+def test_children_of_few_pairs():
+    X, Y = make_data()
+    X = sp.csr_array(X)
+    levels = fit(X, Y, (3, 3))
+    samples, nodes = np.array([3, 3, 8]), np.array([0, 1, 1])
+    scores = bind_tree(X, levels, (3, 3))
+    found = scores.children(1, torch.from_numpy(samples), torch.from_numpy(nodes))
+    assert_allclose(found, child_scores(levels[1], X, samples, nodes))
+    found = scores.take(torch.tensor([8, 3])).children(
+        1, torch.tensor([0, 1]), torch.tensor([1, 0])
+    )
+    assert_allclose(found, child_scores(levels[1], X, samples, nodes)[[2, 0]])

@@ -1,0 +1,255 @@
+"""A fitted model: sums of all scorers, labels that come later, and what is kept."""
+
+import copy
+import dataclasses
+import math
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from linear_problems import path_scores
+from model_problems import (
+    CPU,
+    N_LABELS,
+    SETTINGS,
+    make_model,
+    make_rows,
+    make_whole_model,
+    unit,
+)
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import expit, log_softmax
+
+from skmhe.scorers.combination import Calibration, Mix
+from skmhe.scorers.model import CENTROID_SCALES
+from skmhe.scorers.network import network_from_weights
+
+N_ALL = N_LABELS + 2
+BOTH = pytest.mark.parametrize("multilabel", [False, True])
+
+
+def parts_of(model, X):
+    """Return each scorer's scores of all labels, by position."""
+    network = network_from_weights(model.spec, model.weights, CPU).eval()
+    with torch.no_grad():
+        features = network.backbone(torch.from_numpy(X))
+        head = (features @ network.head.weights[0].T + network.head.biases[0]).numpy()
+        samples = network.embed_samples(torch.from_numpy(X))
+        labels = network.embed_labels(model.label_features)
+        encoder = network.encoder(samples, labels).numpy()
+        scale = network.centroid_scale.item()
+        middle = network.head.biases[0].median().item()
+    centroids = scale * model.centroids.cosines(unit(X))
+    linear = np.maximum(path_scores(model.linear, unit(X), N_LABELS), -6)
+    cosines = unit(X) @ model.label_features[N_LABELS:].T
+    return head, linear, centroids, encoder, middle, scale * cosines
+
+
+def log_probs(scores, multilabel):
+    return np.log(expit(scores)) if multilabel else log_softmax(scores, axis=1)
+
+
+@BOTH
+@pytest.mark.parametrize("shares", [False, True])
+@pytest.mark.parametrize("weight", [1.0, 0.5])
+def test_all_scores_are_summed_and_calibrated(shares, multilabel, weight):
+    model, X = make_whole_model("full", multilabel, shares), make_rows()
+    head, linear, centroids, encoder, middle, texts = parts_of(model, X)
+    # A label of which the sample says nothing: the median label's bias, a margin of 0.
+    late = np.full((len(X), 2), middle - weight) + (texts if shares else 0)
+    known = head + weight * linear + centroids
+    classifier = np.hstack([known, late])
+    slope = 1 / (1 + weight) if multilabel else 1 / (1.1 + 0.3 * weight)
+    start = 0.7 * weight if multilabel else 0
+    expected = {
+        "classifier": slope * classifier + start,
+        "both": slope * (classifier + encoder) / 1.5,
+        "encoder": encoder,
+    }
+    if multilabel:
+        expected["both"] = 0.8 * slope * (classifier + encoder) + 0.8 * start - 3
+        expected["encoder"] = 0.8 * encoder - math.log(N_LABELS)
+    order = model.codec.order
+    for score_with, scores in expected.items():
+        settings = SETTINGS._replace(score_with=score_with, linear_weight=weight)
+        found = model.log_prob(X, CPU, settings)[:, order]
+        assert_allclose(found, log_probs(scores, multilabel), rtol=1e-3, atol=1e-4)
+        positions, best = model.topk(X, 3, CPU, settings)
+        for values in (best, np.take_along_axis(found, positions, axis=1)):
+            expected_best = -np.sort(-found, axis=1)[:, :3]
+            assert_allclose(values, expected_best, rtol=1e-3, atol=1e-4)
+
+
+@BOTH
+def test_labels_that_are_samples_have_the_odds_of_the_training_samples(multilabel):
+    model, X = make_whole_model("full", multilabel), make_rows()
+    X[3], X[5] = 2 * model.label_features[4], model.label_features[N_LABELS]
+    settings = SETTINGS._replace(score_with="encoder")
+    encoder = parts_of(model, X)[3]
+    encoder[[3, 5], [4, N_LABELS]] += 2 * math.log(1.5 / 5.5)
+    if multilabel:
+        encoder = 0.8 * encoder - math.log(N_LABELS)
+    found = model.log_prob(X, CPU, settings)[:, model.codec.order]
+    assert_allclose(found, log_probs(encoder, multilabel), rtol=1e-3, atol=1e-4)
+
+
+@BOTH
+@pytest.mark.parametrize("kind", ["full", "cascade"])
+def test_linear_classifiers_alone(kind, multilabel):
+    whole = make_whole_model(kind, multilabel, n_late=0)
+    model = dataclasses.replace(whole, spec=None, weights={}, centroids=None)
+    X, found = make_rows(), None
+    # The weight is that of a sum: alone there is none.
+    for weight in (1.0, 5.0):
+        settings = SETTINGS._replace(linear_weight=weight)
+        found = model.log_prob(X, CPU, settings)[:, model.codec.order]
+    if kind == "full":
+        linear = 2 * np.maximum(path_scores(model.linear, unit(X), N_LABELS), -6)
+        expected = log_probs(linear + 2.5 if multilabel else 1.5 * linear, multilabel)
+    else:
+        first, leaves = (
+            4 * unit(X) @ np.moveaxis(level.weights, 0, 1).reshape(6, -1)
+            + 4 * level.intercepts.ravel()
+            for level in model.linear
+        )
+        leaves[:, N_LABELS:] = -np.inf
+        leaves = leaves.reshape(len(X), 4, 3)
+        p = log_probs(first, multilabel)[:, :, None]
+        with np.errstate(divide="ignore"):
+            below = np.log(expit(leaves)) if multilabel else log_softmax(leaves, axis=2)
+        expected = (p + below).reshape(len(X), -1)[:, :N_LABELS]
+    assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+# ------------------------------------------------------------ labels that come later
+
+
+def test_extend_leaves_the_model_as_it_is():
+    model = make_whole_model(n_late=0)
+    stored = pickle.dumps(model)
+    more = make_whole_model(n_late=2)
+    assert (more.n_searched, more.n_late) == (N_LABELS, 2)
+    assert (model.n_searched, model.n_late) == (N_LABELS, 0)
+    assert pickle.dumps(model) == stored
+    assert_array_equal(more.codec.order[:N_LABELS], model.codec.order)
+    # The ranking of known labels stays.
+    X = make_rows()
+    before, after = (m.log_prob(X, CPU, SETTINGS) for m in (model, more))
+    ratio = after[:, :N_LABELS] - before
+    assert_allclose(ratio, ratio[:, :1].repeat(N_LABELS, axis=1), rtol=1e-6)
+
+
+@BOTH
+@pytest.mark.parametrize("shares", [False, True])
+@pytest.mark.parametrize("kind", ["full", "sampling", "cascade"])
+def test_grown_models_have_rows_for_all_labels(kind, shares, multilabel):
+    model = make_whole_model(kind, multilabel, shares)
+    grown = model.grow()
+    assert grown.n_searched == grown.codec.n_labels == N_ALL
+    assert grown.n_late == 0
+    assert grown.grow() is grown
+    assert model.n_late == 2
+    assert grown.spec.head.n_labels == grown.search.n_labels == N_ALL
+    network = network_from_weights(grown.spec, grown.weights, CPU)
+    assert network.head.search == grown.search
+    # Known labels keep their order, and the new ones have scores of their own.
+    X, order = make_rows(), model.codec.order[:N_LABELS]
+    before, after = (m.log_prob(X, CPU, SETTINGS) for m in (model, grown))
+    assert np.isfinite(after).all()
+    if kind == "full":
+        assert_array_equal(before[:, order].argsort(1), after[:, order].argsort(1))
+    if grown.centroids is not None:
+        texts = model.label_features[N_LABELS:] if shares else np.zeros((2, 6))
+        found = grown.centroids.cosines(unit(X))
+        expected = model.centroids.cosines(unit(X))
+        expected = np.hstack([expected, unit(X) @ texts.T])
+        assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_scale_of_late_labels_without_centroids(multilabel):
+    model = make_whole_model("cascade", multilabel)
+    (late,) = (
+        scorer
+        for scorer in model._scoring(CPU, SETTINGS).combination.scorers
+        if scorer.scores_late and not scorer.scores_labels
+    )
+    assert late.scale == CENTROID_SCALES[multilabel]
+    biases = [model.weights[f"head.biases.{level}"] for level in (0, 1)]
+    medians = [torch.from_numpy(bias).median().item() for bias in biases]
+    assert late.constant == pytest.approx(sum(medians) - 1)
+
+
+# ------------------------------------------------------------ what is kept
+
+
+def test_what_was_built_is_kept_until_something_changes():
+    model = make_model()
+    first = model._scoring(CPU, SETTINGS)
+    assert model._scoring(CPU, SETTINGS) is first
+    other = model._scoring(CPU, SETTINGS._replace(beam_width=5))
+    assert other is not first
+    assert other.search.beam_width == other.network.head.beam_width == 5
+    wide = model._scoring(CPU, SETTINGS._replace(beam_width=5), torch.float64)
+    assert wide.network.dtype == torch.float64
+    assert model._scoring(CPU, SETTINGS._replace(beam_width=5)) is other
+    assert len(model._kept) == 1
+    changed = dataclasses.replace(model, weights=make_model("cascade").weights)
+    assert changed._scoring(CPU, SETTINGS._replace(beam_width=5)) is not other
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))],
+    ids=["copy", "deepcopy", "pickle"],
+)
+@pytest.mark.parametrize("kind", ["full", "sampling", "cascade"])
+def test_copies_predict_the_same_and_keep_nothing(kind, copied):
+    model, X = make_whole_model(kind), make_rows()
+    expected = model.topk(X, 3, CPU, SETTINGS), model.log_prob(X, CPU, SETTINGS)
+    assert model._kept
+    again = copied(model)
+    assert not again._kept
+    found = again.topk(X, 3, CPU, SETTINGS), again.log_prob(X, CPU, SETTINGS)
+    assert_array_equal(found[0][0], expected[0][0])
+    assert_array_equal(found[0][1], expected[0][1])
+    assert_array_equal(found[1], expected[1])
+
+
+def test_models_of_user_backbones_are_known_by_them():
+    model = make_model()
+    assert model.user_backbone is None
+    assert dataclasses.replace(model, spec=None).user_backbone is None
+    spec = model.spec._replace(user_backbone="how to make it")
+    assert dataclasses.replace(model, spec=spec).user_backbone == "how to make it"
+
+
+def test_features():
+    model, X = make_model(), make_rows()
+    network = network_from_weights(model.spec, model.weights, CPU).eval()
+    with torch.no_grad():
+        expected = network.backbone(torch.from_numpy(X))
+    assert_allclose(model.features(X, CPU), expected, rtol=1e-5)
+
+
+@BOTH
+def test_weights_and_calibrations_are_data_of_the_model(multilabel):
+    model, X = make_whole_model("full", multilabel, True), make_rows()
+    head, linear, centroids, encoder, *_ = parts_of(model, X)
+    learned = Calibration(0.7, -0.3)
+    mix = Mix(SETTINGS.linear_weight, 2.5, {"both": learned})
+    found = dataclasses.replace(model, mix=mix).log_prob(X, CPU, SETTINGS)
+    scores = head + 2.5 * linear + centroids + encoder[:, :N_LABELS]
+    scores = 0.7 * scores - 0.3
+    # Labels that came later take part in the softmax.
+    known = found[:, model.codec.order[:N_LABELS]]
+    if multilabel:
+        assert_allclose(known, np.log(expit(scores)), atol=1e-5)
+    else:
+        gaps = known - known[:, :1]
+        assert_allclose(gaps, scores - scores[:, :1], atol=1e-5)
+    # Another weight that is asked for by the parameter starts anew.
+    asked = SETTINGS._replace(linear_weight=2.0)
+    again = dataclasses.replace(model, mix=mix).log_prob(X, CPU, asked)
+    assert_allclose(again, model.log_prob(X, CPU, asked))

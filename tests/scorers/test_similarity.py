@@ -1,0 +1,225 @@
+"""Centroids of labels and similarities to them, against sums of samples."""
+
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from linear_problems import N_LABELS, N, containers, make_data, make_text_like, one_hot
+from numpy.testing import assert_allclose
+
+from skmhe.scorers import centroids as centroids_module
+from skmhe.scorers.batch import Batch
+from skmhe.scorers.centroids import fit_centroids
+from skmhe.scorers.similarity import (
+    CentroidScorer,
+    LateLabelScorer,
+    scores_to_complete,
+)
+
+CPU = torch.device("cpu")
+
+
+def of_rows(centroids, rows):
+    """Return training centroids for some of their samples."""
+    return centroids._replace(own=centroids.own[rows], scale=centroids.scale[rows])
+
+
+@pytest.mark.parametrize("n", [3, 20])
+def test_dense_samples_and_centroids_of_sparse_ones(n, monkeypatch):
+    monkeypatch.setattr(centroids_module, "N_FREQUENT", 4)
+    monkeypatch.setattr(centroids_module, "MIN_ROWS_FOR_GROUPS", 10)
+    X, _ = make_data()
+    Y = one_hot(np.arange(N) % 5)
+    centroids = fit_centroids(sp.csr_array(X), Y).for_predictions()
+    rows, groups = X[:n], np.arange(2 * n).reshape(n, 2) % 3
+    expected = centroids.cosines(sp.csr_array(rows))
+    assert_allclose(centroids.cosines(rows), expected, atol=1e-6)
+    found = centroids.group_cosines(rows, groups, 2)
+    expected = centroids.group_cosines(sp.csr_array(rows), groups, 2)
+    assert_allclose(found, expected, atol=1e-6)
+
+
+@containers
+@pytest.mark.parametrize("n_frequent", [0, 3, 32])
+def test_similarities_to_the_normalized_sums(container, n_frequent, monkeypatch):
+    monkeypatch.setattr(centroids_module, "N_FREQUENT", n_frequent)
+    X, _ = make_data()
+    y = np.arange(N) % 5  # two labels without samples
+    centroids = fit_centroids(container(X), one_hot(y)).for_predictions()
+    sums = np.stack([X[y == label].sum(0) for label in range(N_LABELS)])
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    expected = X @ (sums / np.where(lengths > 0, lengths, 1)).T
+    assert_allclose(centroids.cosines(container(X)), expected, atol=1e-5)
+
+
+@containers
+def test_a_training_sample_is_left_out_of_its_own_centroid(container):
+    X, _ = make_data()
+    y = np.arange(N) % 5
+    y[7] = 6  # its only sample
+    X[11] = 0  # a sample without features
+    weight = np.random.RandomState(0).uniform(0.5, 2, N).astype(np.float32)
+    Y = sp.csr_array(sp.diags_array(weight) @ one_hot(y))
+    rows, labels = np.array([7, 0, 11, 23]), np.array([0, 1, 2, 3, 6])
+    centroids = of_rows(fit_centroids(container(X), Y), rows)
+    expected = np.zeros((4, 5))
+    for i, row in enumerate(rows):
+        for j, label in enumerate(labels):
+            members = (y == label) & (np.arange(N) != row)
+            total = (weight[members, None] * X[members]).sum(0)
+            norm = np.linalg.norm(total)
+            expected[i, j] = X[row] @ total / norm if norm > 0 else 0
+    part = container(X)[rows]
+    found = centroids.cosines(part, labels)
+    assert_allclose(found, expected, atol=1e-4)
+
+
+@containers
+def test_a_training_sample_is_left_out_of_all_of_its_labels_centroids(container):
+    X, Y = make_data()
+    Y, weight = Y.copy(), np.random.RandomState(0).uniform(0.5, 2, N)
+    Y[:, 4], Y[7, 4] = 0, 1  # a label of one sample
+    Y[3] = 0  # a sample without labels
+    weighted = sp.csr_array(weight[:, None] * Y).astype(np.float32)
+    rows, labels = np.array([3, 7, 20, 8]), np.flatnonzero(Y[[3, 7, 20, 8]].sum(0))
+    assert len(labels) < N_LABELS
+    centroids = of_rows(fit_centroids(container(X), weighted), rows)
+    expected = np.zeros((4, len(labels)))
+    for i, row in enumerate(rows):
+        for j, label in enumerate(labels):
+            factors = weight * Y[:, label] * (np.arange(N) != row)
+            total = factors @ X
+            norm = np.linalg.norm(total)
+            expected[i, j] = X[row] @ total / norm if norm > 0 else 0
+    part = container(X)[rows]
+    assert_allclose(centroids.cosines(part, labels), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("n_frequent", [0, 4])
+def test_sparse_centroids_keep_their_largest_values(n_frequent, monkeypatch):
+    monkeypatch.setattr(centroids_module, "N_FREQUENT", n_frequent)
+    monkeypatch.setattr(centroids_module, "N_KEPT", 5)
+    monkeypatch.setattr(centroids_module, "PAIRS_PER_BLOCK", 7)
+    X = make_text_like()
+    y = np.arange(len(X)) % 6
+    fitted = fit_centroids(sp.csr_array(X), one_hot(y))
+    sums = np.stack([X[y == label].sum(0) for label in range(N_LABELS)])
+    kept = sums >= np.sort(sums, axis=1)[:, [-5]]
+    kept[6] = False  # a label without samples
+    norms = np.linalg.norm(sums, axis=1)
+    expected = X @ (sums * kept / np.where(norms > 0, norms, 1)[:, None]).T
+    found = fitted.for_predictions().cosines(sp.csr_array(X))
+    assert_allclose(found, expected, atol=1e-5)
+    # In training, what a sample gave to the kept values is left out.
+    for i, label in enumerate(y):
+        rest = sums[label] - X[i]
+        expected[i, label] = X[i] @ (rest * kept[label]) / np.linalg.norm(rest)
+    found = fitted.cosines(sp.csr_array(X), np.arange(N_LABELS))
+    assert_allclose(found, expected, atol=1e-5)
+
+
+@containers
+@pytest.mark.parametrize("n", [3, 40])
+@pytest.mark.parametrize("size", [2, 3])
+def test_similarities_to_groups_are_those_to_their_labels(
+    container, n, size, monkeypatch
+):
+    monkeypatch.setattr(centroids_module, "N_FREQUENT", 4)
+    monkeypatch.setattr(centroids_module, "MIN_ROWS_FOR_GROUPS", 10)
+    X = container(make_text_like())
+    centroids = fit_centroids(X, one_hot(np.arange(40) % 6)).for_predictions()
+    n_groups = -(-N_LABELS // size)
+    groups = np.stack(
+        [np.random.RandomState(i).permutation(n_groups) for i in range(n)]
+    )
+    groups = groups[:, :2]
+    found = centroids.group_cosines(X[:n], groups, size)
+    everything = centroids.cosines(X[:n])
+    for i in range(n):
+        for j in range(2):
+            labels = np.arange(groups[i, j] * size, (groups[i, j] + 1) * size)
+            labels = labels[labels < N_LABELS]
+            expected = everything[i, labels]
+            assert_allclose(found[i, j, : len(labels)], expected, atol=1e-5)
+
+
+def test_tables_of_centroids_are_made_once_and_not_pickled():
+    X = sp.csr_array(make_text_like())
+    centroids = fit_centroids(X, one_hot(np.arange(40) % 6)).for_predictions()
+    centroids.cosines(X)
+    size = len(pickle.dumps(centroids))
+    level = centroids.level(3)
+    assert centroids.level(3) is level
+    assert centroids.level(2) is not level
+    assert len(pickle.dumps(centroids)) == size
+    again = pickle.loads(pickle.dumps(centroids))
+    assert_allclose(again.cosines(X), centroids.cosines(X))
+
+
+@containers
+@pytest.mark.parametrize("n_frequent", [4, 99], ids=["some-frequent", "all-frequent"])
+def test_more_labels_are_similar_to_their_rows(container, n_frequent, monkeypatch):
+    monkeypatch.setattr(centroids_module, "N_FREQUENT", n_frequent)
+    X, rows = make_text_like(), make_text_like(3, seed=1)
+    known = fit_centroids(container(X), one_hot(np.arange(40) % 6)).for_predictions()
+    more = known.extended(container(rows))
+    found = more.cosines(container(X))
+    expected = known.cosines(container(X))
+    assert_allclose(found, np.hstack([expected, X @ rows.T]), atol=1e-5)
+    groups = np.full((40, 1), 4)
+    found = more.group_cosines(container(X), groups, 2)[:, 0]
+    assert_allclose(found, X @ rows[1:].T, atol=1e-5)
+
+
+@containers
+def test_scores_are_scaled_similarities(container):
+    X = container(make_data()[0])
+    fitted = fit_centroids(X, one_hot(np.arange(N) % N_LABELS))
+    scale = torch.tensor(3.0, requires_grad=True)
+    chosen = torch.tensor([0, 2, 3])
+    expected = fitted.cosines(X, np.arange(N_LABELS))[:, chosen]
+    Y = np.eye(N_LABELS)[np.arange(N) % N_LABELS][:, chosen]
+    own = of_rows(fitted, np.flatnonzero(Y.any(1)))
+    rows = X[np.flatnonzero(Y.any(1))]
+    found = scores_to_complete(own, rows, scale)(chosen)
+    assert_allclose(found.detach(), 3 * expected[Y.any(1)], atol=1e-5)
+    found.sum().backward()
+    assert scale.grad.item() == pytest.approx(expected[Y.any(1)].sum(), rel=1e-4)
+    # Of other samples, none is left out.
+    known = fitted.for_predictions()
+    found = scores_to_complete(known, X, torch.tensor(3.0))(chosen)
+    assert_allclose(found, 3 * known.cosines(X)[:, chosen], atol=1e-5)
+
+
+@containers
+def test_centroid_scorer(container):
+    X = container(make_data()[0])
+    known = fit_centroids(X, one_hot(np.arange(N) % N_LABELS)).for_predictions()
+    scorer = CentroidScorer(known, torch.tensor(2.0), 3)
+    scores = scorer.bind(Batch(X, CPU))
+    expected = 2 * known.cosines(X)
+    assert_allclose(scores.labels(), expected, atol=1e-6)
+    assert not scorer.proposes_groups
+    for rows in (slice(3, 5), torch.tensor([5, 1])):
+        part = scores.take(rows)
+        assert_allclose(part.labels(), expected[rows], atol=1e-6)
+        found = part.candidates(torch.tensor([[1, 0], [0, 1]]))
+        assert_allclose(
+            found[0].flatten(), expected[rows][0, [3, 4, 5, 0, 1, 2]], atol=1e-6
+        )
+
+
+@containers
+@pytest.mark.parametrize("with_texts", [False, True])
+def test_labels_that_came_later_are_similar_to_their_features(container, with_texts):
+    X, texts = make_text_like(), make_text_like(4, seed=1)
+    texts = container(texts.T) if with_texts else None
+    scorer = LateLabelScorer(4, -1.5, torch.tensor(2.0), texts)
+    scores = scorer.bind(Batch(container(X), CPU))
+    expected = np.full((40, 4), -1.5)
+    if with_texts:
+        expected += 2 * X @ make_text_like(4, seed=1).T
+    assert_allclose(scores.late(), expected, atol=1e-6)
+    assert_allclose(scores.take(slice(2, 5)).late(), expected[2:5], atol=1e-6)

@@ -1,0 +1,153 @@
+"""Users' backbones: how they are made, probed, frozen and called in networks."""
+
+import numpy as np
+import pytest
+import torch
+from model_problems import CPU, head_spec
+from numpy.testing import assert_array_equal
+from torch import nn
+
+from skmhe.scorers import user_backbone
+from skmhe.scorers.network import (
+    Network,
+    NetworkSpec,
+    network_from_weights,
+    weights_to_numpy,
+)
+from skmhe.scorers.user_backbone import (
+    UserBackbone,
+    UserModule,
+    frozen_names,
+    rates_by_name,
+)
+
+
+class Small(nn.Module):
+    """A layer, a batch normalization, and a layer."""
+
+    def __init__(self, width=4):
+        super().__init__()
+        self.first, self.norm = nn.Linear(3, width), nn.BatchNorm1d(width)
+        self.last = nn.Sequential(nn.Dropout(0.5), nn.Linear(width, 2))
+
+    def forward(self, X):
+        return self.last(self.norm(self.first(X)))
+
+
+X = np.random.RandomState(0).randn(20, 3).astype(np.float32)
+NAMES = {name for name, _ in Small().named_parameters()}
+
+
+def probed(backbone=Small, **params):
+    user = UserBackbone(backbone, params)
+    user.probe(user.make(), X, CPU)
+    return user
+
+
+def test_probing_tells_what_goes_in_and_comes_out():
+    user = probed(width=7)
+    assert (user.input_shape, user.takes_tokens, user.n_tokens) == ((3,), False, None)
+    assert user.out_features == 2
+    tokens = np.arange(12).reshape(4, 3)
+    embed = nn.Sequential(nn.Embedding(12, 2), nn.Flatten(), nn.Linear(6, 5))
+    user = UserBackbone(embed, {})
+    user.probe(user.make(), tokens, CPU)
+    assert (user.takes_tokens, user.n_tokens, user.out_features) == (True, 12, 5)
+    user.check_inputs(tokens)
+    for wrong in (tokens + 1, tokens - 1, tokens[:, :2], tokens.astype(np.float32)):
+        with pytest.raises(ValueError, match="X has "):
+            user.check_inputs(wrong)
+
+
+def test_the_same_backbone_has_the_same_parameters():
+    assert UserBackbone(Small, {"width": 2}) == UserBackbone(Small, {"width": 2})
+    assert UserBackbone(Small, {"width": 2}) != UserBackbone(Small, {})
+    assert UserBackbone(Small, {}) != UserBackbone(nn.Linear, {})
+    assert UserBackbone(Small, {}) != Small
+
+
+def test_a_module_is_copied():
+    module = Small().double()
+    made = UserBackbone(module, {}).make()
+    assert made is not module
+    assert made.first.weight.dtype == torch.float32
+    assert module.first.weight.dtype == torch.float64
+    with pytest.raises(ValueError, match="backbone__width"):
+        UserBackbone(module, {"width": 2}).make()
+
+
+@pytest.mark.parametrize(
+    ("freeze", "expected", "resting"),
+    [
+        (False, set(), []),
+        (True, NAMES, ["", "first", "norm", "last", "last.1"]),
+        ("first.*", {"first.weight", "first.bias"}, ["first"]),
+        (
+            ("*.bias", "norm.weight"),
+            {n for n in NAMES if "bias" in n} | {"norm.weight"},
+            ["norm"],
+        ),
+    ],
+)
+def test_frozen_parts_stay_in_evaluation_mode(freeze, expected, resting):
+    module = Small()
+    assert frozen_names(module, freeze) == expected
+    frozen = UserModule(probed(), module, freeze).train()
+    parameters = dict(module.named_parameters())
+    assert {n for n, p in parameters.items() if not p.requires_grad} == expected
+    # What has no parameters follows the part that it is in.
+    modes = {name: part.training for name, part in module.named_modules()}
+    parents = [name for name in resting if name]
+    for name, mode in modes.items():
+        inside = any(name == p or name.startswith(p + ".") for p in parents)
+        assert mode == (not inside and "" not in resting)
+    assert frozen.is_frozen == (freeze is True)
+    assert not frozen.eval().module.training
+
+
+@pytest.mark.parametrize(
+    "function", [frozen_names, lambda m, p: rates_by_name(m, {p: 1})]
+)
+def test_patterns_that_match_nothing(function):
+    with pytest.raises(ValueError, match="'second\\.\\*' matches none of"):
+        function(Small(), "second.*")
+
+
+def test_rates_of_parameters():
+    module = Small()
+    assert rates_by_name(module, None) == {}
+    assert rates_by_name(module, 0.5) == dict.fromkeys(NAMES, 0.5)
+    found = rates_by_name(module, {"*": 0.5, "last.*": 0.25, "last.1.bias": 0.125})
+    expected = dict.fromkeys(NAMES, 0.5)
+    expected |= {"last.1.weight": 0.25, "last.1.bias": 0.125}
+    assert found == expected
+    with pytest.raises(ValueError, match="must have rates above 0"):
+        rates_by_name(module, {"first.*": 0})
+
+
+def test_predictions_are_made_in_chunks(monkeypatch):
+    monkeypatch.setattr(user_backbone, "SAMPLES_PER_CHUNK", 8)
+    sizes, module = [], Small()
+    module.register_forward_hook(lambda m, i, o: sizes.append(len(o)))
+    frozen = UserModule(probed(), module, False).eval()
+    found = frozen(torch.from_numpy(X))
+    assert sizes == [8, 8, 4]
+    torch.testing.assert_close(found, module(torch.from_numpy(X)))
+    frozen.train()(torch.from_numpy(X))
+    assert sizes[-1] == 20
+
+
+def test_networks_keep_its_state_and_compute_it_in_float32():
+    user = probed()
+    spec = NetworkSpec(3, head_spec("full"), user_backbone=user)
+    network = Network(spec, user.make())
+    network.features(torch.from_numpy(X))  # moves the running means
+    weights = weights_to_numpy(network)
+    state = torch.get_rng_state()
+    again = network_from_weights(spec, weights, CPU).eval()
+    assert torch.equal(torch.get_rng_state(), state)
+    for name, array in weights_to_numpy(again).items():
+        assert_array_equal(array, weights[name])
+    wide = again.double()
+    assert wide.batch(X).tensor.dtype == torch.float32
+    assert wide.features(wide.batch(X).tensor).dtype == torch.float64

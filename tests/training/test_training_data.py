@@ -1,0 +1,100 @@
+"""Training data: rows, batches, and samples held out."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+from training_problems import CPU, N_LABELS, N, make_data
+
+from skmhe.scorers.batch import unit_rows
+from skmhe.scorers.centroids import fit_centroids
+from skmhe.training.data import TrainingData, batch_slices, hold_out
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_take(multilabel, weighted):
+    data = make_data(multilabel, weighted)
+    rows = np.array([4, 1, 1])
+    part = data.take(rows)
+    assert_array_equal(part.X, data.X[rows])
+    if multilabel:
+        assert_array_equal(part.y.toarray(), data.y.toarray()[rows])
+    else:
+        assert_array_equal(part.y, data.y[rows])
+    if weighted:
+        assert_array_equal(part.sample_weight, data.sample_weight[rows])
+    else:
+        assert part.sample_weight is None
+
+
+def test_targets():
+    single = make_data().targets(CPU)
+    assert single.dtype == torch.int64
+    Y = make_data(multilabel=True).y
+    tensor = TrainingData(None, Y).targets(CPU)
+    assert tensor.is_coalesced()
+    assert_array_equal(tensor.to_dense().numpy(), Y.toarray())
+    # It says that it is coalesced: that must be true.
+    keys = tensor.indices()[0] * N_LABELS + tensor.indices()[1]
+    assert (keys.diff() > 0).all()
+    nothing = TrainingData(None, sp.csr_array((3, N_LABELS), dtype=np.float32)).targets(
+        CPU
+    )
+    assert_array_equal(nothing.to_dense().numpy(), np.zeros((3, N_LABELS)))
+
+
+def test_centroids_of_training_samples_are_taken_with_them():
+    data = make_data()
+    X, Y = unit_rows(data.X), sp.csr_array(np.eye(N_LABELS, dtype=np.float32)[data.y])
+    fitted, rows = fit_centroids(X, Y), np.array([4, 1, 9])
+    part = data._replace(centroids=fitted).take(rows)
+    labels = np.arange(N_LABELS)
+    expected = fitted.cosines(X, labels)[rows]
+    found = part.centroids.cosines(unit_rows(part.X), labels)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    known = fitted.for_predictions()
+    assert data._replace(centroids=known).take(rows).centroids is known
+
+
+@given(st.integers(1, 60), st.integers(1, 20))
+def test_batches_hold_each_sample_once_and_none_has_one_alone(n, batch_size):
+    places = batch_slices(n, batch_size)
+    rows = [np.arange(n)[place] for place in places]
+    assert_array_equal(np.concatenate(rows), np.arange(n))
+    sizes = [len(row) for row in rows]
+    assert set(sizes[:-1]) <= {batch_size}
+    assert sizes[-1] <= batch_size + 1
+    if min(n, batch_size) > 1:
+        assert min(sizes) > 1
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.3])
+def test_hold_out_splits_rows(fraction):
+    y = np.arange(N) % N_LABELS
+    kept, held_out = hold_out(y, fraction, np.random.RandomState(0))
+    assert_array_equal(np.sort(np.r_[kept, held_out]), np.arange(N))
+    assert len(held_out) == round(fraction * N)
+    assert set(y[kept]) == set(range(N_LABELS))
+    again = hold_out(y, fraction, np.random.RandomState(0))
+    assert_array_equal(again[1], held_out)
+    other = hold_out(y, fraction, np.random.RandomState(1))
+    assert not np.array_equal(other[1], held_out)
+
+
+def test_hold_out_keeps_a_sample_of_each_label():
+    y = np.array([0, 1, 1, 2, 2, 2])
+    for seed in range(20):
+        kept, _ = hold_out(y, 0.9, np.random.RandomState(seed))
+        assert sorted(y[kept].tolist()) == [0, 1, 2]
+
+
+def test_nothing_to_hold_out_is_an_error():
+    with pytest.raises(ValueError, match="early_stopping=True with validation_frac"):
+        hold_out(np.arange(5), 0.5, np.random.RandomState(0))
+    Y = sp.csr_array(np.ones((1, 3)))
+    with pytest.raises(ValueError, match="leaves no samples"):
+        hold_out(Y, 0.5, np.random.RandomState(0))
