@@ -270,7 +270,7 @@ CONTRADICTIONS = (
         lambda v, s: s.shares_layer and s.n_label_features != s.n_features,
         "needs the same features of labels and samples, but label_features has "
         "{n_label_features} features and X {n_features}",
-        "make both by one vectorizer, or use shared='auto'",
+        "use one vectorizer for both, or shared='auto'",
     ),
     Contradiction(
         "label_encoder__score_with",
