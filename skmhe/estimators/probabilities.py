@@ -4,7 +4,8 @@ import numpy as np
 
 # Probabilities stay inside (0, 1), as log loss and the logit need.
 SMALLEST_LOG = np.log(np.finfo(np.float64).tiny)
-LARGEST_LOG = -np.finfo(np.float64).epsneg
+# Not epsneg, the smallest step below 1: the last bit of NumPy's exp may be wrong.
+LARGEST_LOG = -np.finfo(np.float64).eps
 
 
 def to_probabilities(log_p: np.ndarray) -> None:

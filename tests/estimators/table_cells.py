@@ -189,8 +189,8 @@ SHORTLISTS = ROOM | {"label_encoder__n_shortlisted": 1}
 STALLED = {"tol": 1e6, "max_iter": 4}
 # One step per epoch, of all labels: the loss falls in nearly each of them.
 IMPROVING = {
-    "n_iter_no_change": 3,
-    "max_iter": 6,
+    "n_iter_no_change": 5,
+    "max_iter": 8,
     "batch_size": N,
     "learning_rate_init": 0.01,
     "label_encoder__loss_weight": 0.01,

@@ -22,11 +22,12 @@ from label_feature_problems import (
     models,
     predictions,
     probabilities,
+    score_with,
     strategies,
     weights,
 )
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.special import expit, log_expit, log_softmax
+from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
@@ -281,7 +282,8 @@ def test_class_weights(cls):
     X, y, Z = make_data(cls)
     plain = make(cls).fit(X, y, label_features=Z)
     heavy = make(cls, class_weight={0: 50.0}).fit(X, y, label_features=Z)
-    p = [probabilities(clf, X, "encoder")[:, 0].mean() for clf in (plain, heavy)]
+    scores = [score_with(clf, "encoder").decision_function(X) for clf in (plain, heavy)]
+    p = [softmax(s, axis=1)[:, 0].mean() for s in scores]
     assert p[1] > p[0]
 
 

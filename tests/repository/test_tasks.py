@@ -336,7 +336,7 @@ def test_batches_of_glosses(next_word):
 
 def test_contexts_of_words_come_from_their_own_glosses(next_word):
     contexts = next_word.word_contexts([[2, 3], [4]], n_words=5)
-    found = {word: set(contexts[word].nonzero()[1]) for word in range(5)}
+    found = {word: set(contexts[[word]].nonzero()[1]) for word in range(5)}
     end = next_word.END
     assert found[3] == {2, 5 + end}  # behind 2, before the end
     assert found[4] == {end, 5 + end}
