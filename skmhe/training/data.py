@@ -54,6 +54,11 @@ class TrainingData(NamedTuple):
         ).to(device)
 
 
+def optional_tensor(array: np.ndarray | None, device: torch.device) -> Tensor | None:
+    """Return an array, if there is one, as a tensor on a device."""
+    return None if array is None else to_tensor(array).to(device)
+
+
 def batch_slices(n: int, batch_size: int) -> list[slice]:
     """Return the places of an epoch's batches in its order of n samples.
 

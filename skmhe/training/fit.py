@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 import torch
-from torch import Tensor
 
 from skmhe.labels import LabelCodec
 from skmhe.nn import Backbone
@@ -25,9 +24,9 @@ from skmhe.scorers.network import (
 )
 from skmhe.scorers.own_labels import count_own_labels
 from skmhe.scorers.storage import round_to_half
-from skmhe.training.data import TrainingData, hold_out
+from skmhe.training.data import TrainingData, hold_out, optional_tensor
 from skmhe.training.label_encoder import LabelTraining
-from skmhe.training.loop import History, seeded, train, with_features
+from skmhe.training.loop import History, Trainer, seeded, with_features
 from skmhe.training.optimizer import (
     Moments,
     make_optimizer,
@@ -236,9 +235,7 @@ def _train(
     if recipe.validation_fraction is not None:
         kept, held_out = hold_out(data.y, recipe.validation_fraction, rng)
         data, validation = data.take(kept), data.take(held_out)
-    label_weight: Tensor | None = None
-    if task.label_weight is not None:
-        label_weight = to_tensor(task.label_weight).to(network.device)
+    label_weight = optional_tensor(task.label_weight, network.device)
     optimizer = make_optimizer(network, plan, state.moments)
     if network.is_frozen:
         # Features are the same in every epoch.
@@ -246,17 +243,8 @@ def _train(
         validation = validation and with_features(network, validation)
     labels, counts = _label_training(recipe, task, state, data)
     with seeded(draw_seed(rng), network.device):
-        history = train(
-            network,
-            optimizer,
-            data,
-            plan,
-            rng,
-            validation,
-            label_weight,
-            labels,
-            state.n_epochs,
-        )
+        trainer = Trainer(network, optimizer, data, plan, rng, label_weight, labels)
+        history = trainer.train(validation, state.n_epochs)
     moments = optimizer_state_to_numpy(network, optimizer) if keeps_moments else None
     weights = weights_to_numpy(network)
     if not recipe.keeps_precision:

@@ -61,7 +61,6 @@ class LabelTraining:
         inputs: Features,
         y: Targets,
         sample_weight: Tensor | None,
-        *,
         rows: np.ndarray,
         rng: np.random.RandomState,
         label_weight: Tensor | None,

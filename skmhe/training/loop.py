@@ -2,9 +2,8 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,23 +11,16 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from skmhe.nn.heads.base import ExtraScores, Features
-from skmhe.scorers.batch import row_chunks, rows_to_tensor, to_tensor, unit_rows
+from skmhe.nn.heads.base import ExtraScores
+from skmhe.scorers.batch import row_chunks, rows_to_tensor, unit_rows
 from skmhe.scorers.combination import Bound, Calibration, Combination, Scorer
 from skmhe.scorers.label_encoder import LabelEncoderScorer
 from skmhe.scorers.network import Network, network_features
 from skmhe.scorers.similarity import scores_to_complete
-from skmhe.training.data import (
-    Targets,
-    TrainingData,
-    batch_slices,
-)
+from skmhe.training.data import TrainingData, batch_slices, optional_tensor
 from skmhe.training.label_encoder import LabelTraining
 from skmhe.training.optimizer import clip_gradients, make_average, make_schedule
 from skmhe.training.plan import TrainingPlan
-
-# The label encoder's loss of a batch, of its inputs, targets and sample weights.
-EncoderLoss = Callable[[Features, Targets, Tensor | None], Tensor]
 
 
 class History:
@@ -55,6 +47,13 @@ class History:
             best = max(best, sign * value)
         return n_stalled >= plan.n_iter_no_change
 
+    def last_epoch(self) -> dict[str, Any]:
+        """Return what the progress bar shows."""
+        shown = {"epoch": self.n_iter, "loss": f"{self.loss_curve[-1]:.4f}"}
+        if self.validation_scores:
+            shown["validation"] = f"{self.validation_scores[-1]:.4f}"
+        return shown
+
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
@@ -76,132 +75,12 @@ def extra_scores(network: Network, batch: TrainingData) -> ExtraScores | None:
     return scores_to_complete(batch.centroids, X, network.centroid_scale)
 
 
-def train_step(
-    network: Network,
-    optimizer: torch.optim.Optimizer,
-    batch: TrainingData,
-    label_weight: Tensor | None,
-    plan: TrainingPlan,
-    encoder_loss: EncoderLoss | None = None,
-) -> float:
-    """Take one step on a batch, and return its loss."""
-    device = network.device
-    inputs = rows_to_tensor(batch.X, device)
-    targets = batch.targets(device)
-    weight = None
-    if batch.sample_weight is not None:
-        weight = to_tensor(batch.sample_weight).to(device)
-    rounded: Any = nullcontext()
-    if plan.dtype is not None:
-        rounded = torch.autocast(device.type, plan.dtype)
-    with rounded:
-        loss = network.head.loss(
-            inputs if batch.has_features else network.features(inputs),
-            targets,
-            weight,
-            label_weight,
-            extra_scores(network, batch),
-        )
-        if encoder_loss is not None:
-            assert network.spec.encoder is not None
-            share = network.spec.encoder.loss_weight
-            loss = (1 - share) * loss + share * encoder_loss(inputs, batch.y, weight)
-    # The optimizer's zero_grad would import torch's compiler; see RowAdamW.
-    network.zero_grad()
-    loss.backward()
-    if plan.max_grad_norm is not None:
-        clip_gradients(network.parameters(), plan.max_grad_norm)
-    optimizer.step()
-    return loss.item()
-
-
-class Progress:
-    """Counts the steps: moves the bar, the learning rates and the mean of weights."""
-
-    def __init__(
-        self,
-        network: Network,
-        optimizer: torch.optim.Optimizer,
-        plan: TrainingPlan,
-        n_steps: int,
-    ) -> None:
-        self.network = network
-        self.schedule = make_schedule(optimizer, plan.learning_rate, n_steps)
-        self.average = make_average(network, plan.averaging_decay)
-        self.bar = tqdm(total=n_steps, unit="batch", disable=not plan.verbose)
-
-    @property
-    def kept(self) -> Network:
-        """The network whose weights are kept: the mean, if there is one."""
-        if self.average is None:
-            return self.network
-        assert isinstance(self.average.module, Network)
-        return self.average.module
-
-    def end_step(self) -> None:
-        """Go on to the next step."""
-        if self.average is not None:
-            self.average.update_parameters(self.network)
-        if self.schedule is not None:
-            self.schedule.step()
-        self.bar.update()
-
-    def end_epoch(self, history: History) -> None:
-        """Show the epoch's loss and score."""
-        report: dict[str, Any] = {"epoch": history.n_iter}
-        report["loss"] = f"{history.loss_curve[-1]:.4f}"
-        if history.validation_scores:
-            report["validation"] = f"{history.validation_scores[-1]:.4f}"
-        self.bar.set_postfix(report)
-
-
 def _is_finite(tensor: Tensor) -> bool:
     """Tell whether all values are finite, without an array as large as the tensor."""
     if not tensor.numel():
         return True
     low, high = tensor.detach().aminmax()
     return math.isfinite(low) and math.isfinite(high)
-
-
-def run_epoch(
-    network: Network,
-    optimizer: torch.optim.Optimizer,
-    data: TrainingData,
-    plan: TrainingPlan,
-    rng: np.random.RandomState,
-    label_weight: Tensor | None,
-    progress: Progress,
-    labels: LabelTraining | None = None,
-) -> float:
-    """Pass over the data once in random order, and return the mean loss."""
-    n = data.X.shape[0]
-    network.train()
-    order = rng.permutation(n) if labels is None else labels.order(n, rng)
-    total = 0.0
-    for places in batch_slices(n, plan.batch_size):
-        # Sorted rows slice faster; within a batch their order means nothing.
-        rows = np.sort(order[places])
-        encoder_loss = None
-        if labels is not None:
-            encoder_loss = partial(
-                labels.loss, network, rows=rows, rng=rng, label_weight=label_weight
-            )
-        total += len(rows) * train_step(
-            network, optimizer, data.take(rows), label_weight, plan, encoder_loss
-        )
-        progress.end_step()
-    mean = total / n
-    # The last step's damage does not show in the loss.
-    finite = all(map(_is_finite, network.parameters()))
-    if not (math.isfinite(mean) and finite):
-        what = "the weights" if math.isfinite(mean) else "the loss"
-        value = "infinite" if math.isfinite(mean) else mean
-        raise ValueError(
-            f"Training diverged: {what} became {value}. Scale the features of X (for "
-            "example with StandardScaler or Normalizer), or lower learning_rate_init="
-            f"{plan.learning_rate_init}."
-        )
-    return mean
 
 
 class _LabelScores(NamedTuple):
@@ -255,45 +134,125 @@ def with_features(network: Network, data: TrainingData) -> TrainingData:
     return data._replace(X=network_features(network, data.X), has_features=True)
 
 
-def train(
-    network: Network,
-    optimizer: torch.optim.Optimizer,
-    data: TrainingData,
-    plan: TrainingPlan,
-    rng: np.random.RandomState,
-    validation: TrainingData | None = None,
-    label_weight: Tensor | None = None,
-    labels: LabelTraining | None = None,
-    first_epoch: int = 0,
-) -> History:
-    """Train a network in place, on its device.
+class Trainer:
+    """Trains a network in place, on its device.
 
-    `rng` draws the order of the samples; dropout is torch's (see `seeded`). Validation
-    samples are scored after each epoch, and the weights of the best one are kept.
-    `labels` train the label encoder, too; `first_epoch` epochs came before.
+    `rng` draws the order of the samples; dropout is torch's (see `seeded`). `labels`
+    train the label encoder, too.
     """
-    history, best_state = History(), None
-    n_batches = len(batch_slices(data.X.shape[0], plan.batch_size))
-    progress = Progress(network, optimizer, plan, plan.max_iter * n_batches)
-    with progress.bar:
-        for epoch in range(first_epoch, first_epoch + plan.max_iter):
-            if labels is not None:
-                labels.start_epoch(network, data.X, epoch)
-            history.loss_curve.append(
-                run_epoch(
-                    network, optimizer, data, plan, rng, label_weight, progress, labels
-                )
+
+    def __init__(
+        self,
+        network: Network,
+        optimizer: torch.optim.Optimizer,
+        data: TrainingData,
+        plan: TrainingPlan,
+        rng: np.random.RandomState,
+        label_weight: Tensor | None = None,
+        labels: LabelTraining | None = None,
+    ) -> None:
+        self.network, self.optimizer, self.plan = network, optimizer, plan
+        self.data, self.label_weight = data, label_weight
+        self.rng, self.labels = rng, labels
+        self.batches = batch_slices(data.X.shape[0], plan.batch_size)
+        n_steps = plan.max_iter * len(self.batches)
+        self.schedule = make_schedule(optimizer, plan.learning_rate, n_steps)
+        self.average: Any = make_average(network, plan.averaging_decay)
+        self.bar = tqdm(total=n_steps, unit="batch", disable=not plan.verbose)
+
+    @property
+    def kept(self) -> Network:
+        """The network whose weights are kept: the mean, if there is one."""
+        return self.network if self.average is None else self.average.module
+
+    def train(
+        self, validation: TrainingData | None = None, first_epoch: int = 0
+    ) -> History:
+        """Train until `max_iter` epochs are over, or nothing improves any more.
+
+        Validation samples are scored after each epoch, and the weights of the best one
+        are kept. `first_epoch` epochs came before.
+        """
+        history, best_state = History(), None
+        with self.bar:
+            for epoch in range(first_epoch, first_epoch + self.plan.max_iter):
+                if self.labels is not None:
+                    self.labels.start_epoch(self.network, self.data.X, epoch)
+                history.loss_curve.append(self.run_epoch())
+                if validation is not None:
+                    score = validation_score(self.kept, validation, self.labels)
+                    if score > max(history.validation_scores, default=-1.0):
+                        best_state = copy.deepcopy(self.kept.state_dict())
+                    history.validation_scores.append(score)
+                self.bar.set_postfix(history.last_epoch())
+                if history.has_stalled(self.plan):
+                    break
+        if best_state is None and self.average is not None:
+            best_state = self.kept.state_dict()
+        if best_state is not None:
+            self.network.load_state_dict(best_state)
+        return history
+
+    def run_epoch(self) -> float:
+        """Pass over the data once in random order, and return the mean loss."""
+        n, labels, total = self.data.X.shape[0], self.labels, 0.0
+        self.network.train()
+        order = self.rng.permutation(n) if labels is None else labels.order(n, self.rng)
+        for places in self.batches:
+            # Sorted rows slice faster; within a batch their order means nothing.
+            rows = np.sort(order[places])
+            total += len(rows) * self.step(rows)
+        mean = total / n
+        # The last step's damage does not show in the loss.
+        finite = all(map(_is_finite, self.network.parameters()))
+        if not (math.isfinite(mean) and finite):
+            what = "the weights" if math.isfinite(mean) else "the loss"
+            value = "infinite" if math.isfinite(mean) else mean
+            raise ValueError(
+                f"Training diverged: {what} became {value}. Scale the features of X "
+                "(for example with StandardScaler or Normalizer), or lower "
+                f"learning_rate_init={self.plan.learning_rate_init}."
             )
-            if validation is not None:
-                score = validation_score(progress.kept, validation, labels)
-                if score > max(history.validation_scores, default=-1.0):
-                    best_state = copy.deepcopy(progress.kept.state_dict())
-                history.validation_scores.append(score)
-            progress.end_epoch(history)
-            if history.has_stalled(plan):
-                break
-    if best_state is None and progress.average is not None:
-        best_state = progress.kept.state_dict()
-    if best_state is not None:
-        network.load_state_dict(best_state)
-    return history
+        return mean
+
+    def step(self, rows: np.ndarray) -> float:
+        """Take one step on some rows of the data, and return their loss."""
+        network, plan = self.network, self.plan
+        # The optimizer's zero_grad would import torch's compiler; see RowAdamW.
+        network.zero_grad()
+        loss = self._loss(rows)
+        loss.backward()
+        if plan.max_grad_norm is not None:
+            clip_gradients(network.parameters(), plan.max_grad_norm)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(network)
+        if self.schedule is not None:
+            self.schedule.step()
+        self.bar.update()
+        return loss.item()
+
+    def _loss(self, rows: np.ndarray) -> Tensor:
+        """Return the mean loss of some rows: of the head, and of the label encoder."""
+        network, batch, device = self.network, self.data.take(rows), self.network.device
+        inputs = rows_to_tensor(batch.X, device)
+        weight = optional_tensor(batch.sample_weight, device)
+        rounded: Any = nullcontext()
+        if self.plan.dtype is not None:
+            rounded = torch.autocast(device.type, self.plan.dtype)
+        with rounded:
+            loss = network.head.loss(
+                inputs if batch.has_features else network.features(inputs),
+                batch.targets(device),
+                weight,
+                self.label_weight,
+                extra_scores(network, batch),
+            )
+            if self.labels is None:
+                return loss
+            assert network.spec.encoder is not None
+            share = network.spec.encoder.loss_weight
+            of_encoder = self.labels.loss(
+                network, inputs, batch.y, weight, rows, self.rng, self.label_weight
+            )
+            return (1 - share) * loss + share * of_encoder

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skmhe import MHEClassifier, MHEMultiLabelClassifier
 from skmhe.estimators.validation import Target, check_label_weight
-from skmhe.training import fit as training_fit
+from skmhe.training.loop import Trainer
 
 ONES = dict.fromkeys(range(N_CLASSES), 1.0)
 
@@ -51,13 +51,13 @@ def test_class_weight_of_linear_classifiers(cls):
 
 def test_class_weight_leaves_centroids_alone(monkeypatch):
     # Otherwise too little or too much of a sample would be left out of its own.
-    lengths, train = [], training_fit.train
+    lengths, train = [], Trainer.train
 
-    def recorded(network, optimizer, data, *args):
-        lengths.append(data.centroids.lengths)
-        return train(network, optimizer, data, *args)
+    def recorded(trainer, *args):
+        lengths.append(trainer.data.centroids.lengths)
+        return train(trainer, *args)
 
-    monkeypatch.setattr(training_fit, "train", recorded)
+    monkeypatch.setattr(Trainer, "train", recorded)
     for class_weight in (None, {2: 50.0}):
         make(MHEClassifier, "sampling", class_weight=class_weight).fit(*make_data())
     assert_array_equal(*lengths)

@@ -16,6 +16,7 @@ from training_problems import (
     make_data,
     make_network,
     make_plan,
+    make_trainer,
     run,
 )
 
@@ -26,12 +27,11 @@ from skmhe.training import loop
 from skmhe.training.label_encoder import LabelTraining
 from skmhe.training.loop import (
     History,
-    run_epoch,
+    Trainer,
     seeded,
     validation_score,
     with_features,
 )
-from skmhe.training.optimizer import make_optimizer
 
 
 class Visits:
@@ -39,10 +39,10 @@ class Visits:
 
     def __init__(self, monkeypatch, losses=None):
         self.batches, self.losses = [], losses
-        monkeypatch.setattr(loop, "train_step", self)
+        monkeypatch.setattr(Trainer, "step", lambda *args: self.visit(*args))
 
-    def __call__(self, network, optimizer, batch, label_weight, plan, loss):
-        self.batches.append(batch)
+    def visit(self, trainer, rows):
+        self.batches.append(trainer.data.take(rows))
         return 1.0 if self.losses is None else self.losses[len(self.batches) - 1]
 
 
@@ -83,7 +83,7 @@ def test_weights_that_the_last_step_made_infinite_are_an_error(monkeypatch):
             network.head.biases[0][2] = math.inf
         return 1.0
 
-    monkeypatch.setattr(loop, "train_step", step)
+    monkeypatch.setattr(Trainer, "step", step)
     with pytest.raises(ValueError, match="the weights became infinite"):
         run(network, make_data(), make_plan())
 
@@ -133,12 +133,9 @@ def test_run_epoch_switches_dropout_on():
     network = make_network(dropout=(0.9, 0.9)).eval()
     modes = []
     network.backbone.register_forward_hook(lambda m, *_: modes.append(m.training))
-    plan, data = make_plan(), make_data()
-    optimizer = make_optimizer(network, plan)
-    progress = loop.Progress(network, optimizer, plan, 4)
-    with progress.bar:
-        rng = np.random.RandomState(0)
-        run_epoch(network, optimizer, data, plan, rng, None, progress)
+    trainer = make_trainer(network, make_data(), make_plan())
+    with trainer.bar:
+        trainer.run_epoch()
     assert modes == [True] * 4
 
 

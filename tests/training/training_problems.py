@@ -7,7 +7,7 @@ import torch
 from skmhe.nn import CascadeHead, FullHead, ProductHead, SamplingHead
 from skmhe.scorers.network import HeadSpec, Network, NetworkSpec
 from skmhe.training.data import TrainingData
-from skmhe.training.loop import seeded, train
+from skmhe.training.loop import Trainer, seeded
 from skmhe.training.optimizer import make_optimizer
 from skmhe.training.plan import TrainingPlan
 
@@ -61,7 +61,12 @@ def make_data(multilabel=False, weighted=False):
     return TrainingData(X, y, weight)
 
 
-def run(network, data, plan, optimizer=None, **options):
-    """Train with batches that are always drawn alike."""
+def make_trainer(network, data, plan, optimizer=None):
+    """Return what trains with batches that are always drawn alike."""
     optimizer = optimizer or make_optimizer(network, plan)
-    return train(network, optimizer, data, plan, np.random.RandomState(0), **options)
+    return Trainer(network, optimizer, data, plan, np.random.RandomState(0))
+
+
+def run(network, data, plan, optimizer=None, validation=None):
+    """Train, and return the history."""
+    return make_trainer(network, data, plan, optimizer).train(validation)
