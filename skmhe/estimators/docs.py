@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import TypeVar
 
-from skmhe.estimators.usage import only_used
+from skmhe.estimators.table import only_used
 
 T = TypeVar("T")
 

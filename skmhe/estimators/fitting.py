@@ -9,7 +9,7 @@ from sklearn.utils import check_random_state
 from skmhe.estimators.recipe import check_same_shapes, make_recipe
 from skmhe.estimators.resolution import make_setting, resolve_strategy
 from skmhe.estimators.setting import Setting
-from skmhe.estimators.usage import check_contradictions
+from skmhe.estimators.table import check_contradictions
 from skmhe.estimators.validation import (
     Target,
     check_classes,

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from skmhe.estimators.docs import documented
-from skmhe.estimators.usage import constraints, only_used
+from skmhe.estimators.table import constraints, only_used
 
 
 @documented(**only_used("LinearTree"))

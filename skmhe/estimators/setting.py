@@ -32,11 +32,6 @@ class Setting(NamedTuple):
         return self.has_label_features and bool(shared)
 
     @property
-    def model(self) -> str:
-        """The `model` parameter."""
-        return self.values["model"]
-
-    @property
     def has_backbone(self) -> bool:
         """Whether there is a user's backbone."""
         return self.values["backbone"] is not None
@@ -44,12 +39,12 @@ class Setting(NamedTuple):
     @property
     def has_network(self) -> bool:
         """Whether there is a network."""
-        return self.model != "linear"
+        return self.values["model"] != "linear"
 
     @property
     def is_alone(self) -> bool:
         """Whether no linear classifiers or centroids are added to the network."""
-        return self.model == "network" or self.has_backbone
+        return self.values["model"] == "network" or self.has_backbone
 
     @property
     def has_linear(self) -> bool:

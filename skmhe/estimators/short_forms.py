@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator
 
 from skmhe.estimators.parameters import Backbone, LabelEncoder, LinearTree
 from skmhe.estimators.strategies import STRATEGIES, Strategy
-from skmhe.estimators.usage import constraints
+from skmhe.estimators.table import constraints
 
 
 def as_strategy(strategy: Strategy | str) -> Strategy | None:

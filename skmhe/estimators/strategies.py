@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 
 from skmhe.estimators.docs import documented
 from skmhe.estimators.setting import Setting
-from skmhe.estimators.usage import constraints, only_used
+from skmhe.estimators.table import constraints, only_used
 from skmhe.nn import CascadeHead, FullHead, Head, Margin, ProductHead, SamplingHead
 from skmhe.scorers.network import HeadSpec
 

@@ -3,8 +3,7 @@
 It drives the constraints of the estimators and of the parameter objects, the sentences
 "Only used ..." in their docstrings, the errors about parameters that contradict each
 other, and a test of every cell (parameter x setting): a parameter that is used changes
-the result, one that is unused does not, and a contradiction raises. The functions that
-read it are in `skmhe.estimators.usage`.
+the result, one that is unused does not, and a contradiction raises.
 """
 
 from numbers import Integral, Real
@@ -285,3 +284,35 @@ CONTRADICTIONS = (
         "raise loss_weight, or use score_with='both'",
     ),
 )
+
+
+def constraints(owner: str) -> dict[str, list[Any]]:
+    """Return the constraints of a class's parameters, by name."""
+    return {row.name: row.constraint for row in TABLE[owner]}
+
+
+def only_used(owner: str) -> dict[str, str]:
+    """Return the sentences of a docstring that say when parameters are used, if any."""
+    clauses = {row.name: row.used.clause for row in TABLE[owner]}
+    return {name: f"Only used {clause}." for name, clause in clauses.items() if clause}
+
+
+def check_contradictions(setting: Setting) -> None:
+    """Raise ValueError for the first parameter that contradicts its setting."""
+    values, strategy = setting.values, setting.strategy
+    for name, where, reason, remedy in CONTRADICTIONS:
+        if name not in values or not where(values[name], setting):
+            continue
+        shown = repr(values[name])
+        if name == "strategy":  # of which "auto" and objects say less
+            shown = repr(strategy.name)
+        elif name == "backbone":
+            shown = values["backbone"].module_name
+        reason = reason.format(
+            model=values["model"],
+            strategy=strategy.name,
+            heads=strategy.heads_text,
+            n_features=setting.n_features,
+            n_label_features=setting.n_label_features,
+        )
+        raise ValueError(f"{name}={shown} {reason}: {remedy}.")

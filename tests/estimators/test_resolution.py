@@ -20,7 +20,7 @@ from skmhe.estimators.resolution import (
     resolve_hidden_layer_sizes,
     resolve_strategy,
 )
-from skmhe.estimators.usage import check_contradictions
+from skmhe.estimators.table import check_contradictions
 
 FEW, SOME, MANY = 12, 2000, 2**17 + 1
 

@@ -7,18 +7,13 @@ import sys
 
 import pytest
 from table_cells import ALL_CASES, CHANGES, N_LABELS, Case
+from table_rows import is_used, parameters_of
 
 import skmhe
 from skmhe import MHEClassifier, MHEMultiLabelClassifier
 from skmhe.estimators import strategies, table
 from skmhe.estimators.short_forms import SHORT_FORMS
-from skmhe.estimators.usage import (
-    check_contradictions,
-    constraints,
-    is_used,
-    only_used,
-    parameters_of,
-)
+from skmhe.estimators.table import check_contradictions, constraints, only_used
 
 ESTIMATORS = [MHEClassifier, MHEMultiLabelClassifier]
 OBJECTS = [getattr(skmhe, name) for name in table.PARENTS]

@@ -5,6 +5,7 @@ python tests/repository/parameter_table.py    # write it to the guide anew
 
 import itertools
 import re
+import sys
 from pathlib import Path
 
 from torch import nn
@@ -13,7 +14,10 @@ from skmhe import Backbone, LabelEncoder, MHEClassifier
 from skmhe.estimators.resolution import make_setting
 from skmhe.estimators.setting import BOTH, LINEAR, NETWORK, SEVERAL_HEADS
 from skmhe.estimators.strategies import STRATEGIES
-from skmhe.estimators.usage import check_contradictions, is_used, parameters_of
+from skmhe.estimators.table import check_contradictions
+
+sys.path.append(str(Path(__file__).parents[1] / "estimators"))
+from table_rows import is_used, parameters_of
 
 GUIDE = Path(__file__).parents[2] / "docs" / "user_guide.md"
 PLACE = re.compile(r"(<!-- parameters -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -77,7 +81,7 @@ def parameter_table():
         for name in rows:
             conditions.setdefault(name, condition(name, rows))
             letters = models.setdefault(name, dict.fromkeys(STRATEGIES, ""))
-            letter = MODELS[setting.model]
+            letter = MODELS[setting.values["model"]]
             seen = letters[setting.strategy.name]
             if is_used(name, setting) and letter not in seen:
                 letters[setting.strategy.name] += letter

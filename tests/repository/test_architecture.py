@@ -34,8 +34,7 @@ LAYERS = {
     "estimators": (
         {"_sklearn", "probabilities", "setting"},
         {"table", "validation"},
-        {"topk", "usage"},
-        {"docs"},
+        {"docs", "topk"},
         {"features", "parameters", "strategies"},
         {"short_forms"},
         {"resolution"},

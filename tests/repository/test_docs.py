@@ -8,7 +8,7 @@ from parameter_table import GUIDE, PLACE, parameter_table
 from sklearn.base import BaseEstimator
 
 import skmhe
-from skmhe.estimators.usage import constraints
+from skmhe.estimators.table import constraints
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
