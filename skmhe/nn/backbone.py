@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skmhe.nn.products import RowProduct, SparseRows
+from skmhe.nn.products import RowProduct, SparseRows, check_width
 
 ACTIVATIONS = {
     "identity": nn.Identity,
@@ -76,7 +76,7 @@ class InputLayer(nn.Module):
 
     def forward(self, inputs: Tensor | SparseRows) -> Tensor:
         """Map (n, n_features) inputs, dense or `SparseRows`, to (n, n_outputs)."""
-        _check_width(inputs, len(self.weight))
+        check_width("inputs", inputs, len(self.weight))
         return RowProduct.apply(self.weight, inputs, self.sparse_grad) + self.bias
 
     def extra_repr(self) -> str:
@@ -175,7 +175,7 @@ class Backbone(nn.Module):
         Tensor or SparseRows of shape (n, out_features)
             Features; without hidden layers, the scaled inputs as they are.
         """
-        _check_width(inputs, self.n_features)
+        check_width("inputs", inputs, self.n_features)
         if isinstance(inputs, SparseRows):
             inputs = inputs._replace(values=inputs.values * self.input_scale)
         else:
@@ -184,9 +184,3 @@ class Backbone(nn.Module):
         for linear, activation in zip(self.layers[::2], self.layers[1::2], strict=True):
             outputs = self.dropout(activation(linear(outputs)))
         return outputs
-
-
-def _check_width(inputs: Tensor | SparseRows, n_features: int) -> None:
-    shape = tuple(inputs.shape)
-    if len(shape) != 2 or shape[1] != n_features:
-        raise ValueError(f"inputs must have shape (n, {n_features}), got {shape}.")

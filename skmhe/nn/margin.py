@@ -91,18 +91,13 @@ def cosines(features: Tensor, rows: Tensor) -> Tensor:
     return F.linear(features, rows).to(wide).clamp(-1, 1)
 
 
-def with_margin(cosine: Tensor, true: Tensor, margin: Margin) -> Tensor:
-    """Return the scores of cosines, scaled, in training.
+def with_margin(cosine: Tensor, true: Tensor | None, margin: Margin) -> Tensor:
+    """Return the scores of cosines (n, n_rows): scaled cosines.
 
-    Parameters
-    ----------
-    cosine : Tensor of shape (n, n_rows)
-        The result of `cosines`.
-    true : Tensor of int64, of shape (n,)
-        Row of each sample's label.
-    margin : Margin
-        The margin.
+    In training, those of each sample's true row, shape (n,), are lowered.
     """
+    if true is None:
+        return margin.scale * cosine
     own = cosine.gather(1, true[:, None])
     if margin.kind == "cosface":
         lowered = own - margin.margin

@@ -121,6 +121,13 @@ class SparseRows(NamedTuple):
         return features, dense
 
 
+def check_width(name: str, rows: Tensor | SparseRows, width: int) -> None:
+    """Raise ValueError if these are no rows of this width."""
+    shape = tuple(rows.shape)
+    if len(shape) != 2 or shape[1] != width:
+        raise ValueError(f"{name} must have shape (n, {width}), got {shape}.")
+
+
 def sparse_product(rows: SparseRows, matrix: Tensor) -> Tensor:
     """Multiply sparse rows with a dense matrix of shape (n_features, n_out)."""
     return F.embedding_bag(
@@ -339,28 +346,12 @@ def grouped_linear(
     size: int,
     sparse_grad: bool = False,
 ) -> Tensor:
-    """Score the children of a group for each (sample, group) pair.
+    """Return the scores of the children of (sample, group) pairs, (n_pairs, size).
 
-    Parameters
-    ----------
-    features : Tensor of shape (n_samples, d)
-        Features of the samples.
-    samples, groups : Tensor of int64, of shape (n_pairs,)
-        The pairs, in any order.
-    weight : Tensor of shape (n_children, d)
-        A row for each child; the children of group g are the rows from
-        ``g * size`` on, fewer for the last group.
-    bias : Tensor of shape (n_children,)
-        A bias for each child.
-    size : int
-        Number of children of a group.
-    sparse_grad : bool, default=False
-        Whether the weight gets a sparse gradient, of the rows that were scored.
-
-    Returns
-    -------
-    Tensor of shape (n_pairs, size)
-        Scores; -inf where the last group has no such child.
+    The pairs, of any order, are of samples with features (n_samples, d). The children
+    of group g are the rows of the weight (n_children, d) from ``g * size`` on; -inf
+    stands where the last group has no such child. With `sparse_grad`, the weight gets a
+    sparse gradient, of the rows that were scored.
     """
     n_pairs = len(groups)
     work = n_pairs * size * features.shape[1]

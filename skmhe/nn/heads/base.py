@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from skmhe.nn.heads.targets import check_labels, check_vector, positives_of
-from skmhe.nn.products import SparseRows
+from skmhe.nn.products import SparseRows, check_width, grouped_linear, linear
 from skmhe.nn.scores import Search
 
 Features = Tensor | SparseRows
@@ -17,26 +18,33 @@ ExtraScores = Callable[[Tensor], Tensor]
 
 
 class HeadScores:
-    """A head's scores of some samples, as searches ask for them (`skmhe.nn.scores`).
+    """A head's scores of (n, in_features) features, as searches ask for them."""
 
-    Parameters
-    ----------
-    head : Head
-        The head.
-    features : Tensor or SparseRows of shape (n, in_features)
-        Features of the samples.
-    """
+    head: Any
 
     def __init__(self, head: "Head", features: Features) -> None:
         self.head, self.features = head, features
-        self._dense: tuple[Tensor, list[Tensor]] | None = None
 
-    @property
+    @cached_property
     def dense(self) -> tuple[Tensor, list[Tensor]]:
-        """Dense features and the tables that score them; made once."""
-        if self._dense is None:
-            self._dense = self.head.dense(self.features)
-        return self._dense
+        """Dense features and the tables that score them."""
+        return self.head.dense(self.features)
+
+    def of_table(self, level: int = 0) -> Tensor:
+        """Return the scores of all rows of a table, shape (n, n_rows)."""
+        features, weights = self.dense
+        return linear(features, weights[level], self.head.biases[level])
+
+    def of_groups(
+        self, size: int, samples: Tensor, groups: Tensor, level: int = 0
+    ) -> Tensor:
+        """Return the scores of (sample, group) pairs, see `grouped_linear`."""
+        features, weights = self.dense
+        weight, bias = weights[level], self.head.biases[level]
+        sparse_grad = self.head.sparse_grad and weight.is_leaf
+        return grouped_linear(
+            features, samples, groups, weight, bias, size, sparse_grad
+        )
 
     def late(self) -> None:
         """Return None: a head has no labels that were added after training."""
@@ -53,15 +61,15 @@ class HeadScores:
         features, weights = self.dense
         chosen = features[rows]
         part = type(self)(self.head, chosen)
-        part._dense = chosen, weights
+        part.dense = chosen, weights
         return part
 
 
 class Head(nn.Module, ABC):
     """Tables of weights, a loss, and a search for the best labels.
 
-    A subclass makes its tables by `_make_tables` and implements `search`, `bind`, and,
-    on dense features, `_sample_losses`. This class checks arguments and turns sparse
+    A subclass makes its tables by `_make_tables` and has `search`, `_scores_class`,
+    `_sample_losses` and `_prior_scores`. This class checks arguments and turns sparse
     features into dense ones.
 
     Parameters
@@ -75,6 +83,13 @@ class Head(nn.Module, ABC):
     sparse_grad : bool
         Whether tables of which a step uses only some rows get sparse gradients.
     """
+
+    # What `search` asks for scores.
+    _scores_class: type[HeadScores]
+    # Whether `loss` takes `extra_scores`: all samples score the same labels.
+    takes_extra_scores = False
+    # What the module's repr shows, where it is not None.
+    _shown: tuple[str, ...] = ("in_features", "n_labels", "multilabel")
 
     def __init__(
         self, in_features: int, n_labels: int, multilabel: bool, sparse_grad: bool
@@ -132,11 +147,6 @@ class Head(nn.Module, ABC):
         for bias, known in zip(self.biases, other.biases, strict=True):
             bias.fill_(known.median())[: len(known)] = known
 
-    @property
-    def takes_extra_scores(self) -> bool:
-        """Whether `loss` takes `extra_scores`: all samples score the same labels."""
-        return False
-
     def loss(
         self,
         features: Features,
@@ -174,8 +184,7 @@ class Head(nn.Module, ABC):
             If the shape, dtype or values of an argument do not fit, or the head does
             not take `extra_scores`.
         """
-        self._check_features(features)
-        n = features.shape[0]
+        scores, n = self.bind(features), features.shape[0]
         check_vector("sample_weight", sample_weight, n)
         check_vector("label_weight", label_weight, self.n_labels)
         if extra_scores is not None and not self.takes_extra_scores:
@@ -189,7 +198,7 @@ class Head(nn.Module, ABC):
             true = positives_of(targets, (n, self.n_labels), label_weight)
         else:
             check_labels(targets, n, self.n_labels)
-        losses = self._sample_losses(*self.dense(features), true, extra_scores)
+        losses = self._sample_losses(scores, true, extra_scores)
         if label_weight is not None and not self.multilabel:
             losses = losses * label_weight[targets]
         if sample_weight is not None:
@@ -220,7 +229,6 @@ class Head(nn.Module, ABC):
             Single-label: the probabilities of a row sum to 1. Multi-label: the
             probability that the sample has the label.
         """
-        self._check_features(features)
         return self.search.log_prob(self.bind(features))
 
     def topk(
@@ -245,10 +253,10 @@ class Head(nn.Module, ABC):
         scores : Tensor of shape (n, k)
             Their log-probabilities.
         """
-        self._check_features(features)
+        scores = self.bind(features)
         if not 1 <= k <= self.n_labels:
             raise ValueError(f"k must be from 1 to {self.n_labels}, got {k}.")
-        return self.search.topk(self.bind(features), k, exact)
+        return self.search.topk(scores, k, exact)
 
     def above(self, features: Features, threshold: float) -> tuple[Tensor, Tensor]:
         """Return every (sample, label) pair of more than a log-probability.
@@ -265,7 +273,6 @@ class Head(nn.Module, ABC):
         samples, labels : Tensor of int64, of shape (n_pairs,)
             The pairs, sorted.
         """
-        self._check_features(features)
         return self.search.above(self.bind(features), threshold)
 
     @property
@@ -273,30 +280,31 @@ class Head(nn.Module, ABC):
     def search(self) -> Search:
         """How the best labels are found."""
 
-    @abstractmethod
     def bind(self, features: Features) -> HeadScores:
         """Return the scores of (n, in_features) features, as `search` asks for them."""
+        check_width("features", features, self.in_features)
+        return self._scores_class(self, features)
 
     @abstractmethod
     def _sample_losses(
-        self,
-        features: Tensor,
-        weights: list[Tensor],
-        targets: Any,
-        extra_scores: ExtraScores | None,
+        self, scores: Any, targets: Any, extra_scores: ExtraScores | None
     ) -> Tensor:
         """Return the loss of each sample, shape (n,).
 
-        Targets are label indices or, if multi-label, `Positives`.
+        Scores are what `bind` returns, targets label indices or, if multi-label,
+        `Positives`.
         """
 
     @abstractmethod
     def _prior_scores(self, counts: Tensor, n_samples: float) -> list[Tensor]:
         """Return what each table's biases are to be before training."""
 
-    @abstractmethod
     def multiply_adds(self, k: int = 1) -> int:
-        """Return the number of multiply-adds of `topk` with `k` labels for a sample."""
+        """Return the number of multiply-adds of `topk` with `k` labels for a sample.
+
+        By default d for each row of the tables, for any `k`: all of them are scored.
+        """
+        return self.in_features * sum(len(weight) for weight in self.weights)
 
     def n_scores(self, k: int = 1) -> int:
         """Return the largest number of scores that `topk` holds for a sample."""
@@ -312,19 +320,11 @@ class Head(nn.Module, ABC):
         columns, compact = features.to_compact()
         return compact, [weight.index_select(1, columns) for weight in self.weights]
 
-    def _check_features(self, features: Features) -> None:
-        shape = tuple(features.shape)
-        if len(shape) != 2 or shape[1] != self.in_features:
-            raise ValueError(
-                f"features must have shape (n, {self.in_features}), got {shape}."
-            )
-
     def extra_repr(self) -> str:
         """Return the sizes, for the module's repr."""
-        return (
-            f"in_features={self.in_features}, n_labels={self.n_labels}, "
-            f"multilabel={self.multilabel}"
-        )
+        values = {name: getattr(self, name) for name in self._shown}
+        shown = (f"{name}={v!r}" for name, v in values.items() if v is not None)
+        return ", ".join(shown)
 
 
 def log_odds(probabilities: Tensor, n_samples: float) -> Tensor:

@@ -1,5 +1,6 @@
 """Heads in a cascade: each scores a digit, given the digits before it."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,14 +8,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skmhe.nn.heads.base import ExtraScores
+from skmhe.labels.codec import check_head_sizes
+from skmhe.nn.heads.base import ExtraScores, Head, HeadScores, log_odds
 from skmhe.nn.heads.targets import Positives, bernoulli_losses, sum_by_sample
-from skmhe.nn.heads.tree import TreeHead
-from skmhe.nn.products import linear
-from skmhe.nn.search import TreeSearch, child_nodes
+from skmhe.nn.products import MIN_WORK_PER_GROUP
+from skmhe.nn.search import TreeSearch, child_nodes, expand
 
 
-class CascadeHead(TreeHead):
+class TreeHeadScores(HeadScores):
+    """The scores of a tree's nodes."""
+
+    def nodes(self, level: int) -> Tensor:
+        """Return the scores of all nodes of a level, shape (n, n_nodes)."""
+        return self.of_table(level)
+
+    def children(self, level: int, samples: Tensor, nodes: Tensor) -> Tensor:
+        """Return the scores of the children of (sample, node) pairs."""
+        return self.of_groups(self.head.head_sizes[level], samples, nodes, level)
+
+
+class CascadeHead(Head):
     """A tree of labels, searched by a beam (MHC in [1]_).
 
     A label is written as a code of H digits (see `skmhe.LabelCodec`). Its first 1, 2,
@@ -88,6 +101,9 @@ class CascadeHead(TreeHead):
     True
     """
 
+    _scores_class = TreeHeadScores
+    _shown = (*Head._shown, "head_sizes", "beam_width", "hard_negatives")
+
     def __init__(
         self,
         in_features: int,
@@ -99,9 +115,20 @@ class CascadeHead(TreeHead):
         sparse_grad: bool = False,
     ) -> None:
         self.hard_negatives = multilabel if hard_negatives is None else hard_negatives
-        super().__init__(
-            in_features, head_sizes, n_labels, multilabel, beam_width, sparse_grad
-        )
+        self.head_sizes = check_head_sizes(head_sizes, n_labels or 1)
+        if n_labels is None:
+            n_labels = math.prod(self.head_sizes)
+        super().__init__(in_features, n_labels, multilabel, sparse_grad)
+        if len(self.head_sizes) < 2:
+            raise ValueError(
+                f"head_sizes={self.head_sizes} has one head, but a cascade needs at "
+                "least 2: the first chooses what the next ones score. For one head "
+                "use FullHead (strategy='full')."
+            )
+        if beam_width < 1:
+            raise ValueError(f"beam_width must be at least 1, got {beam_width}.")
+        self.beam_width = beam_width
+        self._make_tables(self.search.n_nodes)
 
     @property
     def is_joint(self) -> bool:
@@ -111,41 +138,36 @@ class CascadeHead(TreeHead):
     @property
     def search(self) -> TreeSearch:
         """A beam of `beam_width` nodes."""
-        return super().search._replace(joint=self.is_joint)
-
-    def _first_scores(self, features: Tensor, weights: list[Tensor]) -> Tensor:
-        return linear(features, weights[0], self.biases[0])
+        return TreeSearch(
+            self.multilabel,
+            self.n_labels,
+            self.head_sizes,
+            self.beam_width,
+            self.is_joint,
+        )
 
     def _sample_losses(
-        self,
-        features: Tensor,
-        weights: list[Tensor],
-        targets: Any,
-        extra_scores: ExtraScores | None,
+        self, scores: TreeHeadScores, targets: Any, extra_scores: ExtraScores | None
     ) -> Tensor:
         if self.is_joint:
-            return self._joint_losses(features, weights, targets)
+            return self._joint_losses(scores, targets)
         if not self.multilabel:
-            return self._path_losses(features, weights, targets)
+            return self._path_losses(scores, targets)
         if self.hard_negatives:
-            return self._beam_losses(features, weights, targets)
-        return self._conditional_losses(features, weights, targets)
+            return self._beam_losses(scores, targets)
+        return self._conditional_losses(scores, targets)
 
-    def _path_losses(
-        self, features: Tensor, weights: list[Tensor], targets: Tensor
-    ) -> Tensor:
+    def _path_losses(self, scores: TreeHeadScores, targets: Tensor) -> Tensor:
         """Return -log P(label) of the true labels, shape (n,)."""
-        samples = torch.arange(len(features), device=features.device)
-        losses = features.new_zeros(len(features))
+        samples = torch.arange(len(targets), device=targets.device)
+        losses: Any = 0
         for level, labels in enumerate(self.search.labels_per_node):
-            nodes = targets // labels
-            prefixes = nodes // self.head_sizes[level]
+            nodes, size = targets // labels, self.head_sizes[level]
             if level == 0:
-                scores = self._first_scores(features, weights)
+                found = scores.nodes(0)
             else:
-                scores = self.child_scores(features, weights, level, samples, prefixes)
-            digits = nodes % self.head_sizes[level]
-            losses = losses + F.cross_entropy(scores, digits, reduction="none")
+                found = scores.children(level, samples, nodes // size)
+            losses = losses + F.cross_entropy(found, nodes % size, reduction="none")
         return losses
 
     def _true_nodes(self, positives: Positives, level: int) -> Positives:
@@ -166,56 +188,44 @@ class CascadeHead(TreeHead):
             samples=keys // n_nodes, labels=keys % n_nodes, weights=weights
         )
 
-    def _conditional_losses(
-        self, features: Tensor, weights: list[Tensor], targets: Positives
-    ) -> Tensor:
+    def _conditional_losses(self, scores: TreeHeadScores, targets: Positives) -> Tensor:
         """Return the cross-entropies of P(node | parent) below true parents."""
         parents = self._true_nodes(targets, 0)
-        losses = bernoulli_losses(self._first_scores(features, weights), parents)
+        losses = bernoulli_losses(scores.nodes(0), parents)
         for level in range(1, len(self.head_sizes)):
-            scores = self.child_scores(
-                features, weights, level, parents.samples, parents.labels
-            )
+            found = scores.children(level, parents.samples, parents.labels)
             nodes = self._true_nodes(targets, level)
-            rows, digits = self._locate(nodes, parents.samples, parents.labels, level)
+            places = self._locate(nodes, parents.samples, parents.labels, level)
             # A child that does not exist has softplus(-inf) = 0 loss.
-            pair_losses = bernoulli_losses(
-                scores, nodes._replace(samples=rows, labels=digits)
-            )
-            losses = losses + sum_by_sample(pair_losses, parents.samples, len(features))
+            pair_losses = bernoulli_losses(found, places)
+            losses = losses + sum_by_sample(pair_losses, parents.samples, len(losses))
             parents = nodes
         return losses
 
     def _locate(
         self, nodes: Positives, samples: Tensor, prefixes: Tensor, level: int
-    ) -> tuple[Tensor, Tensor]:
-        """Return the row and column of each node's score among sorted pairs."""
-        n_prefixes = self.search.n_nodes[level - 1]
-        size = self.head_sizes[level]
+    ) -> Positives:
+        """Return the nodes by row and column of their scores among sorted pairs."""
+        n_prefixes, size = self.search.n_nodes[level - 1], self.head_sizes[level]
         keys = nodes.samples * n_prefixes + nodes.labels // size
         rows = torch.searchsorted(samples * n_prefixes + prefixes, keys)
-        return rows, nodes.labels % size
+        return nodes._replace(samples=rows, labels=nodes.labels % size)
 
-    def _beam_losses(
-        self, features: Tensor, weights: list[Tensor], targets: Positives
-    ) -> Tensor:
+    def _beam_losses(self, scores: TreeHeadScores, targets: Positives) -> Tensor:
         """Return the cross-entropies of P(node) below the true and the best nodes.
 
         With P that of the parent and s the score of a child, its log-probability is
         log P + logsigmoid(s), and that of the contrary logaddexp(logsigmoid(-s),
         logsigmoid(s) + log(1 - P)): accurate where P is nearly 0 or 1.
         """
-        n = len(features)
-        scores = self._first_scores(features, weights)
-        nodes = self._true_nodes(targets, 0)
-        losses = bernoulli_losses(scores, nodes)
-        samples = torch.arange(n, device=features.device)[:, None].expand_as(scores)
-        samples = samples.flatten()
-        prefixes = torch.arange(scores.shape[1], device=features.device).repeat(n)
-        log_p, log_not_p = F.logsigmoid(scores), F.logsigmoid(-scores)
-        rows, digits = nodes.samples, nodes.labels
+        found, nodes = scores.nodes(0), self._true_nodes(targets, 0)
+        losses = bernoulli_losses(found, nodes)
+        n, n_nodes = found.shape
+        samples = torch.arange(n, device=found.device).repeat_interleave(n_nodes)
+        prefixes = torch.arange(n_nodes, device=found.device).repeat(n)
+        log_p, log_not_p = F.logsigmoid(found), F.logsigmoid(-found)
+        true = nodes.samples * n_nodes + nodes.labels
         for level in range(1, len(self.head_sizes)):
-            true = rows * log_p.shape[1] + digits
             kept = kept_prefixes(
                 log_p, samples, true, n, self.beam_width, is_table=level == 1
             )
@@ -223,14 +233,14 @@ class CascadeHead(TreeHead):
             parent_log_p = log_p.flatten()[kept][:, None]
             parent_log_not_p = log_not_p.flatten()[kept][:, None]
             # shape: (n_pairs, L_level)
-            scores = self.child_scores(features, weights, level, samples, prefixes)
-            exists = scores != -torch.inf
-            scores = scores.masked_fill(~exists, 0.0)
-            log_yes = F.logsigmoid(scores)
+            found = scores.children(level, samples, prefixes)
+            exists = found != -torch.inf
+            found = found.masked_fill(~exists, 0.0)
+            log_yes = F.logsigmoid(found)
             log_p = parent_log_p + log_yes
-            log_not_p = torch.logaddexp(log_yes - scores, log_yes + parent_log_not_p)
+            log_not_p = torch.logaddexp(log_yes - found, log_yes + parent_log_not_p)
             nodes = self._true_nodes(targets, level)
-            rows, digits = self._locate(nodes, samples, prefixes, level)
+            rows, digits, _ = self._locate(nodes, samples, prefixes, level)
             pair_losses = (-log_not_p).masked_fill(~exists, 0.0).sum(1)
             losses = losses + sum_by_sample(pair_losses, samples, n)
             true_losses = -log_p[rows, digits]
@@ -240,52 +250,76 @@ class CascadeHead(TreeHead):
             losses = losses + sum_by_sample(true_losses, nodes.samples, n)
             # The children are the next level's prefixes.
             size = self.head_sizes[level]
+            true = rows * size + digits
             log_p = log_p.masked_fill(~exists, -torch.inf)
             samples = samples.repeat_interleave(size)
-            digits_of_level = torch.arange(size, device=features.device)
-            prefixes = (prefixes[:, None] * size + digits_of_level).flatten()
+            prefixes = child_nodes(prefixes[:, None], size).flatten()
         return losses
 
-    def _joint_losses(
-        self, features: Tensor, weights: list[Tensor], targets: Tensor
-    ) -> Tensor:
+    def _joint_losses(self, scores: TreeHeadScores, targets: Tensor) -> Tensor:
         """Return the sum of the levels' cross-entropies, shape (n,).
 
         Each is among the children of the true prefix, which come first, and of the best
         others.
         """
-        n, device = len(features), features.device
-        scores = self._first_scores(features, weights)
-        nodes = torch.arange(scores.shape[1], device=device).expand(n, -1)
-        labels_per_node = self.search.labels_per_node
+        found, labels_per_node = scores.nodes(0), self.search.labels_per_node
+        nodes = torch.arange(found.shape[1], device=found.device)
+        nodes = nodes.expand(len(found), -1)
         places = targets // labels_per_node[0]
-        losses = F.cross_entropy(scores, places, reduction="none")
+        losses = F.cross_entropy(found, places, reduction="none")
         for level in range(1, len(self.head_sizes)):
-            true = places[:, None]
-            others = scores.detach().scatter(1, true, -torch.inf)
-            width = min(self.beam_width, scores.shape[1] - 1)
+            true, size = places[:, None], self.head_sizes[level]
+            others = found.detach().scatter(1, true, -torch.inf)
+            width = min(self.beam_width, found.shape[1] - 1)
             best, kept = others.topk(width, dim=1)
             prefixes = nodes.gather(1, torch.cat([true, kept], dim=1))
-            samples = torch.arange(n, device=device).repeat_interleave(width + 1)
-            scores = self.child_scores(
-                features, weights, level, samples, prefixes.flatten()
-            )
-            nodes = child_nodes(prefixes, self.head_sizes[level])
-            scores = scores.view(nodes.shape)
+            nodes = child_nodes(prefixes, size)
             # If there are too few others, the true prefix is repeated.
             missing = F.pad(best == -torch.inf, (1, 0))
-            missing = missing.repeat_interleave(self.head_sizes[level], dim=1)
-            scores = scores.masked_fill(missing, -torch.inf)
-            places = targets // labels_per_node[level] % self.head_sizes[level]
-            losses = losses + F.cross_entropy(scores, places, reduction="none")
+            found = expand(scores, level, prefixes)
+            found = found.masked_fill(missing[:, :, None], -torch.inf).flatten(1)
+            places = targets // labels_per_node[level] % size
+            losses = losses + F.cross_entropy(found, places, reduction="none")
         return losses
 
-    def extra_repr(self) -> str:
-        """Return the sizes, for the module's repr."""
-        return (
-            f"{super().extra_repr()}, head_sizes={self.head_sizes}, "
-            f"beam_width={self.beam_width}, hard_negatives={self.hard_negatives}"
-        )
+    def _prior_scores(self, counts: Tensor, n_samples: float) -> list[Tensor]:
+        if not self.multilabel:
+            total = counts.sum() + 0.5
+            return [((found + 0.5) / total).log() for found in self._node_sums(counts)]
+        # The frequency of "any of the node's labels", if labels were independent.
+        edge = 0.5 / (n_samples + 1)
+        log_none = torch.log1p(-(counts / n_samples).clamp(edge, 1 - edge))
+        rates = [-torch.expm1(found) for found in self._node_sums(log_none)]
+        priors = [log_odds(rates[0], n_samples)]
+        for size, above, rate in zip(
+            self.head_sizes[1:], rates, rates[1:], strict=False
+        ):
+            parents = above.repeat_interleave(size)[: len(rate)]
+            priors.append(log_odds(rate / parents, n_samples))
+        return priors
+
+    def _node_sums(self, label_values: Tensor) -> list[Tensor]:
+        """Return the sums of the values of the labels below each node, by level."""
+        sizes, n_nodes = self.search.labels_per_node, self.search.n_nodes
+        return [
+            F.pad(label_values, (0, n * size - self.n_labels)).view(-1, size).sum(1)
+            for size, n in zip(sizes, n_nodes, strict=True)
+        ]
+
+    def multiply_adds(self, k: int = 1) -> int:
+        """Return d * (L_1 + b L_2 + ... + b L_H) with a beam of b nodes.
+
+        The more labels `k`, the wider the beam.
+        """
+        return self.in_features * sum(self.search.n_scored(k))
+
+    def n_scores(self, k: int = 1) -> int:
+        """Return the largest number of scores that `topk` holds for a sample.
+
+        Rows of children that are gathered take more memory than scores, and count.
+        """
+        gathered = min(max(self.head_sizes) * self.in_features, MIN_WORK_PER_GROUP)
+        return super().n_scores(k) + self.search.width(k) * gathered
 
 
 @torch.no_grad()
@@ -299,23 +333,10 @@ def kept_prefixes(
 ) -> Tensor:
     """Return which nodes are expanded in training: the true and the best ones.
 
-    Parameters
-    ----------
-    log_p : Tensor of shape (n_pairs,) or any other that is flattened to it
-        Log-probabilities of (sample, node) pairs.
-    samples : Tensor of int64, of shape (n_pairs,)
-        The pairs' samples.
-    true : Tensor of int64
-        Indices of true pairs.
-    n_samples, width : int
-        Number of samples, and number of each one's best nodes that are kept.
-    is_table : bool
-        Whether `log_p` has a row for each sample, with the same nodes.
-
-    Returns
-    -------
-    Tensor of int64
-        Sorted indices into the flattened `log_p`.
+    Given the log-probabilities of (sample, node) pairs, the pairs' samples and the
+    indices of the true pairs, it returns sorted indices into the flattened `log_p`, of
+    the best `width` nodes of each sample and of the true ones. If it `is_table`,
+    `log_p` has a row for each sample, with the same nodes.
     """
     log_p = log_p.flatten()
     keep = torch.zeros_like(log_p, dtype=torch.bool)

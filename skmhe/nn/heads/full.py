@@ -6,31 +6,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skmhe.nn.heads.base import (
-    ExtraScores,
-    Features,
-    Head,
-    HeadScores,
-    log_odds,
-)
+from skmhe.nn.heads.base import ExtraScores, Features, Head, HeadScores, log_odds
 from skmhe.nn.heads.targets import bernoulli_losses
 from skmhe.nn.margin import Margin, check_margin, cosines, with_margin
-from skmhe.nn.products import SparseRows, linear
+from skmhe.nn.products import SparseRows
 from skmhe.nn.search import FlatSearch
 
 
 class FlatHeadScores(HeadScores):
     """The scores of all labels."""
 
-    head: "FullHead"
+    def labels(self, true: Tensor | None = None) -> Tensor:
+        """Return the scores of all labels, shape (n, n_labels).
 
-    def labels(self) -> Tensor:
-        """Return the scores of all labels, shape (n, n_labels)."""
-        return self.head.all_scores(*self.dense)
+        In training, the scores of the true labels, shape (n,), are lowered by a margin.
+        """
+        if self.head.margin is None:
+            return self.of_table()
+        features, weights = self.dense
+        return with_margin(cosines(features, weights[0]), true, self.head.margin)
 
     def candidates(self, groups: Tensor) -> Tensor:
-        """Return the scores of the labels of groups, (n, n_groups, group_size)."""
-        return self.head.group_scores(*self.dense, groups)
+        """Return the scores of groups of one label each, (n, n_groups, 1)."""
+        return self.labels().gather(1, groups)[:, :, None]
 
 
 class FullHead(Head):
@@ -72,6 +70,10 @@ class FullHead(Head):
     torch.Size([2, 3])
     """
 
+    _scores_class = FlatHeadScores
+    takes_extra_scores = True
+    _shown = (*Head._shown, "margin")
+
     def __init__(
         self,
         in_features: int,
@@ -89,61 +91,21 @@ class FullHead(Head):
         self.biases[0].requires_grad_(margin is None)
 
     @property
-    def takes_extra_scores(self) -> bool:
-        """Whether `loss` takes `extra_scores`: it does, as all labels are scored."""
-        return True
-
-    @property
     def search(self) -> FlatSearch:
         """Scores all labels."""
         return FlatSearch(self.multilabel, self.n_labels)
 
-    def bind(self, features: Features) -> FlatHeadScores:
-        """Return the scores of (n, in_features) features, as `search` asks for them."""
-        return FlatHeadScores(self, features)
-
-    def all_scores(
-        self, features: Tensor, weights: list[Tensor], true: Tensor | None = None
-    ) -> Tensor:
-        """Return the scores of all labels, shape (n, n_labels).
-
-        In training, the scores of the true labels, shape (n,), are lowered by a margin.
-        """
-        if self.margin is None:
-            return linear(features, weights[0], self.biases[0])
-        return self._cosine_scores(features, weights[0], true)
-
-    def group_scores(
-        self, features: Tensor, weights: list[Tensor], groups: Tensor
-    ) -> Tensor:
-        """Return the scores of groups of one label each, (n, n_groups, 1)."""
-        return self.all_scores(features, weights).gather(1, groups)[:, :, None]
-
-    def _cosine_scores(
-        self, features: Tensor, rows: Tensor, true: Tensor | None
-    ) -> Tensor:
-        """Return scaled cosines, those of true rows with the margin."""
-        assert self.margin is not None
-        cosine = cosines(features, rows)
-        if true is None:
-            return self.margin.scale * cosine
-        return with_margin(cosine, true, self.margin)
-
     def _sample_losses(
-        self,
-        features: Tensor,
-        weights: list[Tensor],
-        targets: Any,
-        extra_scores: ExtraScores | None,
+        self, scores: FlatHeadScores, targets: Any, extra_scores: ExtraScores | None
     ) -> Tensor:
-        true = None if self.multilabel else targets
-        scores = self.all_scores(features, weights, true)
+        found = scores.labels(None if self.multilabel else targets)
         if extra_scores is not None:
-            labels = torch.arange(self.n_labels, device=scores.device)
-            scores = scores + extra_scores(labels)
+            found = found + extra_scores(
+                torch.arange(self.n_labels, device=found.device)
+            )
         if self.multilabel:
-            return bernoulli_losses(scores, targets)
-        return F.cross_entropy(scores, targets, reduction="none")
+            return bernoulli_losses(found, targets)
+        return F.cross_entropy(found, targets, reduction="none")
 
     def dense(self, features: Features) -> tuple[Tensor, list[Tensor]]:
         """Return dense features and the tables that score them."""
@@ -160,12 +122,3 @@ class FullHead(Head):
         if self.multilabel:
             return [log_odds(counts / n_samples, n_samples)]
         return [((counts + 0.5) / (counts + 0.5).sum()).log()]
-
-    def multiply_adds(self, k: int = 1) -> int:
-        """Return d * C, for any `k`: every label is scored."""
-        return self.in_features * self.n_labels
-
-    def extra_repr(self) -> str:
-        """Return the sizes, for the module's repr."""
-        margin = "" if self.margin is None else f", margin={self.margin}"
-        return super().extra_repr() + margin

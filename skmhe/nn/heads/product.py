@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Self
+from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from skmhe.labels.codec import check_head_sizes
-from skmhe.nn.heads.base import ExtraScores, Features, Head, HeadScores
-from skmhe.nn.products import linear
+from skmhe.nn.heads.base import ExtraScores, Head, HeadScores
 from skmhe.nn.search import child_nodes, pairs_above
 
 # Scores of a sample that the top-k search of a mixture scans at a time.
@@ -37,21 +37,8 @@ def product_topk(
     label's own prefix, which not all digits may follow, is kept in addition; later
     prefixes never are. Removing unused codes after the search would lose labels.
 
-    Parameters
-    ----------
-    log_probs : list of Tensor of shape (n, L_h)
-        Log-probabilities of each head's digits.
-    last_prefixes : list of int
-        The last label's prefixes of 1, ..., H digits.
-    k : int
-        Number of labels.
-
-    Returns
-    -------
-    labels : Tensor of int64, of shape (n, k)
-        Labels, best first.
-    scores : Tensor of shape (n, k)
-        Their sums.
+    Given those, each of shape (n, L_h), and the last label's prefixes of 1, ..., H
+    digits, it returns the labels, best first, and their sums, both (n, k).
     """
     n = len(log_probs[0])
     # shape: (n, n_prefixes)
@@ -79,54 +66,27 @@ def product_topk(
 class ProductHeadScores(HeadScores):
     """Log-probabilities of the digits."""
 
-    head: "ProductHead"
-
     def local_log_probs(self) -> tuple[Tensor, list[Tensor]]:
-        """See `ProductHead.local_log_probs`."""
-        return self.head.local_log_probs(*self.dense)
+        """Return log pi, shape (n, rank), and each head's log p, (n, rank, L_h)."""
+        rank, sizes = self.head.rank, self.head.head_sizes
+        scores = self.of_table().unflatten(1, (rank, sum(sizes)))
+        heads = [part.log_softmax(2) for part in scores.split(sizes, dim=2)]
+        if rank == 1:
+            return scores.new_zeros(len(scores), 1), heads
+        return self.of_table(1).log_softmax(1), heads
 
 
-class ProductSearch(NamedTuple):
-    """Find the best codes of the heads' digits; always exact.
+@dataclass(frozen=True)
+class ProductSearch:
+    """Find the best codes of the heads' digits; always exact."""
 
-    Parameters
-    ----------
-    n_labels : int
-        Number of labels, the first codes.
-    head_sizes : tuple of int
-        Lengths of the heads.
-    rank : int
-        Number of products in the mixture.
-    """
-
-    n_labels: int
+    n_labels: int  # the first codes
     head_sizes: tuple[int, ...]
-    rank: int
+    rank: int  # number of products in the mixture
 
-    @property
-    def multilabel(self) -> bool:
-        """Whether a sample may have any number of labels."""
-        return False
-
-    @property
-    def n_levels(self) -> int:
-        """Number of levels: no tree."""
-        return 1
-
-    @property
-    def group_size(self) -> int:
-        """Number of labels of a group."""
-        return 1
-
-    @property
-    def steered(self) -> bool:
-        """Whether it asks for scores of nodes."""
-        return False
-
-    @property
-    def scores_all(self) -> bool:
-        """Whether it asks for scores of all labels."""
-        return False
+    multilabel = False
+    n_levels = group_size = 1
+    steered = scores_all = False
 
     def with_beam_width(self, _beam_width: int) -> Self:
         """Return the same: there is no beam."""
@@ -266,6 +226,9 @@ class ProductHead(Head):
     True
     """
 
+    _scores_class = ProductHeadScores
+    _shown = (*Head._shown, "head_sizes", "rank")
+
     def __init__(
         self,
         in_features: int,
@@ -290,10 +253,6 @@ class ProductHead(Head):
         """An exact search of the codes."""
         return ProductSearch(self.n_labels, self.head_sizes, self.rank)
 
-    def bind(self, features: Features) -> ProductHeadScores:
-        """Return the scores of (n, in_features) features, as `search` asks for them."""
-        return ProductHeadScores(self, features)
-
     @torch.no_grad()
     def copy_labels(self, other: Self) -> None:
         """Copy the tables of a head with the same `head_sizes` and `rank`."""
@@ -304,27 +263,10 @@ class ProductHead(Head):
             )
         super().copy_labels(other)
 
-    def local_log_probs(
-        self, features: Tensor, weights: list[Tensor]
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Return log pi, shape (n, rank), and each head's log p, (n, rank, L_h)."""
-        n = len(features)
-        scores = linear(features, weights[0], self.biases[0]).view(
-            n, self.rank, sum(self.head_sizes)
-        )
-        heads = [s.log_softmax(2) for s in scores.split(self.head_sizes, dim=2)]
-        if self.rank == 1:
-            return features.new_zeros(n, 1), heads
-        return linear(features, weights[1], self.biases[1]).log_softmax(1), heads
-
     def _sample_losses(
-        self,
-        features: Tensor,
-        weights: list[Tensor],
-        targets: Any,
-        extra_scores: ExtraScores | None,
+        self, scores: ProductHeadScores, targets: Any, extra_scores: ExtraScores | None
     ) -> Tensor:
-        log_prob, heads = self.local_log_probs(features, weights)
+        log_prob, heads = scores.local_log_probs()
         rest = targets
         for size, head in zip(reversed(self.head_sizes), reversed(heads), strict=True):
             digit = (rest % size)[:, None, None].expand(-1, self.rank, 1)
@@ -342,11 +284,3 @@ class ProductHead(Head):
             priors.append(((digit_counts + 0.5) / (digit_counts + 0.5).sum()).log())
         tables = [torch.cat(priors).repeat(self.rank)]
         return tables + [counts.new_zeros(self.rank)] * (self.rank > 1)
-
-    def multiply_adds(self, k: int = 1) -> int:
-        """Return d * R * sum(L_h) for any `k`, plus d * R for the mixture if R > 1."""
-        return self.in_features * sum(len(weight) for weight in self.weights)
-
-    def extra_repr(self) -> str:
-        """Return the sizes, for the module's repr."""
-        return f"{super().extra_repr()}, head_sizes={self.head_sizes}, rank={self.rank}"

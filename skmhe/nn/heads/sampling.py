@@ -7,16 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from skmhe.nn.heads.base import ExtraScores
-from skmhe.nn.heads.full import FullHead
+from skmhe.nn.heads.full import FlatHeadScores, FullHead
 from skmhe.nn.heads.targets import bernoulli_losses
-from skmhe.nn.margin import Margin
-from skmhe.nn.products import (
-    grouped_linear,
-    linear,
-    product,
-    product_dtype,
-    row_gradient,
-)
+from skmhe.nn.margin import Margin, cosines, with_margin
+from skmhe.nn.products import linear, product, product_dtype, row_gradient
 from skmhe.nn.search import FlatSearch
 
 POOL_LABELS = "batch", "batch_and_own_group", "batch_groups", "own_group"
@@ -52,6 +46,29 @@ class PoolProduct(torch.autograd.Function):
             row_gradient(pool, grad_output.sum(0), bias_shape),
             None,
         )
+
+
+class SamplingHeadScores(FlatHeadScores):
+    """The scores of all labels, of groups, or of a pool."""
+
+    def candidates(self, groups: Tensor) -> Tensor:
+        """Return the scores of the labels of groups, (n, n_groups, group_size)."""
+        n, n_groups = groups.shape
+        samples = torch.arange(n, device=groups.device).repeat_interleave(n_groups)
+        found = self.of_groups(self.head.group_size, samples, groups.flatten())
+        return found.view(n, n_groups, -1)
+
+    def pool(self, pool: Tensor, places: Tensor) -> Tensor:
+        """Return the scores of a pool, in training, shape (n, n_pool)."""
+        features, (weight,) = self.dense
+        bias, margin = self.head.biases[0], self.head.margin
+        sparse = self.head.sparse_grad and weight.is_leaf
+        if margin is not None:
+            rows = F.embedding(pool, weight, sparse=sparse)
+            return with_margin(cosines(features, rows), places, margin)
+        if sparse:
+            return PoolProduct.apply(features, weight, bias, pool)
+        return linear(features, weight.index_select(0, pool), bias[pool])
 
 
 class SamplingHead(FullHead):
@@ -125,6 +142,9 @@ class SamplingHead(FullHead):
     torch.Size([])
     """
 
+    _scores_class = SamplingHeadScores
+    _shown = (*FullHead._shown, "group_size", "n_sampled_groups", "pool_labels")
+
     def __init__(
         self,
         in_features: int,
@@ -159,6 +179,7 @@ class SamplingHead(FullHead):
                 f"{pool_labels!r}, got {n_sampled_groups}."
             )
         self.pool_labels = pool_labels
+        self.takes_extra_scores = pool_labels != "batch_and_own_group"
         self.group_size = group_size
         self.n_groups = -(-n_labels // group_size)
         self.n_sampled_groups = min(n_sampled_groups, self.n_groups)
@@ -178,93 +199,43 @@ class SamplingHead(FullHead):
         self.frequencies.zero_()[: other.n_labels] = other.frequencies
 
     @property
-    def takes_extra_scores(self) -> bool:
-        """Whether `loss` takes `extra_scores`: all samples score the same labels."""
-        return self.pool_labels != "batch_and_own_group"
-
-    @property
     def search(self) -> FlatSearch:
         """A search of all labels, or of a shortlist of groups."""
         return FlatSearch(self.multilabel, self.n_labels, self.group_size)
 
-    def group_scores(
-        self, features: Tensor, weights: list[Tensor], groups: Tensor
-    ) -> Tensor:
-        """Return the scores of the labels of groups, (n, n_groups, group_size)."""
-        n, n_groups = groups.shape
-        samples = torch.arange(n, device=groups.device).repeat_interleave(n_groups)
-        return self._grouped(features, weights[0], samples, groups.flatten()).view(
-            n, n_groups, -1
-        )
-
-    def _grouped(
-        self, features: Tensor, weight: Tensor, samples: Tensor, groups: Tensor
-    ) -> Tensor:
-        """Return the scores of the labels of (sample, group) pairs."""
-        return grouped_linear(
-            features,
-            samples,
-            groups,
-            weight,
-            self.biases[0],
-            self.group_size,
-            sparse_grad=self.sparse_grad and weight.is_leaf,
-        )
-
     def _sample_losses(
-        self,
-        features: Tensor,
-        weights: list[Tensor],
-        targets: Any,
-        extra_scores: ExtraScores | None,
+        self, scores: Any, targets: Any, extra_scores: ExtraScores | None
     ) -> Tensor:
+        n = scores.features.shape[0]
         true = targets.labels if self.multilabel else targets
         drawn = self._draw(true.device)
         pool = self._pool(true, drawn)
         places = torch.searchsorted(pool, true.contiguous())
-        scores = self._pool_scores(features, weights[0], pool, places)
+        found = scores.pool(pool, places)
         if extra_scores is not None:
-            scores = scores + extra_scores(pool)
+            found = found + extra_scores(pool)
         # shape: (n, n_pool)
-        scores = scores - self._log_inclusion(pool, len(features))
+        found = found - self._log_inclusion(pool, n)
         if self.pool_labels == "batch_and_own_group":
-            return self._stratified_losses(features, weights[0], pool, scores, targets)
+            return self._stratified_losses(scores, pool, found, targets)
         if self.pool_labels == "own_group":
-            scores = scores.masked_fill(
-                ~self._own(pool, drawn, targets, len(features)), -torch.inf
-            )
+            own = self._own(pool, drawn, targets, n)
+            found = found.masked_fill(~own, -torch.inf)
         if self.multilabel:
-            return bernoulli_losses(scores, targets._replace(labels=places))
-        return F.cross_entropy(scores, places, reduction="none")
+            return bernoulli_losses(found, targets._replace(labels=places))
+        return F.cross_entropy(found, places, reduction="none")
 
     def _stratified_losses(
-        self,
-        features: Tensor,
-        weight: Tensor,
-        pool: Tensor,
-        scores: Tensor,
-        targets: Tensor,
+        self, scores: SamplingHeadScores, pool: Tensor, found: Tensor, targets: Tensor
     ) -> Tensor:
         """Return the losses if each sample also scores all labels of its own group."""
         groups = targets // self.group_size
-        samples = torch.arange(len(features), device=pool.device)
+        samples = torch.arange(len(targets), device=pool.device)
         # shape: (n, group_size)
-        own = self._grouped(features, weight, samples, groups)
+        own = scores.of_groups(self.group_size, samples, groups)
         is_own = pool // self.group_size == groups[:, None]
-        scores = torch.cat([own, scores.masked_fill(is_own, -torch.inf)], dim=1)
-        return F.cross_entropy(scores, targets % self.group_size, reduction="none")
-
-    def _pool_scores(
-        self, features: Tensor, weight: Tensor, pool: Tensor, places: Tensor
-    ) -> Tensor:
-        """Return the scores of the pool, in training, shape (n, n_pool)."""
-        sparse = self.sparse_grad and weight.is_leaf
-        if self.margin is not None:
-            rows = F.embedding(pool, weight, sparse=sparse)
-            return self._cosine_scores(features, rows, places)
-        if sparse:
-            return PoolProduct.apply(features, weight, self.biases[0], pool)
-        return linear(features, weight.index_select(0, pool), self.biases[0][pool])
+        found = torch.cat([own, found.masked_fill(is_own, -torch.inf)], dim=1)
+        return F.cross_entropy(found, targets % self.group_size, reduction="none")
 
     def _draw(self, device: torch.device) -> Tensor:
         """Return which groups a step draws, shape (n_groups,)."""
@@ -322,11 +293,3 @@ class SamplingHead(FullHead):
         else:
             absent = (1 - by_group.sum(1)).clamp(min=0)
         return absent[pool // self.group_size]
-
-    def extra_repr(self) -> str:
-        """Return the sizes, for the module's repr."""
-        return (
-            f"{super().extra_repr()}, group_size={self.group_size}, "
-            f"n_sampled_groups={self.n_sampled_groups}, "
-            f"pool_labels={self.pool_labels!r}"
-        )
