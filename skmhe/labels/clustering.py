@@ -13,18 +13,7 @@ Rows: TypeAlias = np.ndarray | sp.csr_array
 
 
 def label_centroids(X: Rows, Y: sp.csr_array) -> Rows:
-    """Return the L2-normalized sums of the samples of each label.
-
-    Parameters
-    ----------
-    X, Y
-        See `label_sums`.
-
-    Returns
-    -------
-    {ndarray, CSR} of shape (n_labels, n_features)
-        A row of zeros for a label without samples.
-    """
+    """Return the L2-normalized sums of each label's samples, 0 if it has none."""
     sums = Y.T.tocsr().astype(X.dtype) @ X
     # scikit-learn takes lengths below about 1e-6 for zero, whatever the scale of X.
     largest = abs(sums).max()
@@ -63,22 +52,11 @@ def balanced_order(
 
     Recursive balanced bisection as in Prabhu et al., "Parabel", WWW 2018, section 4.1,
     except that each half is a whole number of groups, so that the groups are the labels
-    that share their first digits.
+    that share their first digits. `rng` draws the two rows that each bisection starts
+    from.
 
-    Parameters
-    ----------
-    features : {ndarray, CSR} of shape (n_labels, n_features)
-        A row for each label, of unit length or zero.
-    group_sizes : list of int
-        Sizes of the nested groups, in descending order: ``[20, 4]`` for heads of
-        lengths 10, 5 and 4.
-    rng : RandomState
-        Draws the two rows that each bisection starts from.
-
-    Returns
-    -------
-    ndarray of shape (n_labels,)
-        ``order[position]`` is a row of `features`.
+    Rows have unit length or are zero; the sizes of the nested groups are in descending
+    order, ``[20, 4]`` for heads of lengths 10, 5 and 4. Returns the rows by position.
     """
     features = sp.csr_array(features) if sp.issparse(features) else features
     order = np.arange(features.shape[0])

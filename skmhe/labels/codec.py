@@ -18,31 +18,10 @@ LABEL_ORDERS = ("natural", "random", "frequency", "cluster")
 def balanced_head_sizes(n_labels: int, n_heads: int) -> tuple[int, ...]:
     """Return lengths of heads, as equal as possible, that can name all labels.
 
-    Parameters
-    ----------
-    n_labels : int
-        Number of labels C, at least 1.
-    n_heads : int
-        Number of heads H, at least 1.
-
-    Returns
-    -------
-    tuple of int
-        Lengths near C^(1/H), whose product is at least C and whose sum is the smallest
-        possible [1]_. No length could be smaller, so every first digit is used.
-
-    References
-    ----------
-    .. [1] Liang et al., "Multi-Head Encoding for Extreme Label Classification",
-       TPAMI 2025, section 3.2.
-
-    Examples
-    --------
-    >>> from skmhe.labels.codec import balanced_head_sizes
-    >>> balanced_head_sizes(9227, 2)
-    (97, 96)
-    >>> balanced_head_sizes(1_000_000, 3)
-    (100, 100, 100)
+    Lengths near C^(1/H) for C labels and H heads, whose product is at least C and whose
+    sum is the smallest possible (Liang et al., "Multi-Head Encoding for Extreme Label
+    Classification", section 3.2): (97, 96) for 9227 labels and 2 heads. No length could
+    be smaller, so every first digit is used.
     """
     _check_count("n_labels", n_labels)
     _check_count("n_heads", n_heads)

@@ -30,19 +30,12 @@ _FORMS = (
 class TrueLabels:
     """True labels of all samples, without duplicates: a CSR indicator without data.
 
-    Attributes
-    ----------
-    indptr : ndarray of shape (n_samples + 1,)
-        Sample i has the labels `indices[indptr[i]:indptr[i + 1]]`.
-    indices : ndarray of shape (n_true,)
-        Label indices of all samples, one sample after the other.
-    n_labels : int or None
-        Number of labels. None if the input does not tell it (label indices or lists).
+    Sample i has the labels ``indices[indptr[i]:indptr[i + 1]]``.
     """
 
-    indptr: NDArray[np.integer]
-    indices: NDArray[np.integer]
-    n_labels: int | None
+    indptr: NDArray[np.integer]  # shape: (n_samples + 1,)
+    indices: NDArray[np.integer]  # shape: (n_true,)
+    n_labels: int | None  # None if the input does not tell it: label indices or lists
 
     @property
     def n_samples(self) -> int:
