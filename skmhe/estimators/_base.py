@@ -1,11 +1,10 @@
 """What the two estimators share: what users call, on one fitted model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -18,7 +17,7 @@ from skmhe.estimators.docs import (
     documented,
 )
 from skmhe.estimators.features import Features, has_features
-from skmhe.estimators.fitting import Fitted, Outcome, fit, partial_fit
+from skmhe.estimators.fitting import Fitted, Outcome, fit
 from skmhe.estimators.probabilities import (
     LARGEST_LOG,
     to_log_odds,
@@ -36,7 +35,7 @@ from skmhe.estimators.validation import (
 from skmhe.scorers.batch import Rows
 from skmhe.scorers.device import resolve_device
 from skmhe.scorers.linear import N_NEWTON
-from skmhe.scorers.model import Model, Settings
+from skmhe.scorers.model import InPlace, Model, Settings
 
 
 def has_partial_fit(estimator: Any) -> bool:
@@ -122,7 +121,8 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
             See `fit`. The estimator is then the same as before the call.
         """
         before = getattr(self, "loss_curve_", [])
-        outcome = partial_fit(self, X, y, classes, sample_weight, label_features)
+        given = X, y, sample_weight, label_features
+        outcome = fit(self, *given, classes=classes, is_partial_fit=True)
         return self._keep(outcome, before)
 
     @unchanged_on_error
@@ -187,7 +187,7 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
         ----------
         {X}
         k : int, default=5
-            Number of labels, in 1..n_labels.
+            Number of labels, from 1 to n_labels.
 
         Returns
         -------
@@ -345,33 +345,30 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
         check_is_fitted(self, "_fitted")
         return self._fitted.model
 
-    def _arguments(self, X: Any) -> tuple[Model, Rows, torch.device, Settings]:
+    def _arguments(self, X: Any) -> tuple[Model, Rows, Settings]:
         """Return the model, and what it predicts with."""
         model = self._model()
         X = check_predict_samples(self, X, model.user_backbone)
-        device = resolve_device(self.device)
-        return model, X, device, prediction_settings(self, model)
+        return model, X, prediction_settings(self, model)
 
     def _topk(
         self, X: Any, k: int, exact: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the indices and log-probabilities of the k best labels."""
-        model, X, device, settings = self._arguments(X)
+        model, X, settings = self._arguments(X)
         k = check_k(k, len(self.classes_))
-        positions, log_p = model.topk(X, k, device, settings, exact)
+        positions, log_p = model.topk(X, k, settings, exact)
         return self.codec_.order[positions], log_p.astype(np.float64)
 
-    def _log_prob(
-        self, X: Any, finish: Callable[[np.ndarray], None] | None = None
-    ) -> np.ndarray:
+    def _log_prob(self, X: Any, finish: InPlace | None = None) -> np.ndarray:
         """Return the log-probability of each label, in the order of `classes_`."""
-        model, X, device, settings = self._arguments(X)
-        return model.log_prob(X, device, settings, finish)
+        model, X, settings = self._arguments(X)
+        return model.log_prob(X, settings, finish)
 
     def _above(self, X: Any, log_threshold: float) -> sp.csr_array:
         """Return the labels of more than a log-probability as a CSR indicator."""
-        model, X, device, settings = self._arguments(X)
-        return model.above(X, log_threshold, device, settings)
+        model, X, settings = self._arguments(X)
+        return model.above(X, log_threshold, settings)
 
     def _features(self, X: Any) -> np.ndarray:
         model = self._model()

@@ -16,6 +16,7 @@ from skmhe.estimators.validation import (
     check_fit_samples,
     check_label_features,
     check_label_weight,
+    check_predict_samples,
     check_same_labels,
     check_target,
     check_weight,
@@ -29,7 +30,6 @@ from skmhe.labels.codec import (
     extended_head_sizes,
 )
 from skmhe.scorers.batch import Rows
-from skmhe.scorers.device import resolve_device
 from skmhe.scorers.model import Model
 from skmhe.scorers.user_backbone import flat_rows
 from skmhe.training.data import TrainingData
@@ -78,165 +78,117 @@ class Inputs(NamedTuple):
     X: Rows
     target: Target
     weight: np.ndarray | None
-    Z: Rows | None  # features of the labels, in the order of the classes
-    Y: sp.csr_array  # indicator of the labels
     label_weight: np.ndarray | None
-    late: Rows | None = None  # features of labels without a sample
+    Z: Rows | None  # features of the labels, in the order of the classes
+    late: Any  # features of `target.untrained`, the labels without a sample
 
 
 def fit(
-    estimator: Any, X: Any, y: Any, sample_weight: Any, label_features: Any
+    estimator: Any, *given: Any, classes: Any = None, is_partial_fit: bool = False
 ) -> Outcome:
-    """Fit a model, or go on training that of an estimator with a warm start."""
-    known = _known(estimator) if estimator.warm_start else None
+    """Fit a model, or go on training the previous one, as `partial_fit` does.
+
+    X, y, sample_weight and label_features are given.
+    """
+    previous: Fitted | None = None
+    if is_partial_fit or estimator.warm_start:
+        previous = getattr(estimator, "_fitted", None)
+    if previous is not None:
+        # Labels that were added since get rows of their own.
+        previous = previous._replace(model=previous.model.grow())
+    form, model = (None, None) if previous is None else (previous.form, previous.model)
+    if is_partial_fit:
+        classes = check_classes(classes, form, estimator._accepts_multilabel)
     # What has features, but no sample, is not trained, but added.
-    inputs = _checked(
-        estimator, X, y, sample_weight, label_features, known, sets_aside=known is None
-    )
-    form, late = inputs.target._replace(y=None, untrained=()), inputs.late
-    names = inputs.target.untrained
-    setting, recipe, task, state = _prepare(estimator, inputs, known)
-    device = resolve_device(estimator.device)
-    model = None if known is None else known.model
-    model, state, history = fit_model(recipe, task, state, device, model)
-    fitted = _fitted(model, state, form, known)
-    if late is not None and late.shape[0]:
-        fitted = fitted.with_labels(late, names)
-    return Outcome(fitted, setting, history)
-
-
-def partial_fit(
-    estimator: Any,
-    X: Any,
-    y: Any,
-    classes: Any,
-    sample_weight: Any,
-    label_features: Any,
-) -> Outcome:
-    """Train the network for one epoch on some samples."""
-    known = _known(estimator)
-    form = None if known is None else known.form
-    classes = check_classes(classes, form, estimator._accepts_multilabel)
-    inputs = _checked(estimator, X, y, sample_weight, label_features, known, classes)
-    if form is None:  # predictions keep that of the first call
-        form = inputs.target._replace(y=None, untrained=())
-    setting, recipe, task, state = _prepare(estimator, inputs, known, True)
-    device = resolve_device(estimator.device)
-    if known is None:
-        result = fit_model(recipe, task, state, device, keeps_moments=True)
+    sets_aside = previous is None and not is_partial_fit
+    inputs = _checked(estimator, given, classes, previous, sets_aside)
+    setting, recipe, task, state = _prepare(estimator, inputs, previous, is_partial_fit)
+    if is_partial_fit and model is not None:
+        model, state, history = train_further(recipe, task, state, model)
     else:
-        result = train_further(recipe, task, state, device, known.model)
-    model, state, history = result
-    return Outcome(_fitted(model, state, form, known), setting, history)
-
-
-def _known(estimator: Any) -> Fitted | None:
-    """Return what was fitted, with rows of their own for labels added since."""
-    fitted: Fitted | None = getattr(estimator, "_fitted", None)
-    if fitted is None:
-        return None
-    return fitted._replace(model=fitted.model.grow())
-
-
-def _fitted(
-    model: Model, state: TrainingState, form: Target, known: Fitted | None
-) -> Fitted:
-    n_first = len(form.classes) if known is None else known.n_first_labels
-    return Fitted(model, state, form, n_first)
+        model, state, history = fit_model(recipe, task, state, model, is_partial_fit)
+    if form is None or not is_partial_fit:  # partial_fit keeps that of the first call
+        form = inputs.target._replace(y=None, untrained=())
+    n_first = len(form.classes) if previous is None else previous.n_first_labels
+    fitted = Fitted(model, state, form, n_first)
+    if len(inputs.target.untrained):
+        fitted = fitted.with_labels(inputs.late, inputs.target.untrained)
+    return Outcome(fitted, setting, history)
 
 
 def _checked(
     estimator: Any,
-    X: Any,
-    y: Any,
-    sample_weight: Any,
-    label_features: Any,
-    known: Fitted | None,
-    classes: np.ndarray | None = None,
-    sets_aside: bool = False,
+    given: tuple[Any, ...],
+    classes: np.ndarray | None,
+    previous: Fitted | None,
+    sets_aside: bool,
 ) -> Inputs:
     """Validate the arguments of `fit` or `partial_fit`.
 
     Samples of weight 0 are as good as absent; labels without any other sample are set
     aside if they have features.
     """
-    user = None if known is None else known.model.user_backbone
-    X = check_fit_samples(
-        estimator,
-        X,
-        reset=known is None,
-        has_backbone=(user if known else estimator.backbone) is not None,
-        user_backbone=user,
-    )
+    X, y, sample_weight, label_features = given
+    form, Z, late = None, None, None
+    if previous is None:
+        X = check_fit_samples(estimator, X, estimator.backbone is not None)
+    else:
+        form, model = previous.form, previous.model
+        X = check_predict_samples(estimator, X, model.user_backbone)
+        if model.label_features is not None:
+            Z = model.label_features[model.codec.positions]
     weight = check_weight(sample_weight, X)
-    kind = None if known is None else known.form.kind
-    multilabel = estimator._accepts_multilabel
-    target = check_target(y, X.shape[0], multilabel, classes, kind)
+    target = check_target(
+        y, X.shape[0], estimator._accepts_multilabel, classes, form and form.kind
+    )
     if weight is not None and not weight.all():
         rows = np.flatnonzero(weight)
         X, weight = X[rows], weight[rows]
         target = target._replace(y=target.y[rows])
-    Z = late = None
     if label_features is not None:
         Z, target = check_label_features(label_features, target)
         if sets_aside:
             target, Z, late = set_aside(Z, target)
-    elif known is not None and known.model.label_features is not None:
-        Z = known.model.label_features[known.model.codec.positions]
-    if known is not None:
-        check_same_labels(target, known.form)
+    if form is not None:
+        check_same_labels(target, form)
     label_weight = check_label_weight(estimator.class_weight, target, weight)
-    return Inputs(X, target, weight, Z, target.indicator(), label_weight, late)
+    return Inputs(X, target, weight, label_weight, Z, late)
 
 
 def _prepare(
-    estimator: Any, inputs: Inputs, known: Fitted | None, is_partial_fit: bool = False
+    estimator: Any, inputs: Inputs, previous: Fitted | None, is_partial_fit: bool
 ) -> tuple[Setting, Recipe, Task, TrainingState]:
     """Return the setting, what to fit, what to learn from, and to go on from."""
-    n_labels, Y, weight = len(inputs.target.classes), inputs.Y, inputs.weight
-    n_first = n_labels if known is None else known.n_first_labels
-    setting, head_sizes = _resolved(
+    target, weight = inputs.target, inputs.weight
+    n_labels, Y = len(target.classes), target.indicator()
+    n_first = n_labels if previous is None else previous.n_first_labels
+    strategy, n_heads = resolve_strategy(estimator, n_first)
+    setting = make_setting(
         estimator,
-        n_first,
+        strategy,
         n_labels=n_labels,
-        multilabel=inputs.target.multilabel,
+        multilabel=target.multilabel,
         n_samples=Y.shape[0],
         n_features=estimator.n_features_in_,
         n_label_features=None if inputs.Z is None else inputs.Z.shape[1],
         is_partial_fit=is_partial_fit,
     )
+    check_contradictions(setting)
+    if n_heads is None:
+        head_sizes = check_head_sizes(estimator.head_sizes, n_first)
+    else:
+        head_sizes = balanced_head_sizes(n_first, n_heads)
     counts = Y.T @ (np.ones(Y.shape[0]) if weight is None else weight)
-    if known is None:
+    if previous is None:
         state, model = TrainingState(_random_state(estimator.random_state)), None
         codec = _make_codec(setting, head_sizes, inputs.X, Y, counts, state.rng)
     else:
-        state, model = known.state, known.model
+        state, model = previous.state, previous.model
         codec = model.codec
-    task = _task(setting, inputs, codec, counts)
-    device = resolve_device(estimator.device)
-    head_sizes = extended_head_sizes(head_sizes, n_labels)
-    recipe = make_recipe(setting, head_sizes, model, device)
+    recipe = make_recipe(setting, extended_head_sizes(head_sizes, n_labels), model)
     if model is not None:
-        check_same_shapes(model, recipe)
-    return setting, recipe, task, state
-
-
-def _resolved(
-    estimator: Any, n_first_labels: int, **facts: Any
-) -> tuple[Setting, tuple[int, ...]]:
-    """Return the setting, and the lengths of the heads before labels were added."""
-    strategy, n_heads = resolve_strategy(
-        estimator.strategy,
-        estimator.model,
-        estimator.n_heads,
-        estimator.head_sizes,
-        n_first_labels,
-    )
-    setting = make_setting(estimator, strategy, **facts)
-    check_contradictions(setting)
-    if n_heads is None:
-        return setting, check_head_sizes(estimator.head_sizes, n_first_labels)
-    return setting, balanced_head_sizes(n_first_labels, n_heads)
+        check_same_shapes(model.spec, recipe.spec, setting)
+    return setting, recipe, _task(setting, inputs, codec, counts), state
 
 
 def _random_state(seed: Any) -> np.random.RandomState:
@@ -274,19 +226,12 @@ def _make_codec(
 
 
 def _task(
-    setting: Setting,
-    inputs: Inputs,
-    codec: LabelCodec,
-    counts: np.ndarray,
+    setting: Setting, inputs: Inputs, codec: LabelCodec, counts: np.ndarray
 ) -> Task:
     """Return what is learned from, with labels at their positions."""
-    weight, Z, label_weight = inputs.weight, inputs.Z, inputs.label_weight
-    data = TrainingData(
-        inputs.X,
-        inputs.target.by_position(codec.positions),
-        None if weight is None else weight.astype(np.float32),
-    )
-    order = codec.order
+    X, target, weight, label_weight, Z, _ = inputs
+    order, y = codec.order, target.by_position(codec.positions)
+    data = TrainingData(X, y, None if weight is None else weight.astype(np.float32))
     return Task(
         codec,
         data,

@@ -11,7 +11,8 @@ from skmhe.estimators.resolution import resolve_dropout, resolve_hidden_layer_si
 from skmhe.estimators.setting import Setting
 from skmhe.estimators.short_forms import long_form
 from skmhe.estimators.strategies import Cascade
-from skmhe.scorers.device import resolve_dtype
+from skmhe.estimators.table import shown_value
+from skmhe.scorers.device import resolve_device, resolve_dtype
 from skmhe.scorers.model import CENTROID_SCALES, Model, Settings
 from skmhe.scorers.network import EncoderSpec, HeadSpec, NetworkSpec
 from skmhe.scorers.user_backbone import UserBackbone
@@ -22,88 +23,71 @@ from skmhe.training.shortlists import resolve_search
 
 
 def make_recipe(
-    setting: Setting,
-    head_sizes: tuple[int, ...],
-    known: Model | None,
-    device: torch.device,
+    setting: Setting, head_sizes: tuple[int, ...], previous: Model | None
 ) -> Recipe:
-    """Return what to fit, and how; `known` is what is trained further."""
-    values = setting.values
+    """Return what to fit, and how; `previous` is what is trained further."""
+    values, device = setting.values, resolve_device(setting.values["device"])
     head = setting.strategy.head(setting, head_sizes)
-    linear = _linear(setting, head_sizes)
     plan = _plan(setting, device)
-    if not setting.has_network:
-        return Recipe(head.search, setting.multilabel, plan, linear=linear)
     early = values["early_stopping"] and not setting.is_partial_fit
     return Recipe(
         head.search,
-        setting.multilabel,
         plan,
-        _network(setting, head, known),
-        linear,
-        _pools(setting, plan) if setting.has_encoder else None,
-        values["validation_fraction"] if early else None,
-        bool(values["warm_start"]) or setting.is_partial_fit,
+        device,
+        spec=_network(setting, head, previous) if setting.has_network else None,
+        linear=_linear(setting, head_sizes) if setting.has_linear else None,
+        pools=_pools(setting, plan) if setting.has_encoder else None,
+        validation_fraction=values["validation_fraction"] if early else None,
+        keeps_precision=bool(values["warm_start"]) or setting.is_partial_fit,
     )
 
 
-def _linear(setting: Setting, head_sizes: tuple[int, ...]) -> LinearPlan | None:
-    n_labels, values = setting.n_labels, setting.values
-    if not setting.has_linear:
-        return None
+def _linear(setting: Setting, head_sizes: tuple[int, ...]) -> LinearPlan:
+    n_labels, linear = setting.n_labels, setting.values["linear"]
     has_tree = setting.strategy.has_linear_tree(n_labels)
     sizes = head_sizes if has_tree else (n_labels,)
-    return LinearPlan(
-        sizes,
-        values["linear__C"],
-        values["linear__centroid_prior"],
-        float(values["linear__weight"]),
+    return LinearPlan(sizes, linear.C, linear.centroid_prior, float(linear.weight))
+
+
+def _network(setting: Setting, head: HeadSpec, previous: Model | None) -> NetworkSpec:
+    values, backbone = setting.values, setting.values["backbone"]
+    spec = NetworkSpec(
+        setting.n_features, head, dropout=resolve_dropout(values["dropout"])
     )
-
-
-def _network(setting: Setting, head: HeadSpec, known: Model | None) -> NetworkSpec:
-    values = setting.values
-    adds_centroids = setting.strategy.adds_centroids and not setting.is_alone
-    hidden = resolve_hidden_layer_sizes(values["hidden_layer_sizes"])
-    encoder = user = None
-    if setting.has_encoder:
-        assert setting.n_label_features is not None
-        loss_weight = float(values["label_encoder__loss_weight"])
+    hidden_layer_sizes = resolve_hidden_layer_sizes(values["hidden_layer_sizes"])
+    if backbone is not None:
+        freeze = backbone.freeze
+        freeze = freeze if isinstance(freeze, bool | str) else tuple(freeze)
+        return spec._replace(
+            user_backbone=_user_backbone(backbone, previous), freeze=freeze
+        )
+    encoder = scale = None
+    if setting.n_label_features is not None and setting.has_encoder:
+        loss_weight = float(values["label_encoder"].loss_weight)
         shares_layer = setting.shares_layer
         encoder = EncoderSpec(setting.n_label_features, shares_layer, loss_weight)
-    if setting.has_backbone:
-        user = _user_backbone(values["backbone"], known)
-    return NetworkSpec(
-        setting.n_features,
-        head,
-        hidden if user is None else (),
-        resolve_dropout(values["dropout"]),
-        CENTROID_SCALES[setting.multilabel] if adds_centroids else None,
-        encoder,
-        user,
-        _frozen(values["backbone__freeze"]) if user is not None else False,
+    if setting.strategy.adds_centroids and not setting.is_alone:
+        scale = CENTROID_SCALES[setting.multilabel]
+    return spec._replace(
+        hidden_layer_sizes=hidden_layer_sizes, centroid_scale=scale, encoder=encoder
     )
 
 
-def _user_backbone(backbone: Backbone, known: Model | None) -> UserBackbone:
-    """Return how to make a user's network; the known one if it is the same."""
+def _user_backbone(backbone: Backbone, previous: Model | None) -> UserBackbone:
+    """Return how to make a user's network; the previous one if it is the same."""
     now = UserBackbone(backbone.module, backbone.params)
-    before = None if known is None else known.user_backbone
+    before = None if previous is None else previous.user_backbone
     return before if before is not None and before == now else now
 
 
-def _frozen(freeze: object) -> bool | str | tuple[str, ...]:
-    return freeze if isinstance(freeze, bool | str) else tuple(freeze)  # type: ignore[arg-type]
-
-
 def _plan(setting: Setting, device: torch.device) -> TrainingPlan:
-    values, settings = setting.values, {}
-    if setting.has_backbone:
+    values, backbone, settings = setting.values, setting.values["backbone"], {}
+    if backbone is not None:
         settings = {
-            "backbone_learning_rate": values["backbone__learning_rate"],
-            "weight_decay": float(values["backbone__weight_decay"]),
-            "max_grad_norm": values["backbone__max_grad_norm"],
-            "averaging_decay": values["backbone__averaging_decay"],
+            "backbone_learning_rate": backbone.learning_rate,
+            "weight_decay": float(backbone.weight_decay),
+            "max_grad_norm": backbone.max_grad_norm,
+            "averaging_decay": backbone.averaging_decay,
         }
     plan = resolve_plan(
         setting.n_samples,
@@ -125,30 +109,17 @@ def _plan(setting: Setting, device: torch.device) -> TrainingPlan:
 
 
 def _pools(setting: Setting, plan: TrainingPlan) -> PoolPlan:
-    values = setting.values
-    pool_size = values["label_encoder__pool_size"]
+    encoder = setting.values["label_encoder"]
+    is_auto = encoder.pool_size == "auto"
     return PoolPlan(
-        pool_size=2 * plan.batch_size if pool_size == "auto" else pool_size,
-        n_positives=values["label_encoder__n_positives"],
-        n_shortlisted=values["label_encoder__n_shortlisted"],
-        shortlist_size=values["label_encoder__shortlist_size"],
-        shortlist_refresh=values["label_encoder__shortlist_refresh"],
-        neighbor_batches=bool(values["label_encoder__neighbor_batches"]),
-        search=resolve_search(
-            values["label_encoder__shortlist_search"], setting.n_labels
-        ),
+        pool_size=2 * plan.batch_size if is_auto else encoder.pool_size,
+        n_positives=encoder.n_positives,
+        n_shortlisted=encoder.n_shortlisted,
+        shortlist_size=encoder.shortlist_size,
+        shortlist_refresh=encoder.shortlist_refresh,
+        neighbor_batches=bool(encoder.neighbor_batches),
+        search=resolve_search(encoder.shortlist_search, setting.n_labels),
     )
-
-
-# What cannot be changed while training goes on: parts of the spec, and the parameters
-# that make them. Options of heads that only concern training may change.
-_TRAINING_OPTIONS = {
-    "beam_width",
-    "group_size",
-    "hard_negatives",
-    "n_sampled_groups",
-    "pool_labels",
-}
 
 
 def prediction_settings(estimator: Any, model: Model) -> Settings:
@@ -183,31 +154,38 @@ def _settings(estimator: Any, model: Model) -> Settings | None:
     valid = valid and isinstance(weight, Real) and 0 < float(weight) < math.inf
     if not valid or score_with not in {"both", "classifier", "encoder"}:
         return None
-    return Settings(int(width), int(own_width), float(weight), score_with)
+    device = resolve_device(estimator.device)
+    return Settings(int(width), int(own_width), float(weight), score_with, device)
 
 
-def check_same_shapes(model: Model, recipe: Recipe) -> None:
-    """Raise ValueError if the weights of a model cannot be trained further."""
-    changed = _changed_shapes(model.spec, recipe.spec)
+def check_same_shapes(
+    before: NetworkSpec | None, now: NetworkSpec | None, setting: Setting
+) -> None:
+    """Raise ValueError if the weights of a network cannot be trained further."""
+    changed = _changed_shapes(before, now, setting)
     if changed:
+        shown = ", ".join(f"{name}={shown_value(name, setting)}" for name in changed)
         raise ValueError(
-            f"{', '.join(changed)} shapes the network and was changed since it was "
-            "fitted, so its weights cannot be trained further: fit with "
-            "warm_start=False."
+            f"{shown} does not fit the network that was fitted, whose weights cannot "
+            "be trained further with another value: set the parameter (or, of a label "
+            "encoder, label_features) as it was, or call fit with warm_start=False."
         )
 
 
-def _changed_shapes(before: NetworkSpec | None, now: NetworkSpec | None) -> list[str]:
+def _changed_shapes(
+    before: NetworkSpec | None, now: NetworkSpec | None, setting: Setting
+) -> list[str]:
     """Return the parameters that were changed so that weights do not fit any more."""
     if before is None or now is None:
         return [] if before is now else ["model"]
-    options = (
-        {n: v for n, v in spec.head.options.items() if n not in _TRAINING_OPTIONS}
-        for spec in (before, now)
-    )
+    if before.head.kind is not now.head.kind:
+        return ["strategy"]
+    options, new_options = before.head.options, now.head.options
+    heads = "n_heads" if setting.values["head_sizes"] is None else "head_sizes"
     pairs = {
-        "strategy": (before.head.kind, now.head.kind),
-        "n_heads, head_sizes, or a parameter of the strategy": tuple(options),
+        heads: (options.get("head_sizes"), new_options.get("head_sizes")),
+        "strategy__rank": (options.get("rank"), new_options.get("rank")),
+        "strategy__margin": (options.get("margin"), new_options.get("margin")),
         "hidden_layer_sizes": (before.hidden_layer_sizes, now.hidden_layer_sizes),
         "model": (before.centroid_scale is None, now.centroid_scale is None),
         "label_encoder": (

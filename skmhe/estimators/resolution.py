@@ -14,19 +14,16 @@ from skmhe.estimators.strategies import Cascade, Full, Sampling, Strategy
 from skmhe.labels.codec import check_head_sizes
 
 
-def resolve_strategy(
-    strategy: Strategy | str,
-    model: str,
-    n_heads: int | str,
-    head_sizes: Sequence[int] | None,
-    n_labels: int,
-) -> tuple[Strategy, int | None]:
+def resolve_strategy(estimator: Any, n_labels: int) -> tuple[Strategy, int | None]:
     """Return the strategy, and the number of heads, with "auto" resolved.
 
     The number is None if `head_sizes` has the lengths, which must be possible for this
     number of labels. Whether all of it fits together is what `check_contradictions`
     tells.
     """
+    n_heads, head_sizes = estimator.n_heads, estimator.head_sizes
+    resolved = as_strategy(estimator.strategy)
+    n_given = None if isinstance(n_heads, str) else int(n_heads)
     if head_sizes is not None:
         sizes = check_head_sizes(head_sizes, n_labels)
         if max(sizes) > n_labels:
@@ -36,14 +33,9 @@ def resolve_strategy(
                 "Make it shorter, or leave head_sizes=None to derive lengths from "
                 "n_heads."
             )
-        n_given: int | None = len(sizes)
-    else:
-        n_given = None if isinstance(n_heads, str) else int(n_heads)
-    resolved = as_strategy(strategy)
+        return resolved or _auto_strategy(estimator.model, len(sizes), n_labels), None
     if resolved is None:
-        resolved = _auto_strategy(model, n_given, n_labels)
-    if head_sizes is not None:
-        return resolved, None
+        resolved = _auto_strategy(estimator.model, n_given, n_labels)
     return resolved, n_given or resolved.max_heads or 2
 
 

@@ -297,22 +297,24 @@ def only_used(owner: str) -> dict[str, str]:
     return {name: f"Only used {clause}." for name, clause in clauses.items() if clause}
 
 
+def shown_value(name: str, setting: Setting) -> str:
+    """Return the value of a parameter, for an error."""
+    value = setting.values[name]
+    if name == "strategy":  # of which "auto" and objects say less
+        return repr(setting.strategy.name)
+    return value.module_name if name == "backbone" and value else repr(value)
+
+
 def check_contradictions(setting: Setting) -> None:
     """Raise ValueError for the first parameter that contradicts its setting."""
-    values, strategy = setting.values, setting.strategy
     for name, where, reason, remedy in CONTRADICTIONS:
-        if name not in values or not where(values[name], setting):
-            continue
-        shown = repr(values[name])
-        if name == "strategy":  # of which "auto" and objects say less
-            shown = repr(strategy.name)
-        elif name == "backbone":
-            shown = values["backbone"].module_name
-        reason = reason.format(
-            model=values["model"],
-            strategy=strategy.name,
-            heads=strategy.heads_text,
-            n_features=setting.n_features,
-            n_label_features=setting.n_label_features,
-        )
-        raise ValueError(f"{name}={shown} {reason}: {remedy}.")
+        if name in setting.values and where(setting.values[name], setting):
+            reason = reason.format(
+                model=setting.values["model"],
+                strategy=setting.strategy.name,
+                heads=setting.strategy.heads_text,
+                n_features=setting.n_features,
+                n_label_features=setting.n_label_features,
+            )
+            shown = shown_value(name, setting)
+            raise ValueError(f"{name}={shown} {reason}: {remedy}.")

@@ -26,7 +26,7 @@ def predict_topk(model: Any, X: Any, k: int = 5) -> tuple[np.ndarray, np.ndarray
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Samples, as `model` takes them.
     k : int, default=5
-        Number of labels, in 1..n_labels.
+        Number of labels, from 1 to n_labels.
 
     Returns
     -------

@@ -42,6 +42,9 @@ from skmhe.scorers.similarity import CentroidScorer, LateLabelScorer
 from skmhe.scorers.storage import compacted, restored
 from skmhe.scorers.user_backbone import UserBackbone
 
+# Changes an array.
+InPlace = Callable[[np.ndarray], None]
+
 # What the scale of the similarities to centroids is before training, by whether a task
 # is multi-label: near what it is after training, on samples of short texts.
 CENTROID_SCALES = {False: 20.0, True: 5.0}
@@ -54,6 +57,7 @@ class Settings(NamedTuple):
     linear_beam_width: int = 10  # of the linear classifiers' own tree
     linear_weight: float = 1.0
     score_with: str = "both"  # or "classifier", "encoder": where there is an encoder
+    device: torch.device = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +105,7 @@ class Model:
     mix: Mix | None = None
     # What was built for the last predictions, as that takes longer than to predict a
     # row; nothing that is copied or written.
-    _kept: dict[tuple[torch.device, Settings], Scoring] = field(
-        default_factory=dict, init=False, repr=False
-    )
+    _kept: dict[Settings, Scoring] = field(default_factory=dict, init=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         return compacted(self.__dict__ | {"_kept": {}})
@@ -198,18 +200,13 @@ class Model:
         return dataclasses.replace(grown, mix=mix)
 
     def topk(
-        self,
-        X: Rows,
-        k: int,
-        device: torch.device,
-        settings: Settings,
-        exact: bool = False,
+        self, X: Rows, k: int, settings: Settings, exact: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the k best positions of each row and their log-probabilities.
 
         Both of shape (n, k), best first.
         """
-        scoring = self._scoring(device, settings)
+        scoring = self._scoring(settings)
         positions = np.empty((X.shape[0], k), dtype=np.int64)
         log_p = np.empty((X.shape[0], k), dtype=np.float32)
         n_scores = scoring.n_scores(k) + self.n_late
@@ -221,11 +218,7 @@ class Model:
         return positions, log_p
 
     def log_prob(
-        self,
-        X: Rows,
-        device: torch.device,
-        settings: Settings,
-        finish: Callable[[np.ndarray], None] | None = None,
+        self, X: Rows, settings: Settings, finish: InPlace | None = None
     ) -> np.ndarray:
         """Return the log-probability of every label, in the labels' natural order.
 
@@ -235,7 +228,7 @@ class Model:
         not depend on which rows come with it, for which matrix products choose another
         order of summation, and probabilities stay apart where their logarithms do.
         """
-        scoring = self._scoring(device, settings, torch.float64)
+        scoring = self._scoring(settings, torch.float64)
         n_labels, positions = self.codec.n_labels, self.codec.positions
         result = np.empty((X.shape[0], n_labels))
 
@@ -249,11 +242,9 @@ class Model:
         scoring.compute_blocks(X, n_labels, compute)
         return result
 
-    def above(
-        self, X: Rows, threshold: float, device: torch.device, settings: Settings
-    ) -> sp.csr_array:
+    def above(self, X: Rows, threshold: float, settings: Settings) -> sp.csr_array:
         """Return the labels of more than a log-probability as a CSR indicator."""
-        scoring, n_labels = self._scoring(device, settings), self.codec.n_labels
+        scoring, n_labels = self._scoring(settings), self.codec.n_labels
         samples, labels = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         with torch.inference_mode():
             for rows, scores in scoring.blocks(X, 4 * n_labels, exact=True):
@@ -271,31 +262,24 @@ class Model:
     def features(self, X: Rows, device: torch.device) -> np.ndarray:
         """Return the features that the head scores, float32 of shape (n, d)."""
         assert self.spec is not None
-        return network_features(
-            network_from_weights(self.spec, self.weights, device), X
-        )
+        network = network_from_weights(self.spec, self.weights, device)
+        return network_features(network, X)
 
     def _scoring(
-        self,
-        device: torch.device,
-        settings: Settings,
-        dtype: torch.dtype = torch.float32,
+        self, settings: Settings, dtype: torch.dtype = torch.float32
     ) -> Scoring:
         """Return what scores samples; that of the last call is kept."""
         if dtype != torch.float32:
-            return self._assemble(device, settings, dtype)
-        key = device, settings
-        kept = self._kept.get(key)
+            return self._assemble(settings, dtype)
+        kept = self._kept.get(settings)
         if kept is None:
-            kept = self._assemble(device, settings, dtype)
+            kept = self._assemble(settings, dtype)
             self._kept.clear()
-            self._kept[key] = kept
+            self._kept[settings] = kept
         return kept
 
-    def _assemble(
-        self, device: torch.device, settings: Settings, dtype: torch.dtype
-    ) -> Scoring:
-        network = self._network(device, settings, dtype)
+    def _assemble(self, settings: Settings, dtype: torch.dtype) -> Scoring:
+        network = self._network(settings, dtype)
         search = self.search.with_beam_width(settings.beam_width)
         mix = self.mix
         if mix is None or mix.asked_weight != settings.linear_weight:
@@ -314,17 +298,15 @@ class Model:
         if network is not None and self.n_late:
             scorers.append(self._late_labels(network, mix, score_with))
         combination = Combination(tuple(scorers), mix.calibrations[score_with])
-        return Scoring(search, combination, network, device, dtype)
+        return Scoring(search, combination, network, settings.device, dtype)
 
-    def _network(
-        self, device: torch.device, settings: Settings, dtype: torch.dtype
-    ) -> Network | None:
+    def _network(self, settings: Settings, dtype: torch.dtype) -> Network | None:
         """Return the network in evaluation mode, if there is one."""
         if self.spec is None:
             return None
         head = self.spec.head.with_options(beam_width=settings.beam_width)
         spec = self.spec._replace(head=head)
-        network = network_from_weights(spec, self.weights, device).eval()
+        network = network_from_weights(spec, self.weights, settings.device).eval()
         return network.double() if dtype == torch.float64 else network
 
     def _classifiers(

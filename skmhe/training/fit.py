@@ -52,8 +52,8 @@ class Recipe(NamedTuple):
     """What to fit, and how: an estimator's parameters, resolved for some data."""
 
     search: Search
-    multilabel: bool
     plan: TrainingPlan
+    device: torch.device
     spec: NetworkSpec | None = None
     linear: LinearPlan | None = None
     pools: PoolPlan | None = None  # of the label encoder
@@ -92,11 +92,10 @@ def fit_model(
     recipe: Recipe,
     task: Task,
     state: TrainingState,
-    device: torch.device,
-    known: Model | None = None,
+    previous: Model | None = None,
     keeps_moments: bool = False,
 ) -> tuple[Model, TrainingState, History]:
-    """Fit a model, or go on training the network of a known one.
+    """Fit a model, or go on training the network of a previous one.
 
     Then linear classifiers and centroids are fitted anew, to the samples of this task.
     The given state is not changed; returns what training can go on from, with the
@@ -105,7 +104,7 @@ def fit_model(
     rng = copy.deepcopy(state.rng)
     network = None
     if recipe.spec is not None:
-        network = _network(recipe.spec, task, known, rng, device)
+        network = _network(recipe.spec, task, previous, rng, recipe.device)
     linear, centroids = _fit_linear(recipe, task)
     model = Model(
         task.codec,
@@ -128,30 +127,27 @@ def fit_model(
 
 
 def train_further(
-    recipe: Recipe,
-    task: Task,
-    state: TrainingState,
-    device: torch.device,
-    known: Model,
+    recipe: Recipe, task: Task, state: TrainingState, previous: Model
 ) -> tuple[Model, TrainingState, History]:
     """Train the network of a model on further samples; see `fit_model`.
 
     All else stays as it is, and the optimizer goes on from its moments.
     """
     assert recipe.spec is not None
-    network = network_from_weights(recipe.spec, known.weights, device, copy=True)
+    weights, device = previous.weights, recipe.device
+    network = network_from_weights(recipe.spec, weights, device, copy=True)
     if state.moments is not None:
         state = state._replace(moments=with_room(state.moments, network))
     rng = copy.deepcopy(state.rng)
     model = dataclasses.replace(
-        known,
+        previous,
         codec=task.codec,
         search=recipe.search,
         spec=recipe.spec,
         label_features=task.label_features,
         labels_are_like_samples=task.labels_are_like_samples,
     )
-    data = task.data._replace(centroids=known.centroids)
+    data = task.data._replace(centroids=previous.centroids)
     task = task._replace(data=data)
     return _train(recipe, task, state._replace(rng=rng), network, model, True)
 
@@ -159,13 +155,13 @@ def train_further(
 def _network(
     spec: NetworkSpec,
     task: Task,
-    known: Model | None,
+    previous: Model | None,
     rng: np.random.RandomState,
     device: torch.device,
 ) -> Network:
-    """Return the network to train: a new one, or that of a known model."""
-    if known is not None:
-        return network_from_weights(spec, known.weights, device, copy=True)
+    """Return the network to train: a new one, or that of a previous model."""
+    if previous is not None:
+        return network_from_weights(spec, previous.weights, device, copy=True)
     X = task.data.X
     with seeded(draw_seed(rng), device):
         module = None
@@ -200,7 +196,7 @@ def _fit_linear(
         if weight is not None:
             weighted = sp.csr_array(sp.diags_array(weight) @ Y)
         centroids = fit_centroids(samples, weighted)
-    if label_weight is not None and not recipe.multilabel:
+    if label_weight is not None and not recipe.search.multilabel:
         # Of the samples in all problems. Not in centroids, from which a sample is left
         # out with its own weight.
         own = label_weight[Y.indices]

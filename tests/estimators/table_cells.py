@@ -104,9 +104,7 @@ class Case(NamedTuple):
     def setting(self, params):
         """Return the same for the table."""
         clf = self.estimator(params)
-        strategy, _ = resolve_strategy(
-            clf.strategy, clf.model, clf.n_heads, clf.head_sizes, N_LABELS
-        )
+        strategy, _ = resolve_strategy(clf, N_LABELS)
         return make_setting(
             clf,
             strategy,

@@ -9,7 +9,7 @@ from estimator_problems import N_CLASSES, N_FEATURES, both, differ, make_data
 from lone_networks import fit, network_alone, weights
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skmhe.estimators import _base, fitting
+from skmhe.estimators import _base, recipe
 from skmhe.scorers.network import network_from_weights
 from skmhe.training import fit as training_fit
 from skmhe.training import label_encoder, loop
@@ -128,13 +128,13 @@ def test_verbose(cls, capsys):
 
 @both
 def test_device(cls, monkeypatch):
-    asked, resolve = [], fitting.resolve_device
+    asked, resolve = [], recipe.resolve_device
 
     def recorded(device):
         asked.append(device)
         return resolve(device)
 
-    for module in (_base, fitting):
+    for module in (_base, recipe):
         monkeypatch.setattr(module, "resolve_device", recorded)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     cpu, auto = fit(cls, device="cpu"), fit(cls, device="auto")

@@ -148,5 +148,5 @@ def test_scores_of_another_shape():
 
 @pytest.mark.parametrize("k", [0, 4, 1.0, True])
 def test_k_is_out_of_range(logistic, k):
-    with pytest.raises(ValueError, match=rf"k={k!r} must be an integer in 1\.\.3"):
+    with pytest.raises(ValueError, match=rf"k={k!r} must be an integer from 1 to 3"):
         predict_topk(logistic, X, k=k)

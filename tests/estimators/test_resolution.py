@@ -26,7 +26,8 @@ FEW, SOME, MANY = 12, 2000, 2**17 + 1
 
 
 def resolve(strategy="auto", model="both", n_heads="auto", head_sizes=None, n=FEW):
-    resolved, heads = resolve_strategy(strategy, model, n_heads, head_sizes, n)
+    params = {"model": model, "n_heads": n_heads, "head_sizes": head_sizes}
+    resolved, heads = resolve_strategy(MHEClassifier(strategy, **params), n)
     return type(resolved), heads
 
 
@@ -63,7 +64,7 @@ def test_explicit_strategies():
     assert resolve("sampling", n_heads=3) == (Sampling, 3)
     assert resolve("sampling", head_sizes=np.array([4, 3])) == (Sampling, None)
     strategy = Product(rank=3)
-    assert resolve_strategy(strategy, "both", 1, None, FEW) == (strategy, 1)
+    assert resolve_strategy(MHEClassifier(strategy, n_heads=1), FEW) == (strategy, 1)
 
 
 @pytest.mark.parametrize(
@@ -85,9 +86,7 @@ def test_head_sizes_are_bad(strategy, head_sizes, match):
 def contradict(params, match, n_labels=FEW, **setting):
     clf = MHEClassifier(**params)
     before = clf.get_params()
-    strategy, _ = resolve_strategy(
-        clf.strategy, clf.model, clf.n_heads, clf.head_sizes, n_labels
-    )
+    strategy, _ = resolve_strategy(clf, n_labels)
     setting = make_setting(
         clf, strategy, n_labels=n_labels, **({"multilabel": False} | setting)
     )

@@ -66,11 +66,9 @@ def test_nothing_changes_on_errors():
 # ------------------------------------------------------------ samples
 
 
-def fitted_samples(X, **options):
+def fitted_samples(X, has_backbone=False):
     clf = Estimator()
-    return clf, check_fit_samples(
-        clf, X, **({"reset": True, "has_backbone": False} | options)
-    )
+    return clf, check_fit_samples(clf, X, has_backbone)
 
 
 def test_dense_samples():
@@ -172,7 +170,7 @@ def test_weights_are_bad(weight, match):
 def test_k():
     assert check_k(np.int64(3), 3) == 3
     for k in [0, 4, -1, 1.0, True, "1", None]:
-        with pytest.raises(ValueError, match=rf"k={k!r} must be an integer in 1\.\.3"):
+        with pytest.raises(ValueError, match=rf"k={k!r} must be an integer from 1"):
             check_k(k, 3)
 
 

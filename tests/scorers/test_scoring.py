@@ -39,10 +39,10 @@ whole_models = pytest.mark.parametrize(
 def predict(model, X, settings=SETTINGS):
     """Return the answers of all kinds."""
     return [
-        *model.topk(X, 3, CPU, settings),
-        *model.topk(X, 3, CPU, settings, exact=True),
-        model.above(X, math.log(0.2), CPU, settings).toarray(),
-        model.log_prob(X, CPU, settings),
+        *model.topk(X, 3, settings),
+        *model.topk(X, 3, settings, exact=True),
+        model.above(X, math.log(0.2), settings).toarray(),
+        model.log_prob(X, settings),
     ]
 
 
@@ -89,7 +89,7 @@ def test_chunks_of_all_scorers(kind, multilabel, monkeypatch):
     check_same(predict(model, sp.csr_array(X)), expected)
     with sklearn.config_context(working_memory=TINY):
         check_same(predict(model, X), expected)
-        log_p = model.log_prob(X, CPU, SETTINGS)
+        log_p = model.log_prob(X, SETTINGS)
     # In float64, rows do not depend on the others.
     assert_allclose(log_p, expected[-1], rtol=1e-10)
     monkeypatch.setattr(scoring, "BLOCK_SCORES", 1)
@@ -129,11 +129,11 @@ def test_results_are_those_of_the_head(kind, multilabel, sparse):
     model, X = make_model(kind, multilabel, order), make_rows()
     X[np.random.RandomState(1).rand(*X.shape) < 0.5] = 0
     rows = sp.csr_array(X) if sparse else X
-    positions, scores = model.topk(rows, 4, CPU, SETTINGS)
+    positions, scores = model.topk(rows, 4, SETTINGS)
     assert positions.dtype == np.int64
     assert positions.shape == scores.shape == (20, 4)
-    indicator = model.above(rows, -1.0, CPU, SETTINGS)
-    full = model.log_prob(rows, CPU, SETTINGS)
+    indicator = model.above(rows, -1.0, SETTINGS)
+    full = model.log_prob(rows, SETTINGS)
     assert full.dtype == np.float64
     network = network_from_weights(model.spec, model.weights, CPU).eval().double()
     with torch.no_grad():
@@ -151,22 +151,22 @@ def test_results_are_those_of_the_head(kind, multilabel, sparse):
 
 @kinds
 def test_nothing_is_above_a_probability_of_one(kind, multilabel):
-    nothing = make_model(kind, multilabel).above(make_rows(), 0.1, CPU, SETTINGS)
+    nothing = make_model(kind, multilabel).above(make_rows(), 0.1, SETTINGS)
     assert nothing.shape == (20, N_LABELS)
     assert nothing.nnz == 0
 
 
 @kinds
 def test_everything_is_above_a_very_small_probability(kind, multilabel):
-    everything = make_model(kind, multilabel).above(make_rows(), -1e6, CPU, SETTINGS)
+    everything = make_model(kind, multilabel).above(make_rows(), -1e6, SETTINGS)
     assert_array_equal(everything.toarray(), np.ones((20, N_LABELS)))
 
 
 def test_dropout_is_off_and_no_graph_is_kept():
     model, outputs = make_model("full"), []
-    network = model._scoring(CPU, SETTINGS).network
+    network = model._scoring(SETTINGS).network
     network.backbone.register_forward_hook(lambda m, i, o: outputs.append(o))
-    first, again = (model.topk(make_rows(), 2, CPU, SETTINGS)[1] for _ in range(2))
+    first, again = (model.topk(make_rows(), 2, SETTINGS)[1] for _ in range(2))
     assert_array_equal(first, again)
     assert len(outputs) == 2
     assert not any(output.requires_grad for output in outputs)
@@ -181,8 +181,8 @@ def test_exact_search_is_asked_for(monkeypatch):
         return search(self, scores, k, exact)
 
     monkeypatch.setattr(type(model.search), "topk", recorded)
-    model.topk(make_rows(), 1, CPU, SETTINGS)
-    model.topk(make_rows(), 1, CPU, SETTINGS, exact=True)
+    model.topk(make_rows(), 1, SETTINGS)
+    model.topk(make_rows(), 1, SETTINGS, exact=True)
     assert seen == [False, True]
 
 
@@ -241,9 +241,9 @@ def test_topk_of_many_labels_never_scores_all(kind, multilabel):
     spec = make_spec(kind, multilabel, (n_labels, (1000, 1000)))
     spec = spec._replace(head=spec.head.with_options(rank=1))
     model, X = make_model(spec=spec), make_rows(n)
-    network = model._scoring(CPU, SETTINGS).network
+    network = model._scoring(SETTINGS).network
     with LargestTensor(network) as largest:
-        model.topk(X, 5, CPU, SETTINGS)
+        model.topk(X, 5, SETTINGS)
     assert largest.numel < n * n_labels / 20
     with LargestTensor(network) as largest:
         network.head.log_prob(network.backbone(torch.from_numpy(X)))

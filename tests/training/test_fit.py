@@ -51,7 +51,7 @@ def make_recipe(kind="full", multilabel=False, n_labels=N_LABELS, **changes):
         centroid_scale=4.0 if kind == "sampling" else None,
     )
     linear = LinearPlan(sizes, 0.5, 2.0)
-    recipe = Recipe(spec.head.search, multilabel, make_plan(), spec, linear)
+    recipe = Recipe(spec.head.search, make_plan(), CPU, spec, linear)
     return recipe._replace(**changes)
 
 
@@ -69,7 +69,7 @@ def make_task(data=None, codec=None, **options):
 
 def fit(recipe, task, seed=0, known=None):
     state = TrainingState(np.random.RandomState(seed))
-    return fit_model(recipe, task, state, CPU, known)
+    return fit_model(recipe, task, state, known)
 
 
 def same_weights(a, b):
@@ -82,9 +82,9 @@ def test_fitting_is_repeatable_and_leaves_its_arguments_alone(kind, multilabel):
     recipe, task = make_recipe(kind, multilabel), make_task(make_data(multilabel))
     state = TrainingState(np.random.RandomState(0))
     before = pickle.dumps((state, task))
-    model, after, history = fit_model(recipe, task, state, CPU)
+    model, after, history = fit_model(recipe, task, state)
     assert pickle.dumps((state, task)) == before
-    again, _, _ = fit_model(recipe, task, state, CPU)
+    again, _, _ = fit_model(recipe, task, state)
     assert same_weights(model.weights, again.weights)
     assert len(history.loss_curve) == after.n_epochs == 3
     assert after.moments is None
@@ -92,7 +92,7 @@ def test_fitting_is_repeatable_and_leaves_its_arguments_alone(kind, multilabel):
     assert not same_weights(model.weights, other.weights)
     assert (model.centroids is not None) == (kind == "sampling")
     assert model.n_linear == model.n_searched == N_LABELS
-    log_p = model.log_prob(task.data.X, CPU, Settings())
+    log_p = model.log_prob(task.data.X, Settings())
     assert np.isfinite(log_p).all()
 
 
@@ -170,14 +170,14 @@ def test_further_training_leaves_the_other_scorers_as_they_are(kind, multilabel)
     recipe = make_recipe(kind, multilabel, keeps_precision=True)
     task = make_task(make_data(multilabel))
     model, state, _ = fit(recipe, task)
-    on, after, history = train_further(recipe, task, state, CPU, model)
+    on, after, history = train_further(recipe, task, state, model)
     assert on.linear is model.linear
     assert on.centroids is model.centroids
     assert not same_weights(on.weights, model.weights)
     assert after.n_epochs == state.n_epochs + history.n_iter == 6
     assert after.moments
-    twice, _, _ = train_further(recipe, task, after, CPU, on)
-    fresh, _, _ = train_further(recipe, task, after._replace(moments=None), CPU, on)
+    twice, _, _ = train_further(recipe, task, after, on)
+    fresh, _, _ = train_further(recipe, task, after._replace(moments=None), on)
     assert not same_weights(twice.weights, fresh.weights)
 
 
@@ -187,22 +187,22 @@ def test_further_training_of_added_labels(kind):
     options = {"label_features": Z[:N_LABELS], "labels_are_like_samples": True}
     task = make_task(**options)
     model, state, _ = fit(recipe, task)
-    _, state, _ = train_further(recipe, task, state, CPU, model)
+    _, state, _ = train_further(recipe, task, state, model)
     codec = model.codec.extend(np.arange(9))
     known = model.extend(codec, Z[N_LABELS:]).grow()
     data = make_data()._replace(y=np.arange(N) % 9)
     larger = with_encoder(make_recipe(kind, n_labels=9))
     task = make_task(data, codec, **options | {"label_features": Z})
-    on, after, _ = train_further(larger, task, state, CPU, known)
+    on, after, _ = train_further(larger, task, state, known)
     assert (on.n_searched, on.n_late, on.n_linear) == (9, 0, N_LABELS)
     assert on.spec.head.n_labels == 9
     counts, n_samples = after.label_counts
     expected = 2 * np.bincount(np.arange(N) % N_LABELS, minlength=9)
     assert_array_equal(counts, expected + np.bincount(data.y))
     assert n_samples == 3 * N
-    log_p = on.log_prob(data.X, CPU, Settings())
+    log_p = on.log_prob(data.X, Settings())
     assert_allclose(np.exp(log_p).sum(1), 1)
-    positions, best = on.topk(data.X, 9, CPU, Settings(), exact=True)
+    positions, best = on.topk(data.X, 9, Settings(), exact=True)
     found = np.take_along_axis(log_p[:, codec.order], positions, axis=1)
     assert_allclose(best, found, rtol=1e-3, atol=1e-4)
 

@@ -34,45 +34,18 @@ def unchanged_on_error(method: Method) -> Method:
 
 
 def check_fit_samples(
-    estimator: BaseEstimator,
-    X: Any,
-    *,
-    reset: bool,
-    has_backbone: bool,
-    user_backbone: UserBackbone | None = None,
+    estimator: BaseEstimator, X: Any, has_backbone: bool, reset: bool = True
 ) -> Rows:
     """Return finite samples: float32, or int64 (token ids) for a backbone.
 
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        Gets or has `n_features_in_` and `feature_names_in_`.
-    X : {array-like, sparse matrix}
-        What the user gave.
-    reset : bool
-        Whether to remember the features; otherwise, they must be those that were
-        fitted.
-    has_backbone : bool
-        Whether samples are for a user's backbone: dense ones of any shape. What was
-        fitted counts, if there is something, whatever the parameter is by now.
-    user_backbone : UserBackbone, default=None
-        The one that was fitted, whose form of samples must be kept.
+    A user's backbone takes dense samples of any shape. The estimator gets
+    `n_features_in_` and `feature_names_in_`; without `reset`, it must have the same.
     """
-    if has_backbone:
-        X = _check_backbone_samples(estimator, X, reset)
-        if user_backbone is not None:
-            user_backbone.check_inputs(X)
-        return X
-    X = validate_data(
-        estimator, X, reset=reset, accept_sparse="csr", dtype=np.float32, order="C"
-    )
-    return canonical_rows(X)
-
-
-def _check_backbone_samples(
-    estimator: BaseEstimator, X: Any, reset: bool
-) -> np.ndarray:
-    """Validate dense samples of any shape: float32, or int64 for tokens."""
+    if not has_backbone:
+        X = validate_data(
+            estimator, X, reset=reset, accept_sparse="csr", dtype=np.float32, order="C"
+        )
+        return canonical_rows(X)
     X = validate_data(
         estimator, X, reset=reset, dtype="numeric", order="C", allow_nd=True
     )
@@ -84,16 +57,16 @@ def _check_backbone_samples(
 def check_predict_samples(
     estimator: BaseEstimator, X: Any, user_backbone: UserBackbone | None = None
 ) -> Rows:
-    """Validate samples to predict; `user_backbone` is the one that was fitted."""
+    """Return samples like those that were fitted, to predict or to train further.
+
+    What was fitted counts, such as a user's backbone, whatever the parameters are now.
+    """
     if user_backbone is None and _is_plain(estimator, X):
         return canonical_rows(X)
-    return check_fit_samples(
-        estimator,
-        X,
-        reset=False,
-        has_backbone=user_backbone is not None,
-        user_backbone=user_backbone,
-    )
+    X = check_fit_samples(estimator, X, user_backbone is not None, reset=False)
+    if user_backbone is not None:
+        user_backbone.check_inputs(X)
+    return X
 
 
 def _is_plain(estimator: Any, X: Any) -> bool:
@@ -145,6 +118,6 @@ def check_k(k: Any, n_labels: int) -> int:
     is_integer = isinstance(k, Integral) and not isinstance(k, bool)
     if not is_integer or not 1 <= int(k) <= n_labels:
         raise ValueError(
-            f"k={k!r} must be an integer in 1..{n_labels}, the number of labels."
+            f"k={k!r} must be an integer from 1 to {n_labels}, the number of labels."
         )
     return int(k)
