@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -27,12 +27,7 @@ from skmhe.scorers.storage import round_to_half
 from skmhe.training.data import TrainingData, hold_out, optional_tensor
 from skmhe.training.label_encoder import LabelTraining
 from skmhe.training.loop import History, Trainer, seeded, with_features
-from skmhe.training.optimizer import (
-    Moments,
-    make_optimizer,
-    optimizer_state_to_numpy,
-    with_room,
-)
+from skmhe.training.optimizer import Moments, make_optimizer, moments_of, with_room
 from skmhe.training.plan import TrainingPlan
 from skmhe.training.pools import PoolPlan, label_counts
 
@@ -83,9 +78,8 @@ class TrainingState(NamedTuple):
     n_epochs: int = 0
 
 
-def draw_seed(rng: np.random.RandomState) -> int:
-    """Draw a seed for torch."""
-    return int(rng.randint(MAX_SEED))
+# A model, what its training can go on from, and what happened in training.
+Fit: TypeAlias = tuple[Model, TrainingState, History]
 
 
 def fit_model(
@@ -94,17 +88,17 @@ def fit_model(
     state: TrainingState,
     previous: Model | None = None,
     keeps_moments: bool = False,
-) -> tuple[Model, TrainingState, History]:
+) -> Fit:
     """Fit a model, or go on training the network of a previous one.
 
     Then linear classifiers and centroids are fitted anew, to the samples of this task.
     The given state is not changed; returns what training can go on from, with the
     optimizer's moments if `train_further` is to go on from them.
     """
-    rng = copy.deepcopy(state.rng)
+    state = state._replace(rng=copy.deepcopy(state.rng), moments=None, n_epochs=0)
     network = None
     if recipe.spec is not None:
-        network = _network(recipe.spec, task, previous, rng, recipe.device)
+        network = _network(recipe.spec, task, previous, state.rng, recipe.device)
     linear, centroids = _fit_linear(recipe, task)
     model = Model(
         task.codec,
@@ -119,26 +113,23 @@ def fit_model(
     weight = 1.0 if recipe.linear is None else recipe.linear.weight
     model = dataclasses.replace(model, mix=model.starting_mix(weight))
     if network is None:
-        return model, state._replace(rng=rng), History()
-    data = task.data._replace(centroids=centroids)
-    state = state._replace(rng=rng, moments=None, n_epochs=0)
-    task = task._replace(data=data)
+        return model, state, History()
+    task = task._replace(data=task.data._replace(centroids=centroids))
     return _train(recipe, task, state, network, model, keeps_moments)
 
 
 def train_further(
     recipe: Recipe, task: Task, state: TrainingState, previous: Model
-) -> tuple[Model, TrainingState, History]:
+) -> Fit:
     """Train the network of a model on further samples; see `fit_model`.
 
     All else stays as it is, and the optimizer goes on from its moments.
     """
     assert recipe.spec is not None
-    weights, device = previous.weights, recipe.device
-    network = network_from_weights(recipe.spec, weights, device, copy=True)
+    state = state._replace(rng=copy.deepcopy(state.rng))
+    network = _network(recipe.spec, task, previous, state.rng, recipe.device)
     if state.moments is not None:
         state = state._replace(moments=with_room(state.moments, network))
-    rng = copy.deepcopy(state.rng)
     model = dataclasses.replace(
         previous,
         codec=task.codec,
@@ -147,9 +138,8 @@ def train_further(
         label_features=task.label_features,
         labels_are_like_samples=task.labels_are_like_samples,
     )
-    data = task.data._replace(centroids=previous.centroids)
-    task = task._replace(data=data)
-    return _train(recipe, task, state._replace(rng=rng), network, model, True)
+    task = task._replace(data=task.data._replace(centroids=previous.centroids))
+    return _train(recipe, task, state, network, model, keeps_moments=True)
 
 
 def _network(
@@ -162,9 +152,8 @@ def _network(
     """Return the network to train: a new one, or that of a previous model."""
     if previous is not None:
         return network_from_weights(spec, previous.weights, device, copy=True)
-    X = task.data.X
-    with seeded(draw_seed(rng), device):
-        module = None
+    X, module = task.data.X, None
+    with seeded(rng.randint(MAX_SEED), device):
         if spec.user_backbone is not None:
             module = spec.user_backbone.make()
             spec.user_backbone.probe(module, X, device)
@@ -223,8 +212,8 @@ def _train(
     state: TrainingState,
     network: Network,
     model: Model,
-    keeps_moments: bool = False,
-) -> tuple[Model, TrainingState, History]:
+    keeps_moments: bool,
+) -> Fit:
     """Train a network, and return the model with its weights."""
     data, rng, plan, validation = task.data, state.rng, recipe.plan, None
     own_counts = model.own_label_counts + _own_label_counts(recipe, task)
@@ -238,10 +227,10 @@ def _train(
         data = with_features(network, data)
         validation = validation and with_features(network, validation)
     labels, counts = _label_training(recipe, task, state, data)
-    with seeded(draw_seed(rng), network.device):
+    with seeded(rng.randint(MAX_SEED), network.device):
         trainer = Trainer(network, optimizer, data, plan, rng, label_weight, labels)
         history = trainer.train(validation, state.n_epochs)
-    moments = optimizer_state_to_numpy(network, optimizer) if keeps_moments else None
+    moments = moments_of(network, optimizer) if keeps_moments else None
     weights = weights_to_numpy(network)
     if not recipe.keeps_precision:
         round_to_half(weights)

@@ -44,13 +44,10 @@ def _groups(network: Network, plan: TrainingPlan) -> list[dict[str, Any]]:
             f"backbone.module.{name}": own.get(name, plan.learning_rate_init)
             for name, _ in module.named_parameters()
         }
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {
-        (plan.learning_rate_init, 0.0): []
-    }
+    usual = plan.learning_rate_init, 0.0
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {usual: []}
     for name, parameter in network.named_parameters():
-        key = plan.learning_rate_init, 0.0
-        if name in rates:
-            key = rates[name], plan.weight_decay
+        key = (rates[name], plan.weight_decay) if name in rates else usual
         groups.setdefault(key, []).append(parameter)
     return [
         {"params": members, "lr": rate, "weight_decay": decay}
@@ -73,7 +70,7 @@ def with_room(moments: Moments, network: Network) -> Moments:
     }
 
 
-def optimizer_state_to_numpy(network: Network, optimizer: RowAdamW) -> Moments:
+def moments_of(network: Network, optimizer: RowAdamW) -> Moments:
     """Return the moments of each parameter as arrays on no device.
 
     They may share the optimizer's memory: it must not be used any more.

@@ -17,7 +17,7 @@ from skmhe.training.optimizer import (
     make_average,
     make_optimizer,
     make_schedule,
-    optimizer_state_to_numpy,
+    moments_of,
     with_room,
 )
 
@@ -31,7 +31,7 @@ def test_optimizer_goes_on_from_a_state():
     run(together, data, plan, optimizer)
     apart = copy.deepcopy(together)
     # It shares memory with the optimizer, which goes on below.
-    state = copy.deepcopy(optimizer_state_to_numpy(together, optimizer))
+    state = copy.deepcopy(moments_of(together, optimizer))
     fresh = copy.deepcopy(together)
     run(together, data, plan, optimizer)
     run(apart, data, plan, make_optimizer(apart, plan, state))
@@ -46,7 +46,7 @@ def test_optimizer_leaves_the_given_state_alone():
     network = make_network()
     optimizer = make_optimizer(network, plan)
     run(network, make_data(), plan, optimizer)
-    state = optimizer_state_to_numpy(network, optimizer)
+    state = moments_of(network, optimizer)
     before = copy.deepcopy(state)
     other = make_optimizer(network, plan, state)
     run(network, make_data(), plan, other)
@@ -61,7 +61,7 @@ def test_optimizer_has_the_settings_of_the_plan_not_of_the_state():
     optimizer = make_optimizer(network, make_plan())
     run(network, make_data(), make_plan(max_iter=1), optimizer)
     plan = make_plan(learning_rate_init=1e-4)
-    other = make_optimizer(network, plan, optimizer_state_to_numpy(network, optimizer))
+    other = make_optimizer(network, plan, moments_of(network, optimizer))
     assert other.param_groups[0]["lr"] == 1e-4
 
 
@@ -96,7 +96,7 @@ def test_moments_of_more_labels_start_at_zero(kind):
     network, plan = make_network(kind), make_plan(max_iter=1)
     optimizer = make_optimizer(network, plan)
     run(network, make_data(), plan, optimizer)
-    moments = optimizer_state_to_numpy(network, optimizer)
+    moments = moments_of(network, optimizer)
     larger = make_network(head=head_spec(kind, n_labels=9, head_sizes=(5, 2)))
     more = with_room(moments, larger)
     assert more.keys() == moments.keys()
