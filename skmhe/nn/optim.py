@@ -106,13 +106,10 @@ class RowAdamW(torch.optim.Optimizer):
         if not grad.is_sparse:
             _adamw(tensors, grad, state["step"], group)
             return
-        rows, grad = _distinct_rows(grad)
-        if not len(rows):
-            state["step"] += 1
-            return
         # Each of torch's steps counts itself.
         before = state["step"].clone()
-        for parts, part_grad in _pieces(tensors, grad, rows):
+        state["step"] += 1
+        for parts, part_grad in _pieces(tensors, grad):
             state["step"].copy_(before)
             _adamw(parts, part_grad, state["step"], group)
 
@@ -130,9 +127,8 @@ def _lazy_step(
         )
     state["step"] += 1
     step, lr, beta = int(state["step"]), group["lr"], group["betas"][1]
-    rows, grad = _distinct_rows(grad)
     tensors = [param, state["exp_avg_sq"], state["row_step"]]
-    for (part, exp_avg_sq, row_step), part_grad in _pieces(tensors, grad, rows):
+    for (part, exp_avg_sq, row_step), part_grad in _pieces(tensors, grad):
         n_steps = (step - row_step).to(part.dtype)
         n_steps = n_steps.view(-1, *[1] * (part.ndim - 1))
         exp_avg_sq.mul_(beta**n_steps).addcmul_(part_grad, part_grad, value=1 - beta)
@@ -143,25 +139,21 @@ def _lazy_step(
         row_step.fill_(step)
 
 
-def _pieces(tensors: list[Tensor], grad: Tensor, rows: Tensor) -> Iterator[Piece]:
-    """Yield the rows of tensors and of the gradient, a piece at a time."""
+def _pieces(tensors: list[Tensor], grad: Tensor) -> Iterator[Piece]:
+    """Yield the distinct rows of a sparse gradient, and of tensors, piece by piece."""
+    rows = grad._indices()[0]
+    # autograd forgets that a gradient is coalesced, and coalescing is slow.
+    if not (grad.is_coalesced() or bool((rows[1:] > rows[:-1]).all())):
+        grad = grad.coalesce()
+    rows, values = grad._indices()[0], grad._values()
     if not len(rows):
         return
     # Where a run of consecutive rows ends and the next one starts.
     breaks = (rows.diff() != 1).nonzero().squeeze(1) + 1
     if len(rows) >= MIN_RUN * (len(breaks) + 1):
-        yield from _runs_in_place(tensors, grad, rows, breaks)
+        yield from _runs_in_place(tensors, values, rows, breaks)
     else:
-        yield from _copied_chunks(tensors, grad, rows)
-
-
-def _distinct_rows(grad: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the sorted distinct rows of a sparse gradient, and their values."""
-    rows = grad._indices()[0]
-    # autograd forgets that a gradient is coalesced, and coalescing is slow.
-    if not (grad.is_coalesced() or bool((rows[1:] > rows[:-1]).all())):
-        grad = grad.coalesce()
-    return grad._indices()[0], grad._values()
+        yield from _copied_chunks(tensors, values, rows)
 
 
 def _runs_in_place(

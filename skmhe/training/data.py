@@ -14,6 +14,14 @@ from skmhe.scorers.centroids import Centroids, TrainingCentroids
 Targets: TypeAlias = np.ndarray | sp.csr_array
 
 
+def true_pairs(y: Targets) -> tuple[np.ndarray, np.ndarray]:
+    """Return the (sample, label) pairs of a batch's targets, sorted by sample."""
+    if isinstance(y, np.ndarray):
+        return np.arange(len(y)), y
+    samples = np.repeat(np.arange(y.shape[0]), np.diff(y.indptr))
+    return samples, y.indices.astype(np.int64)
+
+
 class TrainingData(NamedTuple):
     """Samples in rows, with targets as positions in the label order."""
 
@@ -43,10 +51,9 @@ class TrainingData(NamedTuple):
         y = self.y
         if isinstance(y, np.ndarray):
             return to_tensor(y).to(device)
-        samples = np.repeat(np.arange(y.shape[0]), np.diff(y.indptr))
         # Canonical CSR is sorted by row and column, which is what coalesced means.
         return torch.sparse_coo_tensor(
-            torch.from_numpy(np.stack([samples, y.indices.astype(np.int64)])),
+            torch.from_numpy(np.stack(true_pairs(y))),
             torch.ones(y.nnz),
             y.shape,
             is_coalesced=True,

@@ -24,12 +24,12 @@ from skmhe.scorers.network import (
 )
 from skmhe.scorers.own_labels import count_own_labels
 from skmhe.scorers.storage import round_to_half
-from skmhe.training.data import TrainingData, hold_out, optional_tensor
+from skmhe.training.data import TrainingData, hold_out, optional_tensor, true_pairs
 from skmhe.training.label_encoder import LabelTraining
 from skmhe.training.loop import History, Trainer, seeded, with_features
 from skmhe.training.optimizer import Moments, make_optimizer, moments_of, with_room
 from skmhe.training.plan import TrainingPlan
-from skmhe.training.pools import PoolPlan, label_counts
+from skmhe.training.pools import PoolPlan
 
 MAX_SEED = 2**31 - 1
 
@@ -258,5 +258,6 @@ def _label_training(
     n_labels = task.codec.n_labels
     before, n_before = state.label_counts or (np.zeros(0, int), 0)
     before = np.pad(before, (0, n_labels - len(before)))
-    counts = before + label_counts(data.y, n_labels), n_before + data.y.shape[0]
+    now = np.bincount(true_pairs(data.y)[1], minlength=n_labels)
+    counts = before + now, n_before + data.y.shape[0]
     return LabelTraining(task.label_features, recipe.pools, *counts), counts

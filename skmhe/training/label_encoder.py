@@ -16,7 +16,6 @@ from skmhe.training.pools import (
     draw_pool,
     neighbor_order,
     pairs_in_pool,
-    true_pairs,
 )
 from skmhe.training.shortlists import SEARCHES
 
@@ -97,8 +96,7 @@ class LabelTraining:
         n_labels, n = np.count_nonzero(self.counts), y.shape[0]
         if len(pool) == n_labels or sp.issparse(y):
             return np.zeros(len(pool), np.float32)
-        _, labels = true_pairs(y)
-        share = 1 - np.isin(pool, labels).sum() / len(pool)
+        share = 1 - np.isin(pool, y).sum() / len(pool)
         share *= len(pool) / n_labels
         others = (1 - self.frequencies[pool]) ** (n - 1)
         least = 1 / (n_labels + n)

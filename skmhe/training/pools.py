@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmhe.training.data import Targets
+from skmhe.training.data import Targets, true_pairs
 
 
 class PoolPlan(NamedTuple):
@@ -17,14 +17,6 @@ class PoolPlan(NamedTuple):
     shortlist_refresh: int
     neighbor_batches: bool
     search: str = "exact"
-
-
-def true_pairs(y: Targets) -> tuple[np.ndarray, np.ndarray]:
-    """Return the (sample, label) pairs of a batch's targets, sorted by sample."""
-    if isinstance(y, np.ndarray):
-        return np.arange(len(y)), y
-    samples = np.repeat(np.arange(y.shape[0]), np.diff(y.indptr))
-    return samples, y.indices.astype(np.int64)
 
 
 def draw_pool(
@@ -111,9 +103,3 @@ def neighbor_order(
     order = np.lexsort((rng.random_sample(len(nearest)), nearest))
     runs = np.split(order, np.arange(size, len(order), size))
     return np.concatenate([runs[i] for i in rng.permutation(len(runs))])
-
-
-def label_counts(y: Targets, n_labels: int) -> np.ndarray:
-    """Return the number of samples of each label."""
-    labels = y if isinstance(y, np.ndarray) else y.indices
-    return np.bincount(labels, minlength=n_labels)

@@ -10,8 +10,9 @@ from training_problems import CPU, N_FEATURES, N_LABELS, N, make_data, make_netw
 from skmhe.scorers.batch import rows_to_tensor
 from skmhe.scorers.network import EncoderSpec
 from skmhe.training import label_encoder
+from skmhe.training.data import true_pairs
 from skmhe.training.label_encoder import LabelTraining, nearest_labels
-from skmhe.training.pools import PoolPlan, label_counts
+from skmhe.training.pools import PoolPlan
 
 Z = np.random.RandomState(5).randn(N_LABELS, N_FEATURES).astype(np.float32)
 PLAN = PoolPlan(N_LABELS, 3, 0, 3, 2, False)
@@ -22,7 +23,7 @@ def make_encoder(**changes):
 
 
 def make_labels(data, **plan):
-    counts = label_counts(data.y, N_LABELS)
+    counts = np.bincount(true_pairs(data.y)[1], minlength=N_LABELS)
     return LabelTraining(Z, PLAN._replace(**plan), counts, N)
 
 

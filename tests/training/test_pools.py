@@ -6,13 +6,7 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skmhe.training.pools import (
-    PoolPlan,
-    draw_pool,
-    label_counts,
-    neighbor_order,
-    pairs_in_pool,
-)
+from skmhe.training.pools import PoolPlan, draw_pool, neighbor_order, pairs_in_pool
 
 N_LABELS = 30
 
@@ -130,13 +124,6 @@ def test_all_true_pairs_of_the_pool_are_found(multilabel):
         if label in pool
     ]
     assert pairs == wanted
-
-
-def test_counts_of_labels():
-    y = np.array([0, 2, 2])
-    assert label_counts(y, 4).tolist() == [1, 0, 2, 0]
-    Y = sp.csr_array(np.array([[1, 0, 1], [0, 0, 1]]))
-    assert label_counts(Y, 3).tolist() == [1, 0, 2]
 
 
 def test_neighbors_come_in_runs():

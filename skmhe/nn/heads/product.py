@@ -17,16 +17,6 @@ from skmhe.nn.search import child_nodes, pairs_above
 SCAN_SCORES = 65_536
 
 
-def last_label_prefixes(n_labels: int, head_sizes: Sequence[int]) -> list[int]:
-    """Return the last label's prefixes of 1, 2, ..., H digits, as integers."""
-    prefixes, prefix = [], n_labels - 1
-    for size in reversed(head_sizes):
-        prefixes.append(prefix)
-        prefix //= size
-    assert prefix == 0, "the codes cannot hold the labels"
-    return prefixes[::-1]
-
-
 def product_topk(
     log_probs: list[Tensor], last_prefixes: list[int], k: int
 ) -> tuple[Tensor, Tensor]:
@@ -94,8 +84,9 @@ class ProductSearch:
 
     @property
     def last_prefixes(self) -> list[int]:
-        """The last label's prefixes of 1, 2, ..., H digits."""
-        return last_label_prefixes(self.n_labels, self.head_sizes)
+        """The last label's prefixes of 1, 2, ..., H digits, as integers."""
+        last, sizes = self.n_labels - 1, self.head_sizes
+        return [last // math.prod(sizes[h + 1 :]) for h in range(len(sizes))]
 
     def _used_log_prob(self, log_mix: Tensor, heads: list[Tensor]) -> Tensor:
         """Return the log-probability of all used codes together, shape (n, 1).
@@ -104,10 +95,8 @@ class ProductSearch:
         label's digits before h and a smaller one at h.
         """
         terms, prefix = [], log_mix
-        previous = 0
-        for h, (size, head) in enumerate(zip(self.head_sizes, heads, strict=True)):
-            digit = self.last_prefixes[h] - previous * size
-            previous = self.last_prefixes[h]
+        for head, last in zip(heads, self.last_prefixes, strict=True):
+            digit = last % head.shape[2]
             if digit:
                 terms.append(prefix + head[:, :, :digit].logsumexp(2))
             prefix = prefix + head[:, :, digit]
