@@ -9,6 +9,7 @@ from torch import nn
 
 from skmhe.estimators.docs import documented
 from skmhe.estimators.table import constraints, only_used
+from skmhe.scorers.user_backbone import name_of
 
 
 @documented(**only_used("LinearTree"))
@@ -266,11 +267,6 @@ class Backbone(BaseEstimator):
         self.params = self.params | {n: v for n, v in params.items() if n not in own}
         return self
 
-    @property
-    def module_name(self) -> str:
-        """What errors call the module."""
-        return getattr(self.module, "__name__", None) or type(self.module).__name__
-
     def _validate_params(self) -> None:
         super()._validate_params()
         if isinstance(self.module, nn.Module):
@@ -282,7 +278,7 @@ class Backbone(BaseEstimator):
         shared = [name for name in self._parameter_constraints if name in names]
         if shared:
             raise ValueError(
-                f"backbone={self.module_name} has a parameter {shared[0]!r}, but "
+                f"backbone={name_of(self.module)} has a parameter {shared[0]!r}, but "
                 f"{shared[0]!r} is a parameter of Backbone, which does not pass it on. "
                 "Pass a function that calls it and whose parameters have other names."
             )

@@ -14,6 +14,7 @@ from skmhe.estimators._sklearn import Interval, StrOptions
 from skmhe.estimators.setting import Contradiction, Parameter, Setting
 from skmhe.labels.codec import LABEL_ORDERS
 from skmhe.nn import Margin
+from skmhe.scorers.user_backbone import name_of
 
 
 def _one_of(*names: str) -> StrOptions:
@@ -302,7 +303,7 @@ def shown_value(name: str, setting: Setting) -> str:
     value = setting.values[name]
     if name == "strategy":  # of which "auto" and objects say less
         return repr(setting.strategy.name)
-    return value.module_name if name == "backbone" and value else repr(value)
+    return name_of(value.module) if name == "backbone" and value else repr(value)
 
 
 def check_contradictions(setting: Setting) -> None:

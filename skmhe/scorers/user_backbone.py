@@ -3,8 +3,9 @@
 import copy
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,6 +14,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from torch import Tensor, nn
 
 Patterns = str | Sequence[str]
+Device = torch.device
 
 # Samples that a backbone is given to see what it makes of them.
 N_PROBED = 2
@@ -21,51 +23,32 @@ N_PROBED = 2
 SAMPLES_PER_CHUNK = 256
 
 
+def name_of(backbone: Any) -> str:
+    """Return what errors call a module, or what makes one."""
+    return getattr(backbone, "__name__", type(backbone).__name__)
+
+
+class SampleForm(NamedTuple):
+    """What goes into a user's backbone, and how many features come out."""
+
+    shape: tuple[int, ...]  # of a sample
+    is_tokens: bool  # whether samples are integers
+    n_tokens: int | None  # size of the largest embedding, which integers must be below
+    out_features: int
+
+
+@dataclass(frozen=True)
 class UserBackbone:
-    """How to make a user's backbone, and what goes in and comes out.
+    """How to make a user's backbone, and what goes in and comes out."""
 
-    Parameters
-    ----------
-    backbone : nn.Module or callable
-        A module, of which copies are made, or what makes one.
-    params : dict
-        What to call it with.
-
-    Attributes
-    ----------
-    input_shape : tuple of int
-        Shape of a sample; set by `probe`.
-    takes_tokens : bool
-        Whether samples are integers.
-    n_tokens : int or None
-        Size of the largest embedding, which integers must be below.
-    out_features : int
-        Number of features that come out.
-    """
-
-    def __init__(
-        self, backbone: nn.Module | Callable[..., nn.Module], params: dict[str, Any]
-    ) -> None:
-        self.backbone, self.params = backbone, params
-        self.input_shape: tuple[int, ...] | None = None
-        self.takes_tokens: bool | None = None
-        self.n_tokens: int | None = None
-        self.out_features: int | None = None
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, UserBackbone):
-            return NotImplemented
-        return self.backbone is other.backbone and self.params == other.params
-
-    __hash__ = None  # type: ignore[assignment]
+    backbone: nn.Module | Callable[..., nn.Module]  # it is copied, or makes a module
+    params: dict[str, Any]  # what to call it with
+    form: SampleForm | None = field(default=None, compare=False)  # None: see `probed`
 
     @property
     def name(self) -> str:
         """What errors call it."""
-        backbone = self.backbone
-        if isinstance(backbone, nn.Module):
-            return type(backbone).__name__
-        return getattr(backbone, "__name__", type(backbone).__name__)
+        return name_of(self.backbone)
 
     def make(self) -> nn.Module:
         """Return a new module, in float32 and on the CPU.
@@ -117,22 +100,21 @@ class UserBackbone:
             )
         return module
 
-    def probe(self, module: nn.Module, X: np.ndarray, device: torch.device) -> None:
-        """Look at what a module makes of the first samples; set the attributes.
+    def probed(self, module: nn.Module, X: np.ndarray, device: Device) -> Self:
+        """Return the same with what a module makes of the first samples.
 
         Raises
         ------
         ValueError
             If heads cannot work with it.
         """
-        self.input_shape, self.takes_tokens = X.shape[1:], X.dtype.kind == "i"
-        sizes = [
-            part.num_embeddings
-            for part in module.modules()
-            if isinstance(part, nn.Embedding | nn.EmbeddingBag)
-        ]
-        self.n_tokens = max(sizes, default=None) if self.takes_tokens else None
-        self.check_inputs(X)
+        is_tokens, n_tokens = X.dtype.kind == "i", None
+        if is_tokens:
+            tables = (nn.Embedding, nn.EmbeddingBag)
+            parts = (part for part in module.modules() if isinstance(part, tables))
+            n_tokens = max((part.num_embeddings for part in parts), default=None)
+        form = SampleForm(X.shape[1:], is_tokens, n_tokens, 0)
+        replace(self, form=form).check_inputs(X)
         module = module.to(device).eval()
         # A copy: torch warns of arrays that are read-only, as maps of memory are.
         inputs = torch.from_numpy(np.array(X[:N_PROBED])).to(device)
@@ -143,27 +125,27 @@ class UserBackbone:
                 f"backbone={self.name} puts out NaN or infinity for the first samples: "
                 "scale X, or look at how its weights start."
             )
-        self.out_features = features.shape[1]
+        return replace(self, form=form._replace(out_features=features.shape[1]))
 
     def check_inputs(self, X: np.ndarray) -> None:
         """Raise ValueError for samples of another form than those that were fitted."""
-        kind = "integers" if self.takes_tokens else "floats"
-        if X.shape[1:] != self.input_shape or (X.dtype.kind == "i") != (
-            self.takes_tokens
-        ):
+        assert self.form is not None
+        shape, is_tokens, n_tokens, _ = self.form
+        if X.shape[1:] != shape or (X.dtype.kind == "i") != is_tokens:
+            kind = "integers" if is_tokens else "floats"
             raise ValueError(
                 f"X has samples of shape {X.shape[1:]} and type {X.dtype}, but "
                 f"backbone={self.name} was fitted with {kind} of shape "
-                f"{self.input_shape}: pass the same (tokens padded to one length)."
+                f"{shape}: pass the same (tokens padded to one length)."
             )
-        if self.n_tokens is not None and X.size:
+        if n_tokens is not None and X.size:
             low, high = int(X.min()), int(X.max())
-            if low < 0 or high >= self.n_tokens:
+            if low < 0 or high >= n_tokens:
                 raise ValueError(
-                    f"X has integers in {low}..{high}, but the largest embedding of "
-                    f"backbone={self.name} has {self.n_tokens} rows: tokens must be in "
-                    f"0..{self.n_tokens - 1}. Make its table larger, or map other "
-                    "tokens to one for unknown ones."
+                    f"X has integers from {low} to {high}, but the largest embedding "
+                    f"of backbone={self.name} has {n_tokens} rows: tokens must be from "
+                    f"0 to {n_tokens - 1}. Make its table larger, or map other tokens "
+                    "to one for unknown ones."
                 )
 
     def call(self, module: nn.Module, inputs: Tensor) -> Tensor:
@@ -191,7 +173,7 @@ class UserBackbone:
             raise ValueError(
                 f"backbone={self.name} puts out {tuple(features.shape)} for {n} "
                 "samples, but must put out features of shape "
-                f"({n}, d): flatten or pool them, and keep one row a sample."
+                f"({n}, d): flatten or pool them, and keep one row per sample."
             )
         if features.device != inputs.device or not features.is_floating_point():
             raise ValueError(
@@ -206,14 +188,8 @@ class UserBackbone:
 class UserModule(nn.Module):
     """A user's module in a network: called in chunks, and trained, or frozen in part.
 
-    Parameters
-    ----------
-    user : UserBackbone
-        What made it.
-    module : nn.Module
-        The module.
-    freeze : bool, str or sequence of str
-        See `frozen_names`.
+    The user's backbone is the one that made the module; see `frozen_names` for
+    `freeze`.
     """
 
     def __init__(
@@ -226,8 +202,8 @@ class UserModule(nn.Module):
     @property
     def out_features(self) -> int:
         """Number of features that come out."""
-        assert self.user.out_features is not None
-        return self.user.out_features
+        assert self.user.form is not None
+        return self.user.form.out_features
 
     @property
     def is_frozen(self) -> bool:
@@ -273,21 +249,16 @@ def flat_rows(X: np.ndarray) -> np.ndarray | sp.csr_array:
 
 
 def frozen_names(module: nn.Module, freeze: Patterns | bool) -> set[str]:
-    """Return the names of the parameters that a `freeze` parameter asks for.
+    """Return the names of the parameters that `freeze` asks for.
 
-    Raises
-    ------
-    ValueError
-        If a pattern matches nothing.
+    That is all or none of them, or those whose names match patterns, each of which
+    must match something.
     """
     names = [name for name, _ in module.named_parameters()]
     if isinstance(freeze, bool):
         return set(names) if freeze else set()
-    return {name for pattern in _patterns(freeze) for name in _matching(pattern, names)}
-
-
-def _patterns(patterns: Patterns) -> list[str]:
-    return [patterns] if isinstance(patterns, str) else list(patterns)
+    patterns = [freeze] if isinstance(freeze, str) else freeze
+    return {name for pattern in patterns for name in _matching(pattern, names)}
 
 
 def _matching(pattern: str, names: list[str]) -> list[str]:
@@ -307,21 +278,15 @@ def freeze_parameters(module: nn.Module, freeze: Patterns | bool) -> list[nn.Mod
     These must stay in evaluation mode, where they drop nothing and their statistics
     stay as they are.
     """
-    frozen = frozen_names(module, freeze)
+    frozen, resting = frozen_names(module, freeze), []
     for name, parameter in module.named_parameters():
         # Assigned, as parameters of lazy modules, which have no shape yet, allow that.
         parameter.requires_grad = parameter.requires_grad and name not in frozen
-    return [
-        part
-        for name, part in module.named_modules()
-        if frozen
-        and any(True for _ in part.parameters())
-        and all(_joined(name, own) in frozen for own, _ in part.named_parameters())
-    ]
-
-
-def _joined(*names: str) -> str:
-    return ".".join(name for name in names if name)
+    for name, part in module.named_modules():
+        own = {name for name, _ in part.named_parameters(prefix=name)}
+        if own and own <= frozen:
+            resting.append(part)
+    return resting
 
 
 def rates_by_name(
@@ -329,12 +294,7 @@ def rates_by_name(
 ) -> dict[str, float]:
     """Return {parameter name: learning rate} of those that have one of their own.
 
-    Parameters
-    ----------
-    module : nn.Module
-        The backbone.
-    rates : float, dict or None
-        One for all, or {pattern of names: rate}; the last pattern that matches counts.
+    The rates are one for all, or {pattern of names: rate}, whose last match counts.
     """
     names = [name for name, _ in module.named_parameters()]
     if rates is None:

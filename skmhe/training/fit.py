@@ -103,7 +103,7 @@ def fit_model(
     model = Model(
         task.codec,
         recipe.search,
-        spec=recipe.spec,
+        spec=None if network is None else network.spec,
         linear=linear,
         n_linear=0 if linear is None else task.codec.n_labels,
         centroids=centroids and centroids.for_predictions(),
@@ -156,7 +156,8 @@ def _network(
     with seeded(rng.randint(MAX_SEED), device):
         if spec.user_backbone is not None:
             module = spec.user_backbone.make()
-            spec.user_backbone.probe(module, X, device)
+            user = spec.user_backbone.probed(module, X, device)
+            spec = spec._replace(user_backbone=user)
         network = Network(spec, module)
     if isinstance(network.backbone, Backbone):
         network.backbone.get_buffer("input_scale").fill_(root_mean_square_scale(X))

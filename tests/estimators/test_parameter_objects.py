@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, clone
 from torch import nn
 
 from skmhe import Backbone, LabelEncoder, LinearTree
+from skmhe.scorers.user_backbone import name_of
 
 
 def layers(width=8, n_features=6):
@@ -111,7 +112,7 @@ def test_an_estimator_that_makes_modules():
     ],
 )
 def test_module_name(module, name):
-    assert Backbone(module).module_name == name
+    assert name_of(module) == name
 
 
 @pytest.mark.parametrize("name", ["freeze", "learning_rate", "module"])

@@ -15,6 +15,7 @@ from skmhe.scorers.network import (
     weights_to_numpy,
 )
 from skmhe.scorers.user_backbone import (
+    SampleForm,
     UserBackbone,
     UserModule,
     frozen_names,
@@ -40,19 +41,17 @@ NAMES = {name for name, _ in Small().named_parameters()}
 
 def probed(backbone=Small, **params):
     user = UserBackbone(backbone, params)
-    user.probe(user.make(), X, CPU)
-    return user
+    return user.probed(user.make(), X, CPU)
 
 
 def test_probing_tells_what_goes_in_and_comes_out():
-    user = probed(width=7)
-    assert (user.input_shape, user.takes_tokens, user.n_tokens) == ((3,), False, None)
-    assert user.out_features == 2
+    assert probed(width=7).form == SampleForm((3,), False, None, 2)
     tokens = np.arange(12).reshape(4, 3)
     embed = nn.Sequential(nn.Embedding(12, 2), nn.Flatten(), nn.Linear(6, 5))
     user = UserBackbone(embed, {})
-    user.probe(user.make(), tokens, CPU)
-    assert (user.takes_tokens, user.n_tokens, user.out_features) == (True, 12, 5)
+    assert user.form is None
+    user = user.probed(user.make(), tokens, CPU)
+    assert user.form == SampleForm((3,), True, 12, 5)
     user.check_inputs(tokens)
     for wrong in (tokens + 1, tokens - 1, tokens[:, :2], tokens.astype(np.float32)):
         with pytest.raises(ValueError, match="X has "):

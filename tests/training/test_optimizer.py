@@ -69,7 +69,7 @@ def test_a_users_backbone_has_rates_and_decay_of_its_own():
     X = make_data().X
     module = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
     user = UserBackbone(module, {})
-    user.probe(user.make(), X, CPU)
+    user = user.probed(user.make(), X, CPU)
     network = Network(NetworkSpec(4, head_spec(), user_backbone=user), user.make())
     rates = {"0.*": 0.25, "2.bias": 0.125}
     plan = make_plan(
