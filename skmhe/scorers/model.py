@@ -65,44 +65,22 @@ class Model:
     """All that predictions need, as arrays on no device.
 
     Labels are named by their position in the codec's order.
-
-    Parameters
-    ----------
-    codec : LabelCodec
-        Order and codes of all labels.
-    search : Search
-        The search for labels, of those that were fitted: the first positions.
-    spec : NetworkSpec or None
-        The network, if there is one.
-    weights : dict of str to ndarray
-        The network's weights by name.
-    linear : list of SparseLevel or DenseLevel, or None
-        The linear classifiers, if there are any.
-    n_linear : int
-        Number of labels that these know.
-    centroids : Centroids or None
-        The labels' centroids, if the network was trained to complete them.
-    label_features : {ndarray, CSR} or None
-        Features of all labels, by position, in rows of unit length.
-    labels_are_like_samples : bool
-        Whether features of labels and of samples have the same meaning.
-    own_label_counts : ndarray of shape (2,)
-        See `count_own_labels`.
-    mix : Mix or None
-        Weights and calibrations; None for `starting_mix`.
     """
 
-    codec: LabelCodec
-    search: Search
+    codec: LabelCodec  # of all labels
+    search: Search  # for the labels that were fitted, which have the first positions
     spec: NetworkSpec | None = None
-    weights: Weights = field(default_factory=dict)
+    weights: Weights = field(default_factory=dict)  # of the network
     linear: list[Level] | None = None
-    n_linear: int = 0
+    n_linear: int = 0  # number of labels that the linear classifiers know
+    # If the network was trained to complete the similarity to them.
     centroids: Centroids | None = None
-    label_features: Rows | None = None
+    label_features: Rows | None = None  # of all labels, in rows of unit length
+    # Whether features of labels and of samples have the same meaning.
     labels_are_like_samples: bool = False
+    # See `count_own_labels`; shape: (2,)
     own_label_counts: np.ndarray = field(default_factory=lambda: np.zeros(2, int))
-    mix: Mix | None = None
+    mix: Mix | None = None  # None: `starting_mix`
     # What was built for the last predictions, as that takes longer than to predict a
     # row; nothing that is copied or written.
     _kept: dict[Settings, Scoring] = field(default_factory=dict, init=False, repr=False)
@@ -114,19 +92,9 @@ class Model:
         self.__dict__.update(restored(state))
 
     @property
-    def n_searched(self) -> int:
-        """Number of labels that the search finds; those that came later follow."""
-        return self.search.n_labels
-
-    @property
     def n_late(self) -> int:
-        """Number of labels that came later."""
-        return self.codec.n_labels - self.n_searched
-
-    @property
-    def multilabel(self) -> bool:
-        """Whether a sample may have any number of labels."""
-        return self.search.multilabel
+        """Number of labels that came later, which the search does not find."""
+        return self.codec.n_labels - self.search.n_labels
 
     @property
     def user_backbone(self) -> UserBackbone | None:
@@ -137,13 +105,10 @@ class Model:
     def late_features(self) -> Any:
         """Features of labels that came later."""
         assert self.label_features is not None
-        return self.label_features[self.n_searched :]
+        return self.label_features[self.search.n_labels :]
 
     def starting_mix(self, weight: float) -> Mix:
-        """Return weights and calibrations before anything is learned about them.
-
-        The linear classifiers get a weight, if they are not alone.
-        """
+        """Return weights and calibrations before anything is learned about them."""
         has_network = self.spec is not None
         has_linear, has_centroids = self.linear is not None, self.centroids is not None
         classifier = Models(has_network, has_linear, has_centroids, False)
@@ -151,9 +116,9 @@ class Model:
         if self.spec is not None and self.spec.encoder is not None:
             models["both"] = classifier._replace(encoder=True)
             models["encoder"] = Models(False, False, False, True)
+        task = self.search.multilabel, weight, self.search.n_labels
         calibrations = {
-            name: starting_calibration(which, self.multilabel, weight, self.n_searched)
-            for name, which in models.items()
+            name: starting_calibration(which, *task) for name, which in models.items()
         }
         if not has_network and self.search.steered:
             # Linear classifiers alone have log-odds of nodes already.
@@ -166,9 +131,10 @@ class Model:
         The codec is that of all labels (see `LabelCodec.extend`); Z has the features
         of those that are added, in rows of unit length.
         """
-        return dataclasses.replace(
-            self, codec=codec, label_features=stacked(self.label_features, Z)
-        )
+        sparse = sp.issparse(self.label_features)
+        rows: list[Any] = [self.label_features, in_form(Z, sparse)]
+        Z = sp.vstack(rows, format="csr") if sparse else np.concatenate(rows)
+        return dataclasses.replace(self, codec=codec, label_features=Z)
 
     def grow(self) -> "Model":
         """Return the model whose search and network have all labels, to train them.
@@ -288,7 +254,7 @@ class Model:
         score_with = settings.score_with if has_encoder else "classifier"
         scorers: list[Scorer] = []
         if score_with == "encoder":
-            search = FlatSearch(self.multilabel, self.n_searched)
+            search = FlatSearch(search.multilabel, search.n_labels)
         else:
             scorers += self._classifiers(search, network, settings, mix)
         if network is not None and score_with != "classifier":
@@ -332,7 +298,8 @@ class Model:
         Its constant is the score of the median label for a sample that says nothing
         of it: its linear classifier has a margin of 0, and so a loss of 1.
         """
-        scale = network.head.biases[0].new_tensor(CENTROID_SCALES[self.multilabel])
+        start = CENTROID_SCALES[self.search.multilabel]
+        scale = network.head.biases[0].new_tensor(start)
         if score_with == "encoder":
             return LateLabelScorer(self.n_late, 0.0, scale)
         constant = sum(bias.median().item() for bias in network.head.biases)
@@ -345,10 +312,3 @@ class Model:
         texts = self.late_features.T
         texts = sp.csr_array(texts) if sp.issparse(texts) else texts
         return LateLabelScorer(self.n_late, constant, scale, texts)
-
-
-def stacked(above: Any, below: Rows) -> Rows:
-    """Return the rows of both, in the form of the first."""
-    sparse = sp.issparse(above)
-    parts = [above, in_form(below, sparse)]
-    return sp.vstack(parts, format="csr") if sparse else np.concatenate(parts)

@@ -29,16 +29,6 @@ class HeadSpec(NamedTuple):
         return self.kind(in_features, **self.options)
 
     @property
-    def n_labels(self) -> int:
-        """Number of labels."""
-        return self.options["n_labels"]
-
-    @property
-    def multilabel(self) -> bool:
-        """Whether a sample may have any number of labels."""
-        return self.options.get("multilabel", False)
-
-    @property
     def search(self) -> Search:
         """How the head's labels are found."""
         with torch.device("meta"):
@@ -46,8 +36,8 @@ class HeadSpec(NamedTuple):
 
     def with_options(self, **options: Any) -> "HeadSpec":
         """Return the same head with other options, of those that it has."""
-        known = {name: v for name, v in options.items() if name in self.options}
-        return self._replace(options=self.options | known)
+        own = {name: v for name, v in options.items() if name in self.options}
+        return self._replace(options=self.options | own)
 
 
 class EncoderSpec(NamedTuple):
@@ -184,10 +174,8 @@ def network_from_weights(
         return network.to(device)
     with torch.device("meta"):
         network = Network(spec)
-    state = {
-        name: to_tensor(array.copy() if copy else array).to(device)
-        for name, array in weights.items()
-    }
+    weights = {n: w.copy() if copy else w for n, w in weights.items()}
+    state = {n: to_tensor(w).to(device) for n, w in weights.items()}
     network.load_state_dict(state, assign=True)
     return network
 
@@ -197,20 +185,16 @@ def weights_to_numpy(network: nn.Module) -> Weights:
 
     Of a network on the CPU they share the memory: it must not be used any more.
     """
-    return {
-        name: tensor.detach().cpu().numpy()
-        for name, tensor in network.state_dict().items()
-    }
+    return {n: w.detach().cpu().numpy() for n, w in network.state_dict().items()}
 
 
 def with_more_labels(spec: NetworkSpec, weights: Weights, head: HeadSpec) -> Weights:
     """Return weights of a network whose head has more labels, which are untrained."""
-    device = torch.device("cpu")
-    known = network_from_weights(spec, weights, device)
-    more = head.make(known.head.in_features)
-    more.copy_labels(known.head)
-    known.head = more
-    return weights_to_numpy(known)
+    network = network_from_weights(spec, weights, torch.device("cpu"))
+    more = head.make(network.head.in_features)
+    more.copy_labels(network.head)
+    network.head = more
+    return weights_to_numpy(network)
 
 
 @torch.inference_mode()

@@ -128,7 +128,7 @@ def test_partial_fit_trains_them(cls, strategy, model):
     assert (labels[new.any(1)] >= N_OLD).any(1).mean() > 0.8
     assert_allclose(scores, np.take_along_axis(p, labels, 1), rtol=1e-2)
     # Its state goes on, too.
-    assert clf._fitted.model.spec.head.n_labels == C
+    assert clf._fitted.model.spec.head.options["n_labels"] == C
     one_more = y if y.ndim == 1 else np.c_[y, np.zeros((len(y), 1), int)]
     clf.add_labels(Z[:1]).partial_fit(X[:40], one_more[:40])
     assert len(clf.classes_) == C + 1

@@ -70,7 +70,7 @@ def make_network(spec, seed=0):
 def make_model(kind="cascade", multilabel=False, order=None, spec=None, **parts):
     """Return a model of a network alone, or with other parts."""
     spec = make_spec(kind, multilabel) if spec is None else spec
-    n_labels, head = spec.head.n_labels, spec.head
+    n_labels, head = spec.head.options["n_labels"], spec.head
     head_sizes = head.options.get("head_sizes", (n_labels,))
     codec = LabelCodec(n_labels, head_sizes)
     if order is not None:

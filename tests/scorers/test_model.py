@@ -129,8 +129,8 @@ def test_extend_leaves_the_model_as_it_is():
     model = make_whole_model(n_late=0)
     stored = pickle.dumps(model)
     more = make_whole_model(n_late=2)
-    assert (more.n_searched, more.n_late) == (N_LABELS, 2)
-    assert (model.n_searched, model.n_late) == (N_LABELS, 0)
+    assert (more.search.n_labels, more.n_late) == (N_LABELS, 2)
+    assert (model.search.n_labels, model.n_late) == (N_LABELS, 0)
     assert pickle.dumps(model) == stored
     assert_array_equal(more.codec.order[:N_LABELS], model.codec.order)
     # The ranking of known labels stays.
@@ -146,11 +146,11 @@ def test_extend_leaves_the_model_as_it_is():
 def test_grown_models_have_rows_for_all_labels(kind, shares, multilabel):
     model = make_whole_model(kind, multilabel, shares)
     grown = model.grow()
-    assert grown.n_searched == grown.codec.n_labels == N_ALL
+    assert grown.search.n_labels == grown.codec.n_labels == N_ALL
     assert grown.n_late == 0
     assert grown.grow() is grown
     assert model.n_late == 2
-    assert grown.spec.head.n_labels == grown.search.n_labels == N_ALL
+    assert grown.spec.head.options["n_labels"] == grown.search.n_labels == N_ALL
     network = network_from_weights(grown.spec, grown.weights, CPU)
     assert network.head.search == grown.search
     # Known labels keep their order, and the new ones have scores of their own.

@@ -91,7 +91,7 @@ def test_fitting_is_repeatable_and_leaves_its_arguments_alone(kind, multilabel):
     other, _, _ = fit(recipe, task, seed=1)
     assert not same_weights(model.weights, other.weights)
     assert (model.centroids is not None) == (kind == "sampling")
-    assert model.n_linear == model.n_searched == N_LABELS
+    assert model.n_linear == model.search.n_labels == N_LABELS
     log_p = model.log_prob(task.data.X, Settings())
     assert np.isfinite(log_p).all()
 
@@ -194,8 +194,8 @@ def test_further_training_of_added_labels(kind):
     larger = with_encoder(make_recipe(kind, n_labels=9))
     task = make_task(data, codec, **options | {"label_features": Z})
     on, after, _ = train_further(larger, task, state, known)
-    assert (on.n_searched, on.n_late, on.n_linear) == (9, 0, N_LABELS)
-    assert on.spec.head.n_labels == 9
+    assert (on.search.n_labels, on.n_late, on.n_linear) == (9, 0, N_LABELS)
+    assert on.spec.head.options["n_labels"] == 9
     counts, n_samples = after.label_counts
     expected = 2 * np.bincount(np.arange(N) % N_LABELS, minlength=9)
     assert_array_equal(counts, expected + np.bincount(data.y))
