@@ -25,13 +25,13 @@ from skmhe.estimators.probabilities import (
 )
 from skmhe.estimators.recipe import prediction_settings
 from skmhe.estimators.short_forms import EstimatorParameters
-from skmhe.estimators.validation import (
-    Target,
-    check_added_labels,
+from skmhe.estimators.validation.label_features import check_added_labels
+from skmhe.estimators.validation.samples import (
     check_k,
     check_predict_samples,
     unchanged_on_error,
 )
+from skmhe.estimators.validation.targets import Target
 from skmhe.scorers.batch import Rows
 from skmhe.scorers.device import resolve_device
 from skmhe.scorers.linear import N_NEWTON

@@ -102,8 +102,8 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
     Attributes
     ----------
     classes_ : ndarray of shape (n_labels,)
-        The labels: the columns 0..n_labels-1 of an indicator, or the labels that occur
-        in `y`, sorted.
+        The labels: the columns 0 to n_labels - 1 of an indicator, or the labels that
+        occur in `y`, sorted.
     {attributes}
     validation_scores_ : list of float or None
         Precision@1 on the held-out samples after each epoch, with early stopping.

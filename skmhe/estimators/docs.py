@@ -219,7 +219,7 @@ LABEL_FEATURES = inspect.cleandoc(
         d features of each label, in the order of the sorted labels (of an indicator's
         columns), by which a label encoder scores them. A DataFrame is aligned by its
         index. Labels without a sample may have rows, too: named by the index or, where
-        labels are integers, the rows 0..n_rows - 1. They are not trained, but added as
-        by `add_labels`.
+        labels are integers, the rows 0 to n_rows - 1. They are not trained, but added
+        as by `add_labels`.
     """
 )

@@ -10,17 +10,18 @@ from skmhe.estimators.recipe import check_same_shapes, make_recipe
 from skmhe.estimators.resolution import make_setting, resolve_strategy
 from skmhe.estimators.setting import Setting
 from skmhe.estimators.table import check_contradictions
-from skmhe.estimators.validation import (
+from skmhe.estimators.validation.label_features import check_label_features, set_aside
+from skmhe.estimators.validation.samples import (
+    check_fit_samples,
+    check_predict_samples,
+    check_weight,
+)
+from skmhe.estimators.validation.targets import (
     Target,
     check_classes,
-    check_fit_samples,
-    check_label_features,
     check_label_weight,
-    check_predict_samples,
     check_same_labels,
     check_target,
-    check_weight,
-    set_aside,
 )
 from skmhe.labels import LabelCodec
 from skmhe.labels.clustering import label_centroids
@@ -39,6 +40,7 @@ from skmhe.training.fit import (
     Task,
     TrainingState,
     fit_model,
+    indicator,
     train_further,
 )
 from skmhe.training.loop import History
@@ -160,7 +162,8 @@ def _prepare(
 ) -> tuple[Setting, Recipe, Task, TrainingState]:
     """Return the setting, what to fit, what to learn from, and to go on from."""
     target, weight = inputs.target, inputs.weight
-    n_labels, Y = len(target.classes), target.indicator()
+    n_labels = len(target.classes)
+    Y = indicator(target.y, n_labels)
     n_first = n_labels if previous is None else previous.n_first_labels
     strategy, n_heads = resolve_strategy(estimator, n_first)
     setting = make_setting(
@@ -230,7 +233,7 @@ def _task(
 ) -> Task:
     """Return what is learned from, with labels at their positions."""
     X, target, weight, label_weight, Z, _ = inputs
-    order, y = codec.order, target.by_position(codec.positions)
+    order, y = codec.order, target.renumbered(codec.positions, setting.n_labels)
     data = TrainingData(X, y, None if weight is None else weight.astype(np.float32))
     return Task(
         codec,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skmhe.estimators.validation import check_k
+from skmhe.estimators.validation.samples import check_k
 from skmhe.final_classifier import class_scores, classes_of, final_classifier
 
 METHODS = ("predict_proba", "decision_function")

@@ -6,7 +6,7 @@ from lone_networks import fit, network_alone, weights
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmhe import MHEClassifier, MHEMultiLabelClassifier
-from skmhe.estimators.validation import Target, check_label_weight
+from skmhe.estimators.validation.targets import Target, check_label_weight
 from skmhe.training.loop import Trainer
 
 ONES = dict.fromkeys(range(N_CLASSES), 1.0)

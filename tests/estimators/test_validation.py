@@ -8,19 +8,23 @@ from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import DataConversionWarning
 
-from skmhe.estimators.validation import (
-    Target,
+from skmhe.estimators.validation import samples
+from skmhe.estimators.validation.label_features import (
     check_added_labels,
+    check_label_features,
+    set_aside,
+)
+from skmhe.estimators.validation.samples import (
     check_fit_samples,
     check_k,
-    check_label_features,
-    check_label_weight,
     check_predict_samples,
-    check_target,
     check_weight,
-    samples,
-    set_aside,
     unchanged_on_error,
+)
+from skmhe.estimators.validation.targets import (
+    Target,
+    check_label_weight,
+    check_target,
 )
 
 N, D, C = 6, 4, 3

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.utils.validation import check_array
 
 from skmhe.estimators.validation.samples import canonical_rows
@@ -14,17 +13,10 @@ REMEDY = "Pass one row per label, in the order of the classes (of y's columns)"
 
 
 def check_label_features(label_features: Any, target: Target) -> tuple[Rows, Target]:
-    """Validate features of labels, and find the label of each row.
+    """Return rows of unit length in the order of the classes, and the targets' classes.
 
     Labels without a sample may have a row: those of an index (a DataFrame's) that y
-    lacks, and, if y has integers, rows beyond the classes of y.
-
-    Returns
-    -------
-    Z : {ndarray, CSR} of float32, of shape (n_labels, n_label_features)
-        Rows of unit length, in the order of the classes.
-    target : Target
-        The targets, with all labels that have a row.
+    lacks, and, if y has integers, rows beyond the classes of y. The targets get them.
     """
     index = _index_of(label_features)
     Z = _checked_rows(label_features)
@@ -38,20 +30,14 @@ def check_label_features(label_features: Any, target: Target) -> tuple[Rows, Tar
 def set_aside(Z: Rows, target: Target) -> tuple[Target, Rows, Rows]:
     """Split off the labels without a sample, which training can say nothing of.
 
-    Returns
-    -------
-    target : Target
-        The targets with the labels that have samples, and the others' names.
-    Z, untrained : {ndarray, CSR}
-        Features of both.
+    Returns the targets with the other labels, and the features of both.
     """
     labels = target.y.indices if target.multilabel else target.y
     has_sample = np.bincount(labels, minlength=len(target.classes)) > 0
     if has_sample.all() or not has_sample.any():
         return target, Z, Z[:0]
-    places = np.cumsum(has_sample) - 1
     target = target._replace(
-        y=_renumbered(target, places, int(has_sample.sum())),
+        y=target.renumbered(np.cumsum(has_sample) - 1, int(has_sample.sum())),
         classes=target.classes[has_sample],
         untrained=target.classes[~has_sample],
     )
@@ -191,7 +177,7 @@ def _aligned(Z: Rows, names: np.ndarray, target: Target) -> tuple[Rows, Target]:
 
 
 def _with_integers(target: Target, n_rows: int) -> Target:
-    """Return the targets with the labels 0..n_rows - 1, if y has such integers."""
+    """Return the targets with the labels 0 to n_rows - 1, if y has such integers."""
     n_labels = len(target.classes)
     integers = not target.is_indicator and target.classes.dtype.kind in "iu"
     if integers and target.classes[0] >= 0 and target.classes[-1] < n_rows:
@@ -206,15 +192,5 @@ def _with_integers(target: Target, n_rows: int) -> Target:
 def _extended(target: Target, classes: np.ndarray) -> Target:
     """Return the targets with more classes than y has."""
     places = np.searchsorted(classes, target.classes)
-    y = _renumbered(target, places, len(classes))
+    y = target.renumbered(places, len(classes))
     return target._replace(y=y, classes=classes)
-
-
-def _renumbered(target: Target, places: np.ndarray, n_labels: int) -> Any:
-    """Return y with the indices of its labels changed to `places`."""
-    if not target.multilabel:
-        return places[target.y]
-    return sp.csr_array(
-        (target.y.data, places[target.y.indices], target.y.indptr),
-        shape=(target.y.shape[0], n_labels),
-    )

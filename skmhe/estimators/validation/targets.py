@@ -40,20 +40,12 @@ class Target(NamedTuple):
         """Whether `y` was an indicator, with a column for each label."""
         return self.kind in ("dense", "sparse")
 
-    def indicator(self) -> sp.csr_array:
-        """Return the labels as a CSR indicator of shape (n_samples, n_labels)."""
-        if self.multilabel:
-            return self.y
-        n = len(self.y)
-        entries = np.ones(n, np.float32), self.y, np.arange(n + 1)
-        return sp.csr_array(entries, shape=(n, len(self.classes)))
-
-    def by_position(self, positions: np.ndarray) -> Any:
-        """Return `y` with labels numbered by their positions in a label order."""
+    def renumbered(self, numbers: np.ndarray, n_labels: int) -> Any:
+        """Return `y` with a new number, below `n_labels`, for each of its labels."""
         if not self.multilabel:
-            return positions[self.y]
-        columns = positions[self.y.indices]
-        y = sp.csr_array((self.y.data, columns, self.y.indptr), shape=self.y.shape)
+            return numbers[self.y]
+        entries = self.y.data, numbers[self.y.indices], self.y.indptr
+        y = sp.csr_array(entries, shape=(self.y.shape[0], n_labels))
         y.sort_indices()
         return y
 
@@ -90,26 +82,11 @@ def check_target(
     classes: np.ndarray | None = None,
     kind: str | None = None,
 ) -> Target:
-    """Validate targets.
+    """Validate targets, which may be multi-label if the estimator accepts that.
 
-    Parameters
-    ----------
-    y : array-like, sparse matrix or list of label lists
-        What the user gave.
-    n_samples : int
-        Number of rows of X.
-    multilabel : bool
-        Whether the estimator accepts multi-label `y`.
-    classes : ndarray of shape (n_labels,), default=None
-        The labels that are known already; others are an error.
-    kind : str, default=None
-        What `y` was in an earlier call, see `Target`: nested lists of zeros and ones
-        are lists of labels if they were before.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If `y` is nothing to learn from, or not what it was before.
+    `classes` are the labels that are known already; others are an error. Nested lists
+    of zeros and ones are lists of labels if they were in an earlier call, as `kind`
+    (see `Target`) tells.
     """
     if y is None:
         raise ValueError(
