@@ -22,18 +22,8 @@ BYTES_PER_MIB = 2**20
 class Batch:
     """Samples that are scored together, and what several scorers need of them.
 
-    Each is computed at most once.
-
-    Parameters
-    ----------
-    X : {ndarray, CSR} of shape (n, ...)
-        Samples.
-    device : torch.device
-        Where scores are computed.
-    dtype : torch.dtype, default=torch.float32
-        Precision of scores.
-    input_dtype : torch.dtype, default=None
-        Precision of the samples for the network, if it is another one.
+    Each is computed at most once. The precision is that of scores; the network may
+    take samples in another one.
     """
 
     def __init__(
@@ -115,8 +105,7 @@ def add_entries(scores: Tensor, entries: sp.csr_array | None) -> Tensor:
     if entries is not None and entries.nnz:
         coo = entries.tocoo()
         rows, columns = (
-            torch.from_numpy(part).to(scores.device).long()
-            for part in (coo.row, coo.col)
+            torch.from_numpy(c).to(scores.device).long() for c in (coo.row, coo.col)
         )
         values = torch.from_numpy(coo.data).to(scores)
         scores.index_put_((rows, columns), values, accumulate=True)
@@ -128,10 +117,8 @@ class _Writable:
 
     def __init__(self, array: np.ndarray) -> None:
         self.array = array  # keeps the memory alive
-        address = array.__array_interface__["data"][0]
-        self.__array_interface__ = array.__array_interface__ | {
-            "data": (address, False)
-        }
+        interface = array.__array_interface__
+        self.__array_interface__ = interface | {"data": (interface["data"][0], False)}
 
 
 def to_tensor(array: np.ndarray) -> Tensor:

@@ -13,6 +13,8 @@ from skmhe.scorers.batch import Rows, in_form, squared_lengths, to_tensor
 from skmhe.scorers.linear.tables import SparseLevel, child_scores, starts_of
 from skmhe.scorers.storage import compacted, restored, round_to_half
 
+Array = np.ndarray
+
 # The features that occur in most centroids are multiplied as a dense block: few
 # features have most of the stored values, and a sparse product goes through each.
 N_FREQUENT = 128
@@ -29,14 +31,8 @@ TINY = np.float32(1e-12)
 class Centroids:
     """Centroids of unit length: the normalized sums of each label's unit samples.
 
-    Parameters
-    ----------
-    frequent : ndarray of shape (m,)
-        Features of the dense block.
-    block : ndarray of shape (n_labels, m)
-        Their values.
-    rest : CSR of shape (n_features, n_labels)
-        The values of the other features.
+    A dense block of shape (n_labels, m) has the values of the m frequent features, the
+    CSR rest of shape (n_features, n_labels) those of the others.
     """
 
     def __init__(
@@ -86,7 +82,7 @@ class Centroids:
         """
         n, n_groups = groups.shape
         samples = np.repeat(np.arange(n), n_groups)
-        if isinstance(X, np.ndarray) and self._block_is_all(X):
+        if isinstance(X, np.ndarray) and len(self.frequent) == X.shape[1]:
             block = to_tensor(self.block)
             pairs = torch.from_numpy(samples), torch.from_numpy(groups.ravel())
             rows = torch.from_numpy(X).to(block.dtype)
@@ -101,9 +97,6 @@ class Centroids:
             result = child_scores(self.level(size), X, samples, groups.ravel())
         return result.reshape(n, n_groups, size)
 
-    def _block_is_all(self, X: Rows) -> bool:
-        return len(self.frequent) == X.shape[1]
-
     def level(self, size: int) -> SparseLevel:
         """Return the same in tables by group of `size` labels; made once."""
         level = self._level
@@ -116,10 +109,8 @@ class Centroids:
         labels, columns = self.block.nonzero()
         rest = self.rest.tocoo()
         features = np.concatenate([self.frequent[columns], rest.row])
-        labels, values = (
-            np.concatenate([labels, rest.col]),
-            np.concatenate([self.block[labels, columns], rest.data]),
-        )
+        values = np.concatenate([self.block[labels, columns], rest.data])
+        labels = np.concatenate([labels, rest.col])
         groups = labels // size
         order = np.argsort(groups * np.int64(n_features) + features, kind="stable")
         groups, features = groups[order], features[order]
@@ -223,9 +214,7 @@ def without_features(X: sp.csr_array, features: np.ndarray) -> sp.csr_array:
 
 
 def _own_parts(
-    Y: sp.csr_array,
-    lengths: np.ndarray,
-    products: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, ...]],
+    Y: sp.csr_array, lengths: np.ndarray, products: Callable[..., tuple[Array, ...]]
 ) -> tuple[sp.csr_array, sp.csr_array]:
     """Return what leaves samples out of their own labels' centroids.
 
@@ -245,15 +234,13 @@ def _own_parts(
         alone = rest <= 1e-4 * weight**2
         own[places] = weight * kept
         scale[places] = np.where(alone, 0, 1 / np.sqrt(np.where(alone, 1, rest)))
-    own_parts, scales = (
-        sp.csr_array((v, Y.indices, Y.indptr), shape=Y.shape) for v in (own, scale)
-    )
-    return own_parts, scales
+    parts = (own, Y.indices, Y.indptr), (scale, Y.indices, Y.indptr)
+    return sp.csr_array(parts[0], shape=Y.shape), sp.csr_array(parts[1], shape=Y.shape)
 
 
 def _dense_own(
-    X: np.ndarray, sums: np.ndarray, samples: np.ndarray, labels: np.ndarray
-) -> tuple[np.ndarray, ...]:
+    X: Array, sums: Array, samples: Array, labels: Array
+) -> tuple[Array, ...]:
     """Return the products of `_own_parts`, where X is dense."""
     rows = X[samples]
     square = squared_lengths(rows)
@@ -261,12 +248,8 @@ def _dense_own(
 
 
 def _sparse_own(
-    X: sp.csr_array,
-    sums: sp.csr_array,
-    kept: np.ndarray,
-    samples: np.ndarray,
-    labels: np.ndarray,
-) -> tuple[np.ndarray, ...]:
+    X: sp.csr_array, sums: sp.csr_array, kept: Array, samples: Array, labels: Array
+) -> tuple[Array, ...]:
     """Return the products of `_own_parts`, where X is sparse."""
     X = X[samples]
     pairs = np.repeat(np.arange(len(samples)), np.diff(X.indptr))

@@ -30,16 +30,9 @@ def label_table(network: Network, Z: Rows) -> Tensor:
 class LabelEncoderScorer(Scorer):
     """Scaled cosines of embedded samples and embedded labels.
 
-    Parameters
-    ----------
-    network : Network
-        With a label encoder, in evaluation mode.
-    Z : {ndarray, CSR} of shape (n_all, n_label_features)
-        Features of the labels, those that came later last.
-    search : Search
-        The search for labels.
-    own_score : float, default=0.0
-        What is added to the score of a label whose features are those of the sample.
+    The network is in evaluation mode. Z has the features of all labels, those that came
+    later last; `own_score` is added to the score of a label whose features are those of
+    the sample.
     """
 
     scores_labels = True

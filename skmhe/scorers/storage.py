@@ -16,19 +16,9 @@ def round_to_half(fitted: Any) -> None:
 
     Its 11 bits of precision are more than training determines: weights differ by
     more between two seeds by far. A table of values that float16 cannot hold is
-    left as it is.
-
-    Parameters
-    ----------
-    fitted : dict, list, NamedTuple, ndarray or other
-        What holds the tables.
+    left as it is. Dicts, lists and named tuples may hold the tables.
     """
-    for table in _tables(fitted):
-        if max(-table.min(), table.max()) <= np.finfo(np.float16).max:
-            flat = table.reshape(-1)
-            for start in range(0, flat.size, CHUNK):
-                part = flat[start : start + CHUNK]
-                part[...] = part.astype(np.float16)
+    _mapped(fitted, _rounded)
 
 
 def compacted(fitted: Any) -> Any:
@@ -41,22 +31,9 @@ def restored(fitted: Any) -> Any:
     return _mapped(fitted, _to_single)
 
 
-def _is_table(value: Any) -> bool:
-    if not isinstance(value, np.ndarray) or value.size < MIN_SIZE:
-        return False
-    return value.dtype == np.float32 and value.flags.c_contiguous
-
-
-def _tables(fitted: Any) -> list[np.ndarray]:
-    tables: list[np.ndarray] = []
-
-    def note(value: np.ndarray) -> np.ndarray:
-        if _is_table(value):
-            tables.append(value)
-        return value
-
-    _mapped(fitted, note)
-    return tables
+def _is_table(value: np.ndarray) -> bool:
+    is_large = value.size >= MIN_SIZE and value.dtype == np.float32
+    return is_large and value.flags.c_contiguous
 
 
 def _mapped(fitted: Any, function: Callable[[np.ndarray], np.ndarray]) -> Any:
@@ -68,6 +45,16 @@ def _mapped(fitted: Any, function: Callable[[np.ndarray], np.ndarray]) -> Any:
     if isinstance(fitted, tuple) and hasattr(fitted, "_fields"):
         return type(fitted)(*(_mapped(value, function) for value in fitted))
     return function(fitted) if isinstance(fitted, np.ndarray) else fitted
+
+
+def _rounded(value: np.ndarray) -> np.ndarray:
+    """Round a table in place, and return it."""
+    if _is_table(value) and max(-value.min(), value.max()) <= np.finfo(np.float16).max:
+        flat = value.reshape(-1)
+        for start in range(0, flat.size, CHUNK):
+            part = flat[start : start + CHUNK]
+            part[...] = part.astype(np.float16)
+    return value
 
 
 def _to_half(value: np.ndarray) -> np.ndarray:
