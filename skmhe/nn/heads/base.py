@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import Any, Self
 
 import torch
@@ -24,11 +23,26 @@ class HeadScores:
 
     def __init__(self, head: "Head", features: Features) -> None:
         self.head, self.features = head, features
+        # Not a cached property: until Python 3.12, threads would wait for each other.
+        self._dense: tuple[Tensor, list[Tensor]] | None = None
 
-    @cached_property
+    @property
     def dense(self) -> tuple[Tensor, list[Tensor]]:
-        """Dense features and the tables that score them."""
-        return self.head.dense(self.features)
+        """Dense features and the tables that score them; made once."""
+        if self._dense is None:
+            self._dense = self._make_dense()
+        return self._dense
+
+    def _make_dense(self) -> tuple[Tensor, list[Tensor]]:
+        """Return dense features and the tables that score them.
+
+        Of sparse features, only the columns that occur in the batch are kept.
+        """
+        weights = list(self.head.weights)
+        if not isinstance(self.features, SparseRows):
+            return self.features, weights
+        columns, compact = self.features.to_compact()
+        return compact, [weight.index_select(1, columns) for weight in weights]
 
     def of_table(self, level: int = 0) -> Tensor:
         """Return the scores of all rows of a table, shape (n, n_rows)."""
@@ -61,7 +75,7 @@ class HeadScores:
         features, weights = self.dense
         chosen = features[rows]
         part = type(self)(self.head, chosen)
-        part.dense = chosen, weights
+        part._dense = chosen, weights
         return part
 
 
@@ -309,16 +323,6 @@ class Head(nn.Module, ABC):
     def n_scores(self, k: int = 1) -> int:
         """Return the largest number of scores that `topk` holds for a sample."""
         return self.search.n_scores(k)
-
-    def dense(self, features: Features) -> tuple[Tensor, list[Tensor]]:
-        """Return dense features and the tables that score them.
-
-        Of sparse features, only the columns that occur in the batch are kept.
-        """
-        if not isinstance(features, SparseRows):
-            return features, list(self.weights)
-        columns, compact = features.to_compact()
-        return compact, [weight.index_select(1, columns) for weight in self.weights]
 
     def extra_repr(self) -> str:
         """Return the sizes, for the module's repr."""

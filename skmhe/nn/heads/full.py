@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skmhe.nn.heads.base import ExtraScores, Features, Head, HeadScores, log_odds
+from skmhe.nn.heads.base import ExtraScores, Head, HeadScores, log_odds
 from skmhe.nn.heads.targets import bernoulli_losses
 from skmhe.nn.margin import Margin, check_margin, cosines, with_margin
 from skmhe.nn.products import SparseRows
@@ -15,6 +15,14 @@ from skmhe.nn.search import FlatSearch
 
 class FlatHeadScores(HeadScores):
     """The scores of all labels."""
+
+    def _make_dense(self) -> tuple[Tensor, list[Tensor]]:
+        if self.head.margin is None or not isinstance(self.features, SparseRows):
+            return super()._make_dense()
+        # The lengths in cosines are those of whole rows of weights.
+        columns, values = self.features.to_compact()
+        whole = values.new_zeros(self.features.shape)
+        return whole.index_copy(1, columns, values), list(self.head.weights)
 
     def labels(self, true: Tensor | None = None) -> Tensor:
         """Return the scores of all labels, shape (n, n_labels).
@@ -106,15 +114,6 @@ class FullHead(Head):
         if self.multilabel:
             return bernoulli_losses(found, targets)
         return F.cross_entropy(found, targets, reduction="none")
-
-    def dense(self, features: Features) -> tuple[Tensor, list[Tensor]]:
-        """Return dense features and the tables that score them."""
-        if self.margin is not None and isinstance(features, SparseRows):
-            # The lengths in cosines are those of whole rows of weights.
-            columns, values = features.to_compact()
-            whole = values.new_zeros(features.shape)
-            features = whole.index_copy(1, columns, values)
-        return super().dense(features)
 
     def _prior_scores(self, counts: Tensor, n_samples: float) -> list[Tensor]:
         if self.margin is not None:
