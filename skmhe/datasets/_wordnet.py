@@ -177,12 +177,11 @@ def load_wordnet(
     splits = np.array(synsets.splits)
     # The target is built for both parts, so that the classes do not depend on subset.
     samples = np.flatnonzero(splits != "-")
-    make_target = _ancestor_target if multilabel else _class_target
-    target, label_synsets = make_target(synsets, samples)
-
+    target, label_synsets = _make_target(synsets, samples, multilabel)
     chosen = np.flatnonzero(np.isin(splits[samples], SUBSETS[subset]))
     target = target[chosen]
-    texts = _synset_texts(synsets)
+    words_and_gloss = zip(synsets.words, synsets.glosses, strict=True)
+    texts = [f"{words} : {gloss}" for words, gloss in words_and_gloss]
     data = [texts[i] for i in samples[chosen]]
     if return_X_y:
         return data, target
@@ -208,31 +207,18 @@ def _check_arguments(multilabel: bool, subset: str, return_X_y: bool) -> None:
         raise ValueError(f"subset must be one of {sorted(SUBSETS)}, got {subset!r}.")
 
 
-def _class_target(
-    synsets: Synsets, samples: NDArray[np.intp]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the class of each sample, and the synset of each class."""
-    child, parent = hypernym_edges(synsets)
-    direct = direct_hypernyms(child, parent, len(synsets.offsets))
+def _make_target(
+    synsets: Synsets, samples: NDArray[np.intp], multilabel: bool
+) -> tuple[Target, NDArray[np.int64]]:
+    """Return the class or labels of each sample, and the synset of each of these."""
+    edges, n_synsets = hypernym_edges(synsets), len(synsets.offsets)
+    if multilabel:
+        ancestors = ancestor_matrix(*edges, n_synsets)[samples]
+        label_synsets = np.unique(ancestors.indices)
+        return ancestors[:, label_synsets], label_synsets
+    direct = direct_hypernyms(*edges, n_synsets)
     label_synsets, target = np.unique(direct[samples], return_inverse=True)
     return target.astype(np.int64, copy=False), label_synsets
-
-
-def _ancestor_target(
-    synsets: Synsets, samples: NDArray[np.intp]
-) -> tuple[csr_matrix, NDArray[np.int64]]:
-    """Return the labels of each sample, and the synset of each label."""
-    child, parent = hypernym_edges(synsets)
-    ancestors = ancestor_matrix(child, parent, len(synsets.offsets))[samples]
-    label_synsets = np.unique(ancestors.indices)
-    return ancestors[:, label_synsets], label_synsets
-
-
-def _synset_texts(synsets: Synsets) -> list[str]:
-    return [
-        f"{words} : {gloss}"
-        for words, gloss in zip(synsets.words, synsets.glosses, strict=True)
-    ]
 
 
 def _synset_names(synsets: Synsets) -> list[str]:
