@@ -13,6 +13,8 @@ from skmhe.estimators import _base, recipe
 from skmhe.scorers.network import network_from_weights
 from skmhe.training import fit as training_fit
 from skmhe.training import label_encoder, loop
+from skmhe.training.label_encoder import LabelTraining
+from skmhe.training.loop import Trainer
 from skmhe.training.pools import PoolPlan
 
 N = 96
@@ -26,13 +28,13 @@ def network_of(clf):
 @pytest.fixture
 def batches(monkeypatch):
     """The numbers of samples of all steps."""
-    sizes, step = [], loop.train_step
+    sizes, step = [], Trainer.step
 
-    def recorded(network, optimizer, batch, *args):
-        sizes.append(batch.X.shape[0])
-        return step(network, optimizer, batch, *args)
+    def recorded(trainer, rows):
+        sizes.append(len(rows))
+        return step(trainer, rows)
 
-    monkeypatch.setattr(loop, "train_step", recorded)
+    monkeypatch.setattr(Trainer, "step", recorded)
     return sizes
 
 
@@ -213,18 +215,19 @@ def test_a_shared_layer_has_no_weights_of_its_own(cls):
 
 @both
 def test_joint_loss(cls, monkeypatch):
-    losses, step = [], loop.train_step
+    losses, step, encoder_loss = [], Trainer.step, LabelTraining.loss
 
-    def recorded(network, optimizer, batch, label_weight, plan, loss):
-        def noted(*args):
-            losses.append(loss(*args))
-            return losses[-1].detach()
+    def recorded_loss(*args):
+        losses.append(encoder_loss(*args))
+        return losses[-1].detach()
 
-        joint = step(network, optimizer, batch, label_weight, plan, noted)
+    def recorded_step(*args):
+        joint = step(*args)
         losses[-1] = losses[-1].item(), joint
         return joint
 
-    monkeypatch.setattr(loop, "train_step", recorded)
+    monkeypatch.setattr(LabelTraining, "loss", recorded_loss)
+    monkeypatch.setattr(Trainer, "step", recorded_step)
     of_classifier = []
     for share in (0.25, 0.75):
         fit_labels(cls, label_encoder__loss_weight=share, max_iter=1, batch_size=N)

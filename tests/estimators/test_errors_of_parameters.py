@@ -21,7 +21,7 @@ from numpy.testing import assert_array_equal
 
 from skmhe import MHEClassifier, MHEMultiLabelClassifier
 from skmhe.estimators.short_forms import long_form
-from skmhe.training import loop
+from skmhe.training.loop import Trainer
 
 # ------------------------------------------------------------ warm start
 
@@ -252,7 +252,7 @@ def test_an_interrupted_fit_leaves_the_old_one(cls, error, monkeypatch):
     def interrupt(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(loop, "train_step", interrupt)
+    monkeypatch.setattr(Trainer, "step", interrupt)
     check_error(clf, None, lambda clf: clf.fit(X, target(cls)), error)
     check_error(make(cls), None, lambda clf: clf.fit(X, target(cls)), error)
 
