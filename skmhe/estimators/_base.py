@@ -31,9 +31,7 @@ from skmhe.estimators.validation.samples import (
     check_predict_samples,
     unchanged_on_error,
 )
-from skmhe.estimators.validation.targets import Target
 from skmhe.scorers.batch import Rows
-from skmhe.scorers.device import resolve_device
 from skmhe.scorers.linear import N_NEWTON
 from skmhe.scorers.model import InPlace, Model, Settings
 
@@ -165,15 +163,16 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
         >>> clf.predict(np.eye(6)[5:])
         array([5])
         """
-        known = self._model().label_features
+        fitted = self._checked_fitted()
+        known = fitted.model.label_features
         if known is None:
             raise ValueError(
                 "add_labels needs an estimator that was fitted with features of "
                 "labels: call fit(X, y, label_features=Z) first."
             )
-        form = self._target_form
-        added = check_added_labels(label_features, labels, form, known.shape[1])
-        self._show(self._fitted.with_labels(*added))
+        n_features = known.shape[1]
+        added = check_added_labels(label_features, labels, fitted.form, n_features)
+        self._show(fitted.with_labels(*added))
         return self
 
     @documented(X=SAMPLES)
@@ -251,7 +250,7 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
             (n_samples,). For multi-label targets, the log-odds of every label: positive
             where the label is more probable than not.
         """
-        if self._target_form.multilabel:
+        if self._checked_fitted().form.multilabel:
             return self._log_prob(X, to_log_odds)
         log_p = self._log_prob(X)
         return log_p[:, 1] - log_p[:, 0] if len(self.classes_) == 2 else log_p
@@ -335,19 +334,13 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
 
     # Predicting
 
-    @property
-    def _target_form(self) -> Target:
-        """The form of the targets that were fitted; without their values."""
+    def _checked_fitted(self) -> Fitted:
         check_is_fitted(self, "_fitted")
-        return self._fitted.form
-
-    def _model(self) -> Model:
-        check_is_fitted(self, "_fitted")
-        return self._fitted.model
+        return self._fitted
 
     def _arguments(self, X: Any) -> tuple[Model, Rows, Settings]:
         """Return the model, and what it predicts with."""
-        model = self._model()
+        model = self._checked_fitted().model
         X = check_predict_samples(self, X, model.user_backbone)
         return model, X, prediction_settings(self, model)
 
@@ -369,16 +362,6 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
         """Return the labels of more than a log-probability as a CSR indicator."""
         model, X, settings = self._arguments(X)
         return model.above(X, log_threshold, settings)
-
-    def _features(self, X: Any) -> np.ndarray:
-        model = self._model()
-        X = check_predict_samples(self, X, model.user_backbone)
-        return model.features(X, resolve_device(self.device))
-
-    @property
-    def _n_features_out(self) -> int:
-        """Number of features of `transform`, which names them."""
-        return self._model().weights["head.weights.0"].shape[1]
 
     def __sklearn_tags__(self) -> Any:
         """Return what scikit-learn asks about an estimator."""

@@ -158,7 +158,7 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
             (n_samples, n_labels), dense or sparse, of its dtype; lists of labels; or,
             of shape (n_samples,), the most probable label of each sample.
         """
-        form = self._target_form
+        form = self._checked_fitted().form
         if not form.multilabel:
             return self._predict_best(X)
         if form.kind == "dense":
@@ -190,7 +190,7 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
             Subset accuracy; for 1-D `y`, accuracy.
         """
         predicted = self.predict(X)
-        if self._target_form.kind == "lists":
+        if self._checked_fitted().form.kind == "lists":
             pairs = zip(y, predicted, strict=True)
             correct = [set(true) == set(labels) for true, labels in pairs]
             return float(np.average(correct, weights=sample_weight))

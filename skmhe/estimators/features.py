@@ -4,6 +4,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from skmhe.estimators.validation.samples import check_predict_samples
+from skmhe.scorers.device import resolve_device
 
 
 def has_features(estimator: Any) -> bool:
@@ -34,4 +38,13 @@ class Features(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the features that the heads score."""
-        return self._features(X)
+        check_is_fitted(self, "_fitted")
+        model = self._fitted.model
+        X = check_predict_samples(self, X, model.user_backbone)
+        return model.features(X, resolve_device(self.device))
+
+    @property
+    def _n_features_out(self) -> int:
+        """Number of features of `transform`, which names them."""
+        check_is_fitted(self, "_fitted")
+        return self._fitted.model.weights["head.weights.0"].shape[1]

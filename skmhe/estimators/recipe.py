@@ -165,10 +165,11 @@ def check_same_shapes(
     changed = _changed_shapes(before, now, setting)
     if changed:
         shown = ", ".join(f"{name}={shown_value(name, setting)}" for name in changed)
+        if "label_encoder" in changed:
+            shown += " with these label_features"
         raise ValueError(
             f"{shown} does not fit the network that was fitted, whose weights cannot "
-            "be trained further with another value: set the parameter (or, of a label "
-            "encoder, label_features) as it was, or call fit with warm_start=False."
+            "be trained further: set it back, or call fit with warm_start=False."
         )
 
 

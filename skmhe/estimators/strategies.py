@@ -225,8 +225,8 @@ class Sampling(Strategy):
     The *pool* of a training step holds the labels of some groups, which are drawn, and
     labels that concern the batch. With d features and C labels, a sample costs
     d * (size of the pool) multiply-adds in training, d * C in prediction. With
-    ``model="both"`` and 1-D `y`, the network is also given the similarity of samples to
-    the labels' centroids, from which the sample itself is left out in training.
+    ``model="both"``, the network is also given the similarity of samples to the labels'
+    centroids, from which the sample itself is left out in training.
 
     Parameters
     ----------

@@ -91,7 +91,7 @@ class Mix(NamedTuple):
     Data of the model: `Model.starting_mix` gives what fitting starts from.
     """
 
-    asked_weight: float  # of the linear classifiers, by the parameter
+    requested_weight: float  # of the linear classifiers, by the parameter
     linear_weight: float  # the one that they have
     # Of each sum, by what scores the labels: "both", "classifier" or "encoder".
     calibrations: dict[str, Calibration]

@@ -162,7 +162,7 @@ class Model:
         )
         if self.mix is None:
             return grown
-        mix = grown.starting_mix(self.mix.asked_weight)
+        mix = grown.starting_mix(self.mix.requested_weight)
         return dataclasses.replace(grown, mix=mix)
 
     def topk(
@@ -248,7 +248,7 @@ class Model:
         network = self._network(settings, dtype)
         search = self.search.with_beam_width(settings.beam_width)
         mix = self.mix
-        if mix is None or mix.asked_weight != settings.linear_weight:
+        if mix is None or mix.requested_weight != settings.linear_weight:
             mix = self.starting_mix(settings.linear_weight)
         has_encoder = network is not None and network.encoder is not None
         score_with = settings.score_with if has_encoder else "classifier"

@@ -9,7 +9,8 @@ from estimator_problems import N_CLASSES, N_FEATURES, both, differ, make_data
 from lone_networks import fit, network_alone, weights
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skmhe.estimators import _base, recipe
+from skmhe.estimators import features as features_module
+from skmhe.estimators import recipe
 from skmhe.scorers.network import network_from_weights
 from skmhe.training import fit as training_fit
 from skmhe.training import label_encoder, loop
@@ -136,7 +137,7 @@ def test_device(cls, monkeypatch):
         asked.append(device)
         return resolve(device)
 
-    for module in (_base, recipe):
+    for module in (features_module, recipe):
         monkeypatch.setattr(module, "resolve_device", recorded)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     cpu, auto = fit(cls, device="cpu"), fit(cls, device="auto")
