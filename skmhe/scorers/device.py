@@ -34,10 +34,7 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype | None:
 def resolve_device(device: str) -> torch.device:
     """Return the `torch.device` that the parameter `device` asks for.
 
-    Raises
-    ------
-    ValueError
-        If torch does not know the device, or this machine does not have it.
+    It is an error if torch does not know it, or this machine does not have it.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

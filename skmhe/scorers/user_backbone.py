@@ -53,10 +53,7 @@ class UserBackbone:
     def make(self) -> nn.Module:
         """Return a new module, in float32 and on the CPU.
 
-        Raises
-        ------
-        ValueError, TypeError
-            If none can be made with these parameters, or it cannot be trained.
+        It is an error if none can be made with these parameters, or trained.
         """
         if isinstance(self.backbone, nn.Module):
             if self.params:
@@ -101,12 +98,9 @@ class UserBackbone:
         return module
 
     def probed(self, module: nn.Module, X: np.ndarray, device: Device) -> Self:
-        """Return the same with what a module makes of the first samples.
+        """Return the same with the form of samples, and of what a module makes of them.
 
-        Raises
-        ------
-        ValueError
-            If heads cannot work with it.
+        It is an error if heads cannot work with that.
         """
         is_tokens, n_tokens = X.dtype.kind == "i", None
         if is_tokens:
@@ -230,20 +224,14 @@ def flat_rows(X: np.ndarray) -> np.ndarray | sp.csr_array:
 
     Tokens become TF-IDF weights of their counts, as their numbers have no meaning.
     """
+    rows = X.reshape(len(X), -1)
     if X.dtype.kind != "i":
-        return X.reshape(len(X), -1)
-    tokens = X.reshape(len(X), -1)
-    tokens = tokens - tokens.min(initial=0)
+        return rows
+    tokens = rows - rows.min(initial=0)
     n, length = tokens.shape
-    shape = n, tokens.max(initial=0) + 1
-    counts = sp.csr_array(
-        (
-            np.ones(tokens.size, np.float32),
-            tokens.ravel(),
-            np.arange(0, n * length + 1, length),
-        ),
-        shape=shape,
-    )
+    starts = np.arange(0, n * length + 1, length)
+    entries = np.ones(tokens.size, np.float32), tokens.ravel(), starts
+    counts = sp.csr_array(entries, shape=(n, tokens.max(initial=0) + 1))
     counts.sum_duplicates()
     return sp.csr_array(TfidfTransformer(sublinear_tf=True).fit_transform(counts))
 
