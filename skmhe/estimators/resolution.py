@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 
 from skmhe.estimators import strategies
 from skmhe.estimators.setting import Setting
-from skmhe.estimators.short_forms import SHORT_FORMS, as_strategy, long_form
+from skmhe.estimators.short_forms import BASES, long_form
 from skmhe.estimators.strategies import Cascade, Full, Sampling, Strategy
 from skmhe.labels.codec import check_head_sizes
 
@@ -22,7 +22,7 @@ def resolve_strategy(estimator: Any, n_labels: int) -> tuple[Strategy, int | Non
     tells.
     """
     n_heads, head_sizes = estimator.n_heads, estimator.head_sizes
-    resolved = as_strategy(estimator.strategy)
+    resolved = long_form(estimator, "strategy")
     n_given = None if isinstance(n_heads, str) else int(n_heads)
     if head_sizes is not None:
         sizes = check_head_sizes(head_sizes, n_labels)
@@ -60,7 +60,7 @@ def make_setting(
     `strategy` is what `resolve_strategy` returned; see `Setting` for the rest.
     """
     values: dict[str, Any] = estimator.get_params(deep=False)
-    for parent in SHORT_FORMS:
+    for parent in BASES:
         value = strategy if parent == "strategy" else long_form(estimator, parent)
         values[parent] = value
         if value is not None:

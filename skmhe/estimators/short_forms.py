@@ -1,15 +1,14 @@
 """The constructor of both estimators, and short forms of parameter objects.
 
 ``strategy="cascade"`` is a short form of ``Cascade()``, for example. There is one
-mechanism for all of them: `SHORT_FORMS` says what each parameter's short form stands
-for, and `EstimatorParameters` replaces it by the object where a nested parameter
-(``strategy__beam_width``) is set. Fitting asks `SHORT_FORMS`, and leaves the
-estimator's parameters as they are.
+mechanism for all of them: `long_form` says what each parameter's short form stands for,
+and `EstimatorParameters` replaces it by the object where a nested parameter
+(``strategy__beam_width``) is set. Fitting asks `long_form`, and leaves the estimator's
+parameters as they are.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from sklearn.base import BaseEstimator
 
@@ -17,48 +16,35 @@ from skmhe.estimators.parameters import Backbone, LabelEncoder, LinearTree
 from skmhe.estimators.strategies import STRATEGIES, Strategy
 from skmhe.estimators.table import constraints
 
-
-def as_strategy(strategy: Strategy | str) -> Strategy | None:
-    """Return the strategy that a name stands for; None for "auto"."""
-    if isinstance(strategy, str):
-        return None if strategy == "auto" else STRATEGIES[strategy]()
-    return strategy
-
-
-def _as_backbone(backbone: Any) -> Backbone | None:
-    """Return the backbone that a module, class or function stands for, or None."""
-    if backbone is None or isinstance(backbone, Backbone):
-        return backbone
-    return Backbone(backbone)
-
-
-class ShortForm(NamedTuple):
-    """What a parameter's short form stands for."""
-
-    base: type[BaseEstimator]  # objects of it are no short forms
-    promote: Callable[[Any], BaseEstimator | None]
-
-
-SHORT_FORMS = {
-    "strategy": ShortForm(Strategy, as_strategy),
-    "linear": ShortForm(LinearTree, lambda v: LinearTree() if v is None else v),
-    "label_encoder": ShortForm(
-        LabelEncoder, lambda v: LabelEncoder() if v is None else v
-    ),
-    "backbone": ShortForm(Backbone, _as_backbone),
+# The parameters that hold objects, and the classes of these.
+BASES: dict[str, type[BaseEstimator]] = {
+    "strategy": Strategy,
+    "linear": LinearTree,
+    "label_encoder": LabelEncoder,
+    "backbone": Backbone,
 }
 
 
 def long_form(estimator: BaseEstimator, name: str) -> Any:
-    """Return the object that a parameter of an estimator stands for."""
-    return SHORT_FORMS[name].promote(getattr(estimator, name))
+    """Return the object that a parameter of an estimator stands for.
+
+    None for the strategy "auto", and where there is no backbone.
+    """
+    value = getattr(estimator, name)
+    if name == "strategy" and isinstance(value, str):
+        return None if value == "auto" else STRATEGIES[value]()
+    if name == "backbone" and not isinstance(value, Backbone | None):
+        return Backbone(value)
+    if name in ("linear", "label_encoder") and value is None:
+        return BASES[name]()
+    return value
 
 
 def _constraints() -> dict[str, list[Any]]:
     """Return the constraints of the estimators' parameters, by name."""
     result = constraints("estimator")
-    for name, form in SHORT_FORMS.items():
-        result[name] = [*result[name], form.base]
+    for name, base in BASES.items():
+        result[name] = [*result[name], base]
     return result
 
 
@@ -144,7 +130,7 @@ class EstimatorParameters(BaseEstimator):
         plain = {}
         for name, value in params.items():
             parent, is_nested, inner = name.partition("__")
-            if is_nested and parent in SHORT_FORMS:
+            if is_nested and parent in BASES:
                 nested[parent][inner] = value
             else:
                 plain[name] = value
@@ -161,11 +147,10 @@ class EstimatorParameters(BaseEstimator):
         # An estimator that makes modules, for example, has parameters of its own.
         if hasattr(value, "set_params") and not isinstance(value, type):
             return value
-        form = SHORT_FORMS[parent]
         is_name = parent == "strategy" and isinstance(value, str)
-        known = not is_name or value in STRATEGIES
-        promoted = form.promote(value) if known else None
-        if not isinstance(promoted, form.base):
+        exists = not is_name or value in STRATEGIES
+        promoted = long_form(self, parent) if exists else None
+        if not isinstance(promoted, BASES[parent]):
             given = ", ".join(f"{parent}__{name}" for name in inner_params)
             raise ValueError(
                 f"{given} was set, but {parent}={value!r} has no parameters: "
@@ -176,7 +161,7 @@ class EstimatorParameters(BaseEstimator):
     def _validate_params(self) -> None:
         """Validate the parameters, and those of parameter objects."""
         super()._validate_params()
-        for name in SHORT_FORMS:
+        for name in BASES:
             promoted = long_form(self, name)
             if promoted is not None:
                 promoted._validate_params()
@@ -189,7 +174,7 @@ def _remedy(parent: str, names: set[str]) -> str:
             "pass a torch.nn.Module, or a class or function that makes one, as backbone"
         )
     if parent != "strategy":
-        return f"pass {parent}=None, or a {SHORT_FORMS[parent].base.__name__}"
+        return f"pass {parent}=None, or a {BASES[parent].__name__}"
     fitting = [
         repr(strategy.name)
         for strategy in STRATEGIES.values()

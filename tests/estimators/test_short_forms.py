@@ -20,11 +20,7 @@ from skmhe import (
     Product,
     Sampling,
 )
-from skmhe.estimators.short_forms import (
-    SHORT_FORMS,
-    as_strategy,
-    long_form,
-)
+from skmhe.estimators.short_forms import BASES, long_form
 from skmhe.nn import Margin
 
 both = pytest.mark.parametrize("cls", [MHEClassifier, MHEMultiLabelClassifier])
@@ -37,14 +33,14 @@ OBJECTS = {
 
 
 def test_what_short_forms_stand_for():
-    assert as_strategy("auto") is None
+    assert long_form(MHEClassifier("auto"), "strategy") is None
     for name, strategy in [
         ("full", Full),
         ("product", Product),
         ("cascade", Cascade),
         ("sampling", Sampling),
     ]:
-        assert type(as_strategy(name)) is strategy
+        assert type(long_form(MHEClassifier(name), "strategy")) is strategy
     clf = MHEClassifier()
     assert long_form(clf, "linear").get_params() == LinearTree().get_params()
     encoder = long_form(clf, "label_encoder")
@@ -55,13 +51,13 @@ def test_what_short_forms_stand_for():
 
 @pytest.mark.parametrize("name", OBJECTS)
 def test_objects_stand_for_themselves(name):
-    assert SHORT_FORMS[name].promote(OBJECTS[name]) is OBJECTS[name]
+    assert long_form(MHEClassifier(**{name: OBJECTS[name]}), name) is OBJECTS[name]
 
 
 @both
 def test_constraints_allow_the_objects(cls):
-    for name, form in SHORT_FORMS.items():
-        assert form.base in cls._parameter_constraints[name]
+    for name, base in BASES.items():
+        assert base in cls._parameter_constraints[name]
 
 
 @both

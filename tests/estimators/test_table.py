@@ -12,7 +12,7 @@ from table_rows import is_used, parameters_of
 import skmhe
 from skmhe import MHEClassifier, MHEMultiLabelClassifier
 from skmhe.estimators import strategies, table
-from skmhe.estimators.short_forms import SHORT_FORMS
+from skmhe.estimators.short_forms import BASES
 from skmhe.estimators.table import check_contradictions, constraints, only_used
 
 ESTIMATORS = [MHEClassifier, MHEMultiLabelClassifier]
@@ -59,9 +59,9 @@ def test_the_table_has_the_parameters_of_the_objects(cls):
 
 def test_every_object_has_a_parent():
     assert table.PARENTS.keys() == table.TABLE.keys() - {"estimator"}
-    assert set(table.PARENTS.values()) == SHORT_FORMS.keys()
+    assert set(table.PARENTS.values()) == BASES.keys()
     for owner, parent in table.PARENTS.items():
-        assert issubclass(getattr(skmhe, owner), SHORT_FORMS[parent].base)
+        assert issubclass(getattr(skmhe, owner), BASES[parent])
 
 
 @pytest.mark.parametrize("cls", [*ESTIMATORS, *OBJECTS])
