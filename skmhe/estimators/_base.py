@@ -18,11 +18,6 @@ from skmhe.estimators.docs import (
 )
 from skmhe.estimators.features import Features, has_features
 from skmhe.estimators.fitting import Fitted, Outcome, fit
-from skmhe.estimators.probabilities import (
-    LARGEST_LOG,
-    to_log_odds,
-    to_probabilities,
-)
 from skmhe.estimators.recipe import prediction_settings
 from skmhe.estimators.short_forms import EstimatorParameters
 from skmhe.estimators.validation.label_features import check_added_labels
@@ -33,7 +28,7 @@ from skmhe.estimators.validation.samples import (
 )
 from skmhe.scorers.batch import Rows
 from skmhe.scorers.linear import N_NEWTON
-from skmhe.scorers.model import InPlace, Model, Settings
+from skmhe.scorers.model import Model, Settings
 
 
 def has_partial_fit(estimator: Any) -> bool:
@@ -47,6 +42,13 @@ def has_partial_fit(estimator: Any) -> bool:
 
 
 # Methods with a condition are not wrapped: scikit-learn would drop the condition.
+
+# Bounds inside (0, 1), as log loss and the logit need. The upper one is not the largest
+# number below 1: the last bit of an exponential may be wrong.
+LOG_PROBABILITIES = -np.inf, -np.finfo(np.float64).eps
+PROBABILITIES = np.finfo(np.float64).tiny, np.exp(LOG_PROBABILITIES[1])
+
+
 class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """The methods of both estimators."""
 
@@ -200,8 +202,7 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
         skmhe.predict_topk : The same for pipelines and searches.
         """
         labels, log_p = self._topk(X, k)
-        to_probabilities(log_p)
-        return self.classes_[labels], log_p
+        return self.classes_[labels], np.clip(np.exp(log_p), *PROBABILITIES)
 
     @documented(X=SAMPLES)
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -218,7 +219,7 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
             except for multi-label targets, where each label has a probability of its
             own. Prefer `predict_topk` where there are very many labels.
         """
-        return self._log_prob(X, to_probabilities)
+        return self._all_labels(X, "prob", PROBABILITIES)
 
     @documented(X=SAMPLES)
     def predict_log_proba(self, X: Any) -> np.ndarray:
@@ -233,7 +234,7 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
         ndarray of float64, of shape (n_samples, n_labels)
             Log-probabilities, in the order of `classes_`; see `predict_proba`.
         """
-        return np.minimum(self._log_prob(X), LARGEST_LOG)
+        return self._all_labels(X, "log_prob", LOG_PROBABILITIES)
 
     @documented(X=SAMPLES)
     def decision_function(self, X: Any) -> np.ndarray:
@@ -251,8 +252,8 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
             where the label is more probable than not.
         """
         if self._checked_fitted().form.multilabel:
-            return self._log_prob(X, to_log_odds)
-        log_p = self._log_prob(X)
+            return self._all_labels(X, "log_odds")
+        log_p = self._all_labels(X, "log_prob")
         return log_p[:, 1] - log_p[:, 0] if len(self.classes_) == 2 else log_p
 
     @available_if(has_features)
@@ -353,10 +354,12 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
         positions, log_p = model.topk(X, k, settings, exact)
         return self.codec_.order[positions], log_p.astype(np.float64)
 
-    def _log_prob(self, X: Any, finish: InPlace | None = None) -> np.ndarray:
-        """Return the log-probability of each label, in the order of `classes_`."""
+    def _all_labels(
+        self, X: Any, what: str, bounds: tuple[float, float] | None = None
+    ) -> np.ndarray:
+        """Return what a search gives of each label, in the order of `classes_`."""
         model, X, settings = self._arguments(X)
-        return model.log_prob(X, settings, finish)
+        return model.all_labels(X, settings, what, bounds)
 
     def _above(self, X: Any, log_threshold: float) -> sp.csr_array:
         """Return the labels of more than a log-probability as a CSR indicator."""

@@ -22,7 +22,10 @@ class FlatScores(Scores, Protocol):
     """Scores of labels that are not ordered in a tree."""
 
     def labels(self) -> Tensor:
-        """Return the scores of all labels, late ones last, shape (n, n_labels)."""
+        """Return the scores of all labels, late ones last, shape (n, n_labels).
+
+        Searches may write to them.
+        """
 
     def shortlist(self) -> Tensor | None:
         """Return the groups that hold the best labels, (n, n_groups); None for all.
@@ -41,7 +44,10 @@ class TreeScores(Scores, Protocol):
     """Scores of the nodes of a tree of labels."""
 
     def nodes(self, level: int) -> Tensor:
-        """Return the scores of all nodes of a level, shape (n, n_nodes)."""
+        """Return the scores of all nodes of a level, shape (n, n_nodes).
+
+        Searches may write to them.
+        """
 
     def children(self, level: int, samples: Tensor, nodes: Tensor) -> Tensor:
         """Return the scores of the children of (sample, node) pairs.
@@ -87,6 +93,9 @@ class Search(Protocol):
 
     def log_prob(self, scores: Any) -> Tensor:
         """Return the log-probability of every label, shape (n, n_labels)."""
+
+    def prob(self, scores: Any) -> Tensor:
+        """Return the probability of every label, shape (n, n_labels)."""
 
     def topk(self, scores: Any, k: int, exact: bool = False) -> tuple[Tensor, Tensor]:
         """Return the k best labels and their log-probabilities, both (n, k)."""

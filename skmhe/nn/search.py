@@ -1,87 +1,17 @@
 """Searches: which labels are scored, and which probabilities their scores give.
 
 A search does not know where scores come from: from a head, or a sum of several models.
+This one scores all labels, or groups of them.
 """
 
-import math
-from collections.abc import Callable
-from typing import NamedTuple, Self
+from dataclasses import dataclass
+from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skmhe.nn.scores import FlatScores, TreeScores
-
-
-class Beam(NamedTuple):
-    """What a beam search has found: the children of the nodes that it kept."""
-
-    nodes: Tensor  # shape: (n, n_found)
-    scores: Tensor  # of their paths; shape: (n, n_found)
-    pruned: Tensor  # the best score of a path that was left out; shape: (n,)
-
-
-def child_nodes(nodes: Tensor, size: int) -> Tensor:
-    """Return the children of nodes (n, m), shape (n, m * size)."""
-    digits = torch.arange(size, device=nodes.device)
-    return (nodes[:, :, None] * size + digits).flatten(1)
-
-
-def expand(scores: TreeScores, level: int, nodes: Tensor) -> Tensor:
-    """Return the scores of the children of each sample's nodes, (n, m, L_level)."""
-    n, m = nodes.shape
-    samples = torch.arange(n, device=nodes.device).repeat_interleave(m)
-    children = scores.children(level, samples, nodes.flatten())
-    return children.view(n, m, children.shape[1])
-
-
-def beam_search(
-    scores: TreeScores,
-    start: Beam,
-    levels: range,
-    width: int,
-    join: Callable[[Tensor, Tensor], Tensor],
-) -> Beam:
-    """Expand only the best nodes of each level.
-
-    Parameters
-    ----------
-    scores : TreeScores
-        Scores of the nodes.
-    start : Beam
-        The nodes above the first level.
-    levels : range
-        The levels to search.
-    width : int
-        Number of nodes that are expanded at each level, for each sample.
-    join : callable
-        Called with the scores of paths (n, m, 1) and of children (n, m, L), returns
-        those of the children's paths.
-
-    Returns
-    -------
-    Beam
-        The children of the last nodes that were expanded.
-    """
-    nodes, path, pruned = start
-    for level in levels:
-        if width < path.shape[1]:
-            best, kept = path.topk(width + 1, dim=1)
-            pruned = torch.maximum(pruned, best[:, -1])
-            path, nodes = best[:, :-1], nodes.gather(1, kept[:, :-1])
-        children = expand(scores, level, nodes)
-        nodes = child_nodes(nodes, children.shape[2])
-        path = join(path[:, :, None], children).flatten(1)
-    return Beam(nodes, path, pruned)
-
-
-def local_log_probs(scores: Tensor, multilabel: bool) -> Tensor:
-    """Return log-probabilities of labels, each on its own or as alternatives."""
-    if multilabel:
-        return F.logsigmoid(scores)
-    # Of the children of a prefix that does not exist, all -inf, softmax makes NaN.
-    return scores.log_softmax(-1).masked_fill(scores == -torch.inf, -torch.inf)
+from skmhe.nn.scores import FlatScores
 
 
 def with_late(scores: Tensor, late: Tensor | None) -> Tensor:
@@ -97,7 +27,8 @@ def pairs_above(log_prob: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
     return samples, labels
 
 
-class FlatSearch(NamedTuple):
+@dataclass(frozen=True)
+class FlatSearch:
     """Score all labels, or those of the groups that the scores propose.
 
     Parameters
@@ -114,25 +45,14 @@ class FlatSearch(NamedTuple):
     n_labels: int
     group_size: int = 1
 
+    n_levels = 1
+    steered = False
+    scores_all = True
+
     @property
     def head_sizes(self) -> tuple[int, ...]:
         """The labels, as the only head's."""
         return (self.n_labels,)
-
-    @property
-    def n_levels(self) -> int:
-        """Number of levels: no tree."""
-        return 1
-
-    @property
-    def steered(self) -> bool:
-        """Whether it asks for scores of nodes."""
-        return False
-
-    @property
-    def scores_all(self) -> bool:
-        """Whether it asks for scores of all labels."""
-        return True
 
     def with_beam_width(self, _beam_width: int) -> Self:
         """Return the same: there is no beam."""
@@ -142,6 +62,18 @@ class FlatSearch(NamedTuple):
         """Return the log-probability of every label, shape (n, n_labels)."""
         found = scores.labels()
         return F.logsigmoid(found) if self.multilabel else found.log_softmax(1)
+
+    def prob(self, scores: FlatScores) -> Tensor:
+        """Return the probability of every label, shape (n, n_labels)."""
+        return (
+            scores.labels().sigmoid_()
+            if self.multilabel
+            else self.log_prob(scores).exp_()
+        )
+
+    def log_odds(self, scores: FlatScores) -> Tensor:
+        """Return the log-odds of every label of a multi-label task, (n, n_labels)."""
+        return scores.labels()
 
     def topk(
         self, scores: FlatScores, k: int, exact: bool = False
@@ -172,225 +104,3 @@ class FlatSearch(NamedTuple):
     def n_scores(self, k: int = 1) -> int:
         """Return the largest number of scores that `topk` holds for a sample."""
         return self.n_labels
-
-
-class TreeSearch(NamedTuple):
-    """Search a tree of labels by a beam.
-
-    P(label) is the product of P(node | parent) along the label's path. With `joint`, it
-    is the softmax of the last level's scores over all labels, and the levels above only
-    say where to look.
-
-    Parameters
-    ----------
-    multilabel : bool
-        Whether a sample may have any number of labels.
-    n_labels : int
-        Number of labels in the tree.
-    head_sizes : tuple of int
-        Numbers of children of the nodes of each level.
-    beam_width : int
-        Number of nodes that are expanded at each level, at least.
-    joint : bool, default=False
-        See above.
-    """
-
-    multilabel: bool
-    n_labels: int
-    head_sizes: tuple[int, ...]
-    beam_width: int
-    joint: bool = False
-
-    @property
-    def group_size(self) -> int:
-        """Number of labels of a group."""
-        return self.head_sizes[-1]
-
-    @property
-    def steered(self) -> bool:
-        """Whether it asks for scores of nodes."""
-        return True
-
-    @property
-    def scores_all(self) -> bool:
-        """Whether it asks for scores of all labels."""
-        return False
-
-    def with_beam_width(self, beam_width: int) -> Self:
-        """Return the same with another beam width."""
-        return self._replace(beam_width=beam_width)
-
-    @property
-    def n_levels(self) -> int:
-        """Number of levels."""
-        return len(self.head_sizes)
-
-    @property
-    def labels_per_node(self) -> list[int]:
-        """Number of labels below a node of each level; nodes of the last are labels."""
-        return [math.prod(self.head_sizes[h + 1 :]) for h in range(self.n_levels)]
-
-    @property
-    def n_nodes(self) -> list[int]:
-        """Number of nodes of each level."""
-        return [-(-self.n_labels // labels) for labels in self.labels_per_node]
-
-    def width(self, k: int) -> int:
-        """Return a beam width that certainly finds `k` labels.
-
-        Only the last node of a level may have fewer children than the others.
-        """
-        k = min(k, self.n_labels)
-        return max(self.beam_width, -(-k // self.head_sizes[-1]) + 1)
-
-    def _first(self, scores: TreeScores) -> tuple[Tensor, Tensor]:
-        """Return log P of the first nodes, and of late labels, which compete."""
-        first = scores.nodes(0)
-        both = with_late(first, scores.late())
-        log_p = local_log_probs(both, self.multilabel)
-        return log_p[:, : first.shape[1]], log_p[:, first.shape[1] :]
-
-    def _join(self, path: Tensor, children: Tensor) -> Tensor:
-        return path + local_log_probs(children, self.multilabel)
-
-    def _all_joint(self, scores: TreeScores) -> Tensor:
-        found = scores.nodes(self.n_levels - 1)
-        return with_late(found, scores.late()).log_softmax(1)
-
-    def log_prob(self, scores: TreeScores) -> Tensor:
-        """Return the log-probability of every label, shape (n, n_labels)."""
-        if self.joint:
-            return self._all_joint(scores)
-        log_p, late = self._first(scores)
-        for level in range(1, self.n_levels):
-            size, n_nodes = self.head_sizes[level], self.n_nodes[level]
-            found = scores.nodes(level)
-            n_missing = log_p.shape[1] * size - n_nodes
-            if n_missing:
-                found = F.pad(found, (0, n_missing), value=-torch.inf)
-            # shape: (n, n_parents, size); every parent has children
-            found = found.unflatten(1, (-1, size))
-            if self.multilabel:
-                log_p = log_p[:, :, None] + F.logsigmoid(found)
-            else:
-                log_p = found + (log_p - found.logsumexp(2))[:, :, None]
-            log_p = log_p.flatten(1)[:, :n_nodes]
-        return with_late(log_p, late)
-
-    def topk(
-        self, scores: TreeScores, k: int, exact: bool = False
-    ) -> tuple[Tensor, Tensor]:
-        """Return the k best labels and their log-probabilities, both (n, k).
-
-        With `exact`, nodes that the beam left out are expanded, too, wherever a label
-        below them could be among the best.
-        """
-        if self.joint:
-            if not exact:
-                return self._joint_topk(scores, k)
-            log_p, labels = self._all_joint(scores).topk(k, dim=1)
-            return labels, log_p
-        log_p, late = self._first(scores)
-        n, first_nodes = len(log_p), torch.arange(log_p.shape[1], device=log_p.device)
-        start = Beam(first_nodes.expand(n, -1), log_p, log_p.new_full((n,), -torch.inf))
-        levels = range(1, self.n_levels)
-        found = beam_search(scores, start, levels, self.width(k), self._join)
-        labels, best = self._best(found.nodes, with_late(found.scores, late), k)
-        if exact:
-            # P(label) never exceeds P(node): nothing was missed unless a node that was
-            # left out is more probable than the k-th label.
-            rows = (found.pruned > best[:, -1]).nonzero().squeeze(1)
-            if len(rows):
-                more = self._above(scores.take(rows), best[rows, -1])
-                labels[rows], best[rows] = _merged(labels[rows], best[rows], *more)
-        return labels, best
-
-    def _best(self, nodes: Tensor, scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """Return the k best of the labels that were found, followed by late ones."""
-        best, places = scores.topk(k, dim=1)
-        n_late = scores.shape[1] - nodes.shape[1]
-        if n_late:
-            beyond = self.n_labels + torch.arange(n_late, device=nodes.device)
-            nodes = torch.cat([nodes, beyond.expand(len(nodes), -1)], dim=1)
-        return nodes.gather(1, places), best
-
-    def _joint_topk(self, scores: TreeScores, k: int) -> tuple[Tensor, Tensor]:
-        """Return the best labels below the beam, and their share of what is there."""
-        first = scores.nodes(0)
-        n, nodes = len(first), torch.arange(first.shape[1], device=first.device)
-        start = Beam(nodes.expand(n, -1), first, first.new_full((n,), -torch.inf))
-        found = beam_search(
-            scores, start, range(1, self.n_levels), self.width(k), _last_scores
-        )
-        both = with_late(found.scores, scores.late())
-        labels, best = self._best(found.nodes, both, k)
-        return labels, best - both.logsumexp(1, keepdim=True)
-
-    def above(self, scores: TreeScores, threshold: float) -> tuple[Tensor, Tensor]:
-        """Return the (sample, label) pairs of more than a log-probability, sorted."""
-        if self.joint:
-            return pairs_above(self._all_joint(scores), threshold)
-        samples, labels, _ = self._above(scores, threshold)
-        return samples, labels
-
-    def _above(
-        self, scores: TreeScores, threshold: float | Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return pairs above a threshold (a number, or one per sample), and log P.
-
-        P(node) never exceeds P(parent): only nodes above the threshold are expanded.
-        """
-        log_p, late = self._first(scores)
-        limits = torch.as_tensor(threshold, dtype=log_p.dtype, device=log_p.device)
-        limits = limits.expand(len(log_p))
-        samples, nodes = (log_p > limits[:, None]).nonzero(as_tuple=True)
-        path = log_p[samples, nodes]
-        for level in range(1, self.n_levels):
-            children = scores.children(level, samples, nodes)
-            found = self._join(path[:, None], children)
-            pairs, digits = (found > limits[samples, None]).nonzero(as_tuple=True)
-            samples = samples[pairs]
-            nodes = nodes[pairs] * self.head_sizes[level] + digits
-            path = found[pairs, digits]
-        rows, beyond = (late > limits[:, None]).nonzero(as_tuple=True)
-        samples = torch.cat([samples, rows])
-        nodes = torch.cat([nodes, beyond + self.n_labels])
-        path = torch.cat([path, late[rows, beyond]])
-        # Late labels follow all others, so that a sample's labels stay in order.
-        order = torch.argsort(samples, stable=True)
-        return samples[order], nodes[order], path[order]
-
-    def n_scored(self, k: int = 1) -> list[int]:
-        """Return how many nodes of each level are scored for a sample."""
-        scored, n_candidates = [self.n_nodes[0]], self.n_nodes[0]
-        for size in self.head_sizes[1:]:
-            n_candidates = min(self.width(k), n_candidates) * size
-            scored.append(n_candidates)
-        return scored
-
-    def n_scores(self, k: int = 1) -> int:
-        """Return the largest number of scores that `topk` holds for a sample."""
-        return 3 * max(self.n_scored(k))
-
-
-def _last_scores(path: Tensor, children: Tensor) -> Tensor:
-    """Join for a tree whose last level alone counts."""
-    return children
-
-
-def _merged(
-    labels: Tensor, log_p: Tensor, samples: Tensor, others: Tensor, other_log_p: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return the best k of (n, k) labels and of pairs, which may repeat them."""
-    n, k = labels.shape
-    counts = torch.bincount(samples, minlength=n)
-    places = torch.arange(len(samples), device=samples.device)
-    places = places - (counts.cumsum(0) - counts)[samples]
-    # shape: (n, most pairs of a sample)
-    table = log_p.new_full((n, int(counts.max())), -torch.inf)
-    names = labels.new_full(table.shape, -1)
-    table[samples, places], names[samples, places] = other_log_p, others
-    again = (labels[:, :, None] == names[:, None, :]).any(2)
-    both = torch.cat([log_p.masked_fill(again, -torch.inf), table], dim=1)
-    best, kept = both.topk(k, dim=1)
-    return torch.cat([labels, names], dim=1).gather(1, kept), best

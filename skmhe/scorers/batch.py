@@ -22,19 +22,11 @@ BYTES_PER_MIB = 2**20
 class Batch:
     """Samples that are scored together, and what several scorers need of them.
 
-    Each is computed at most once. The precision is that of scores; the network may
-    take samples in another one.
+    Each is computed at most once.
     """
 
-    def __init__(
-        self,
-        X: Rows,
-        device: torch.device,
-        dtype: torch.dtype = torch.float32,
-        input_dtype: torch.dtype | None = None,
-    ) -> None:
-        self.X, self.device, self.dtype = X, device, dtype
-        self._input_dtype = input_dtype or dtype
+    def __init__(self, X: Rows, device: torch.device) -> None:
+        self.X, self.device = X, device
         self._unit: dict[bool, Rows] = {}
 
     def __len__(self) -> int:
@@ -43,14 +35,13 @@ class Batch:
     @cached_property
     def tensor(self) -> Tensor | SparseRows:
         """The samples, for the network."""
-        return rows_to_tensor(self.X, self.device, self._input_dtype)
+        return rows_to_tensor(self.X, self.device)
 
     def unit_rows(self, sparse: bool | None = None) -> Rows:
         """Return the samples scaled to unit length, as CSR or dense, or as they are."""
         sparse = sp.issparse(self.X) if sparse is None else sparse
         if sparse not in self._unit:
-            dtype = np.float64 if self.dtype == torch.float64 else np.float32
-            self._unit[sparse] = unit_rows(in_form(self.X, sparse), dtype)
+            self._unit[sparse] = unit_rows(in_form(self.X, sparse))
         return self._unit[sparse]
 
 

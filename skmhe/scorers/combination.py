@@ -104,7 +104,9 @@ class Scorer(ABC):
     scores_late = False  # of labels that came later, which follow all others
     can_steer = False  # of nodes: can steer a search of the tree
     proposes_groups = False  # finds labels: may have a shortlist of groups
-    can_prepare = False  # may compute what parts of the samples share
+
+    def prepare(self) -> None:  # noqa: B027, most have nothing to make
+        """Make what scores of all labels need, before threads ask for it."""
 
     @abstractmethod
     def bind(self, batch: Batch) -> Any:
@@ -158,11 +160,6 @@ class SumOfScores:
         """Return the scores of some of the samples."""
         return SumOfScores(self.combination, [part.take(rows) for part in self.parts])
 
-    def prepare(self) -> None:
-        """Compute what parts of the samples share, before they are taken."""
-        for part in self._able("can_prepare"):
-            part.prepare()
-
     def _able(self, capability: str) -> Iterator[Any]:
         """Yield the parts whose scorer has a capability."""
         for scorer, part in zip(self.combination.scorers, self.parts, strict=True):
@@ -200,7 +197,7 @@ class SumOfScores:
         steering = self._able("can_steer")
         return reduce(add, (part.children(level, samples, nodes) for part in steering))
 
-    def local_log_probs(self) -> Any:
+    def local_log_probs(self, dtype: torch.dtype | None = None) -> Any:
         """Return what independent heads give, which nothing is added to."""
         (part,) = self.parts
-        return part.local_log_probs()
+        return part.local_log_probs(dtype)

@@ -1,7 +1,6 @@
 """A fitted model: codes of labels, scorers, their combination and a search."""
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -21,7 +20,6 @@ from skmhe.scorers.combination import (
     Mix,
     Models,
     Scorer,
-    SumOfScores,
     starting_calibration,
 )
 from skmhe.scorers.label_encoder import LabelEncoderScorer
@@ -37,13 +35,10 @@ from skmhe.scorers.network import (
     with_more_labels,
 )
 from skmhe.scorers.own_labels import own_label_score
-from skmhe.scorers.scoring import Scoring
+from skmhe.scorers.scoring import AllScores, Scoring
 from skmhe.scorers.similarity import CentroidScorer, LateLabelScorer
 from skmhe.scorers.storage import compacted, restored
 from skmhe.scorers.user_backbone import UserBackbone
-
-# Changes an array.
-InPlace = Callable[[np.ndarray], None]
 
 # What the scale of the similarities to centroids is before training, by whether a task
 # is multi-label: near what it is after training, on samples of short texts.
@@ -183,30 +178,32 @@ class Model:
                 log_p[rows] = found.cpu().numpy()
         return positions, log_p
 
-    def log_prob(
-        self, X: Rows, settings: Settings, finish: InPlace | None = None
+    def all_labels(
+        self,
+        X: Rows,
+        settings: Settings,
+        what: str,
+        bounds: tuple[float, float] | None = None,
     ) -> np.ndarray:
-        """Return the log-probability of every label, in the labels' natural order.
+        """Return what a search gives of every label, in the labels' natural order.
 
-        `finish` may make something else of them, in place and block by block.
+        `what` is a method of searches: "log_prob", "prob" or, for multi-label tasks,
+        "log_odds".
 
-        Float64 of shape (n, n_labels), and computed in it: a row's result then does
-        not depend on which rows come with it, for which matrix products choose another
-        order of summation, and probabilities stay apart where their logarithms do.
+        Float64 of shape (n, n_labels), limited to bounds. A row's result does not
+        depend on which rows come with it.
         """
-        scoring = self._scoring(settings, torch.float64)
-        n_labels, positions = self.codec.n_labels, self.codec.positions
-        result = np.empty((X.shape[0], n_labels))
+        scoring, positions = self._scoring(settings), self.codec.positions
+        give = getattr(scoring.search, what)
 
-        def compute(rows: slice, scores: SumOfScores) -> None:
-            found = scoring.search.log_prob(scores).cpu().numpy()
+        def finish(scores: AllScores, out: np.ndarray) -> None:
+            found = give(scores).cpu().numpy()
             # A mode other than "raise" writes to `out` without a copy.
-            np.take(found, positions, axis=1, out=result[rows], mode="clip")
-            if finish is not None:
-                finish(result[rows])
+            np.take(found, positions, axis=1, out=out, mode="clip")
+            if bounds is not None:
+                np.clip(out, *bounds, out=out)
 
-        scoring.compute_blocks(X, n_labels, compute)
-        return result
+        return scoring.all_labels(X, self.codec.n_labels, finish)
 
     def above(self, X: Rows, threshold: float, settings: Settings) -> sp.csr_array:
         """Return the labels of more than a log-probability as a CSR indicator."""
@@ -231,21 +228,17 @@ class Model:
         network = network_from_weights(self.spec, self.weights, device)
         return network_features(network, X)
 
-    def _scoring(
-        self, settings: Settings, dtype: torch.dtype = torch.float32
-    ) -> Scoring:
+    def _scoring(self, settings: Settings) -> Scoring:
         """Return what scores samples; that of the last call is kept."""
-        if dtype != torch.float32:
-            return self._assemble(settings, dtype)
         kept = self._kept.get(settings)
         if kept is None:
-            kept = self._assemble(settings, dtype)
+            kept = self._assemble(settings)
             self._kept.clear()
             self._kept[settings] = kept
         return kept
 
-    def _assemble(self, settings: Settings, dtype: torch.dtype) -> Scoring:
-        network = self._network(settings, dtype)
+    def _assemble(self, settings: Settings) -> Scoring:
+        network = self._network(settings)
         search = self.search.with_beam_width(settings.beam_width)
         mix = self.mix
         if mix is None or mix.requested_weight != settings.linear_weight:
@@ -264,16 +257,15 @@ class Model:
         if network is not None and self.n_late:
             scorers.append(self._late_labels(network, mix, score_with))
         combination = Combination(tuple(scorers), mix.calibrations[score_with])
-        return Scoring(search, combination, network, settings.device, dtype)
+        return Scoring(search, combination, network, settings.device)
 
-    def _network(self, settings: Settings, dtype: torch.dtype) -> Network | None:
+    def _network(self, settings: Settings) -> Network | None:
         """Return the network in evaluation mode, if there is one."""
         if self.spec is None:
             return None
         head = self.spec.head.with_options(beam_width=settings.beam_width)
         spec = self.spec._replace(head=head)
-        network = network_from_weights(spec, self.weights, settings.device).eval()
-        return network.double() if dtype == torch.float64 else network
+        return network_from_weights(spec, self.weights, settings.device).eval()
 
     def _classifiers(
         self, search: Search, network: Network | None, settings: Settings, mix: Mix

@@ -119,17 +119,10 @@ class Network(nn.Module):
         """Whether the backbone makes the same features of a sample in every epoch."""
         return isinstance(self.backbone, UserModule) and self.backbone.is_frozen
 
-    def double(self) -> "Network":
-        """Compute in float64, but for a user's backbone, which may not be able to."""
-        if self.spec.user_backbone is None:
-            return super().double()
-        self.head.double()
-        return self
-
     def features(self, rows: Features) -> Features:
         """Return the features that the head scores, shape (n, d)."""
         features = self.backbone(rows)
-        # A user's backbone stays in float32.
+        # A user's backbone may compute in another precision.
         if isinstance(features, Tensor) and not self.training:
             return features.to(self.dtype)
         return features
@@ -150,11 +143,6 @@ class Network(nn.Module):
         layer = self._first_layer()
         rows = rows_to_tensor(Z, layer.weight.device, layer.weight.dtype)
         return self.encoder.embed_labels(rows, layer)
-
-    def batch(self, X: Rows) -> Batch:
-        """Return samples as this network takes them."""
-        own = self.spec.user_backbone is None
-        return Batch(X, self.device, self.dtype, None if own else torch.float32)
 
 
 def network_from_weights(
@@ -204,7 +192,7 @@ def network_features(network: Network, X: Rows) -> np.ndarray:
     d = network.head.in_features
     result = np.empty((X.shape[0], d), np.float32)
     for rows in row_chunks(X.shape[0], d):
-        features = network.features(network.batch(X[rows]).tensor)
+        features = network.features(Batch(X[rows], network.device).tensor)
         if isinstance(features, SparseRows):
             raise AssertionError("transform is offered with hidden layers only")
         result[rows] = features.cpu().numpy()

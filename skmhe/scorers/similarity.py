@@ -1,6 +1,7 @@
 """Scores of labels by the similarity of samples to their centroids, or features."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from skmhe.nn.heads.base import ExtraScores
 from skmhe.scorers.batch import Batch, Rows, in_form
 from skmhe.scorers.centroids import Centroids, TrainingCentroids
 from skmhe.scorers.combination import RowScores, Scorer
+from skmhe.scorers.linear.feature_table import FeatureTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +24,15 @@ class CentroidScorer(Scorer):
 
     scores_labels = True
 
+    @cached_property
+    def table(self) -> FeatureTable:
+        """Table for the cosines of sparse samples and all labels."""
+        return FeatureTable(self.centroids.level(self.group_size))
+
+    def prepare(self) -> None:
+        """Make the table."""
+        _ = self.table
+
     def bind(self, batch: Batch) -> "CentroidScores":
         """Return the scores of a batch."""
         return CentroidScores(self, batch.unit_rows())
@@ -32,7 +43,11 @@ class CentroidScores(RowScores):
 
     def labels(self) -> Tensor:
         """Return the scores of all labels, shape (n, n_labels)."""
-        return _scaled(self.scorer.centroids.cosines(self.X), self.scorer.scale)
+        centroids, scale = self.scorer.centroids, self.scorer.scale
+        if isinstance(self.X, np.ndarray):
+            return _scaled(centroids.cosines(self.X), scale)
+        scores = self.scorer.table.all_scores(self.X, scale.item())
+        return scores[:, : len(centroids.block)].to(scale.device)
 
     def candidates(self, groups: Tensor) -> Tensor:
         """Return the scores of the labels of groups, (n, n_groups, group_size)."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from skmhe.nn.heads.base import ExtraScores
-from skmhe.scorers.batch import row_chunks, rows_to_tensor, unit_rows
+from skmhe.scorers.batch import Batch, row_chunks, rows_to_tensor, unit_rows
 from skmhe.scorers.combination import Bound, Calibration, Combination, Scorer
 from skmhe.scorers.label_encoder import LabelEncoderScorer
 from skmhe.scorers.network import Network, network_features
@@ -109,7 +109,7 @@ def validation_score(
     correct = []
     for rows in row_chunks(data.X.shape[0], head.n_scores(1)):
         part = data.take(rows)
-        batch = network.batch(part.X)
+        batch = Batch(part.X, network.device)
         features = batch.tensor if part.has_features else network.features(batch.tensor)
         scorers: list[Scorer] = [Bound(head.bind(features), can_steer=True)]
         extra = extra_scores(network, part)

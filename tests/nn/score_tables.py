@@ -7,7 +7,8 @@ from head_oracles import log_sigmoid, log_softmax
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from skmhe.nn.search import FlatSearch, TreeSearch
+from skmhe.nn.search import FlatSearch
+from skmhe.nn.tree_search import TreeSearch
 
 
 class TreeTables:
@@ -18,7 +19,7 @@ class TreeTables:
         self.expanded, self.taken = [], []
 
     def nodes(self, level):
-        return self.levels[level]
+        return self.levels[level].clone()  # searches write to it
 
     def children(self, level, samples, nodes):
         pairs = zip(samples.tolist(), nodes.tolist(), strict=True)
@@ -47,7 +48,7 @@ class FlatTables:
         self.groups, self.group_size = groups, group_size
 
     def labels(self):
-        return self.scores
+        return self.scores.clone()
 
     def shortlist(self):
         return self.groups

@@ -1,5 +1,6 @@
 """Searches against listing all labels, on scores from tables."""
 
+import dataclasses
 import math
 
 import pytest
@@ -20,7 +21,8 @@ from score_tables import (
 from torch.testing import assert_close
 
 from skmhe.nn.heads.product import ProductSearch
-from skmhe.nn.search import FlatSearch, TreeSearch, _merged, child_nodes, expand
+from skmhe.nn.search import FlatSearch
+from skmhe.nn.tree_search import TreeSearch, _merged, child_nodes, expand
 
 
 def every_k(n_labels):
@@ -39,22 +41,41 @@ def check_best(labels, log_p, expected):
 # ------------------------------------------------------------ trees
 
 
+def with_joint(search, joint):
+    return dataclasses.replace(search, joint=joint and not search.multilabel)
+
+
 @given(trees(), st.booleans())
 @settings(max_examples=150)
 def test_exact_search_of_a_tree_finds_the_best_of_all_labels(problem, joint):
     search, scores = problem
-    search = search._replace(joint=joint and not search.multilabel)
+    search = with_joint(search, joint)
     expected = label_log_probs(search, scores)
     assert_close(search.log_prob(scores), expected)
+    assert_close(search.prob(scores), expected.exp())
+    if search.multilabel:
+        odds = expected - torch.log(-torch.expm1(expected))
+        assert_close(search.log_odds(scores), odds)
     for k in every_k(expected.shape[1]):
         check_best(*search.topk(scores, k, exact=True), expected)
+
+
+def test_log_odds_of_scores_that_are_out_of_range():
+    extreme = torch.tensor([[-1e4, 1e4, 800.0, -800.0, 0.0]], dtype=torch.float64)
+    tables = TreeTables([torch.zeros(1, 1).double(), extreme], (1, 5))
+    search = TreeSearch(True, 5, (1, 5), 1)
+    found = search.log_odds(tables)[0]
+    assert torch.isfinite(found).all()
+    assert found[1] == found[2] == pytest.approx(0)  # those of the parent
+    assert found[[0, 3]].max() < -340
+    assert found[4] == pytest.approx(-math.log(3))  # P = 1/4
 
 
 @given(trees(values="floats"), st.booleans())
 @settings(max_examples=150)
 def test_search_of_a_tree_is_a_beam_search_and_late_labels(problem, joint):
     search, scores = problem
-    search = search._replace(joint=joint and not search.multilabel)
+    search = with_joint(search, joint)
     everything = label_log_probs(search, scores)
     for k in every_k(everything.shape[1]):
         labels, log_p = search.topk(scores, k)
@@ -73,7 +94,7 @@ def test_search_of_a_tree_is_a_beam_search_and_late_labels(problem, joint):
 @given(trees(), st.booleans(), st.sampled_from([-0.7003, -2.1007, -9.003, -math.inf]))
 def test_pairs_above_a_threshold_are_listed(problem, joint, threshold):
     search, scores = problem
-    search = search._replace(joint=joint and not search.multilabel)
+    search = with_joint(search, joint)
     pairs = torch.stack(search.above(scores, threshold), dim=1)
     expected = (label_log_probs(search, scores) > threshold).nonzero()
     assert pairs.tolist() == expected.tolist()
@@ -237,6 +258,8 @@ def test_all_labels_are_scored_on_demand(problem):
     ]
     expected = torch.tensor(rows, dtype=torch.float64)
     assert_close(search.log_prob(scores), expected)
+    assert_close(search.prob(scores), expected.exp())
+    assert_close(search.log_odds(scores), scores.scores)
     for k in every_k(expected.shape[1]):
         check_best(*search.topk(scores, k, exact=True), expected)
     pairs = torch.stack(search.above(scores, -1.203), dim=1)
@@ -267,4 +290,4 @@ def test_what_searches_tell(
     assert search.group_size == group_size
     assert (search.steered, search.scores_all) == (steered, scores_all)
     other = search.with_beam_width(9)
-    assert other == (search._replace(beam_width=9) if steered else search)
+    assert other == (dataclasses.replace(search, beam_width=9) if steered else search)

@@ -32,7 +32,7 @@ FOLDERS = {name for name in ARROWS if (PACKAGE / name).is_dir()}
 # its own, and nothing else of its folder.
 LAYERS = {
     "estimators": (
-        {"_sklearn", "probabilities", "setting"},
+        {"_sklearn", "setting"},
         {"table", "validation"},
         {"docs", "topk"},
         {"features", "parameters", "strategies"},
@@ -46,6 +46,7 @@ LAYERS = {
     "nn": (
         {"margin", "optim", "products", "scores"},
         {"search"},
+        {"tree_search"},
         {"heads"},
         {"backbone"},
         {"dual_encoder"},

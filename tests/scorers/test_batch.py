@@ -53,15 +53,11 @@ def test_a_batch_computes_each_thing_once(container, monkeypatch):
         assert_allclose(in_form(rows, False), [[0.6, 0.8], [0, 0], [0, -1]], rtol=1e-6)
 
 
-def test_precision_of_a_batch():
-    X = np.ones((2, 3), np.float32)
-    wide = Batch(X, CPU, torch.float64)
-    assert wide.unit_rows().dtype == np.float64
-    assert wide.tensor.dtype == torch.float64
-    backbones = Batch(X, CPU, torch.float64, torch.float32)
-    assert backbones.unit_rows().dtype == np.float64
-    assert backbones.tensor.dtype == torch.float32
-    assert Batch(X, META).tensor.device == META
+def test_batches_are_float32_on_their_device():
+    batch = Batch(np.ones((2, 3)), CPU)
+    assert batch.unit_rows().dtype == np.float32
+    assert batch.tensor.dtype == torch.float32
+    assert Batch(np.ones((2, 3)), META).tensor.device == META
 
 
 def test_rows_by_slice_or_tensor():

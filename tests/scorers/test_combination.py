@@ -186,14 +186,10 @@ def test_only_proposed_groups_are_scored(multilabel, n_late):
     assert_allclose(found.exp(), best.values)
 
 
-def test_what_scorers_propose_and_prepare():
-    groups, prepared = torch.tensor([[0]] * N), []
+def test_what_scorers_propose():
+    groups = torch.tensor([[0]] * N)
     first, second = Table(0), Table(1, groups=groups)
-    second.prepare, second.can_prepare = lambda: prepared.append(second), True
-    sums = Combination((first, second), ALONE).bind(None)
-    assert sums.shortlist() is groups
-    sums.prepare()
-    assert prepared == [second]
+    assert Combination((first, second), ALONE).bind(None).shortlist() is groups
     assert Combination((first,), ALONE).bind(None).shortlist() is None
 
 

@@ -7,8 +7,10 @@ import torch
 from model_problems import CPU, N_FEATURES, make_network, make_rows, make_spec, unit
 from numpy.testing import assert_allclose
 
-from skmhe.nn.search import FlatSearch, TreeSearch
+from skmhe.nn.search import FlatSearch
+from skmhe.nn.tree_search import TreeSearch
 from skmhe.scorers import label_encoder
+from skmhe.scorers.batch import Batch
 from skmhe.scorers.label_encoder import LabelEncoderScorer
 from skmhe.scorers.network import EncoderSpec
 
@@ -37,7 +39,7 @@ class Case:
             scorer = LabelEncoderScorer(
                 self.network, container(Z), SEARCHES[search], own_score
             )
-            self.scores = scorer.bind(self.network.batch(container(X)))
+            self.scores = scorer.bind(Batch(container(X), CPU))
         if shares:
             self.expected[[1, 4, 5], [10, 4, 12]] += own_score
         self.scorer = scorer
@@ -105,5 +107,5 @@ def test_without_late_labels():
         case.network, case.scorer.Z[:N_LABELS], SEARCHES["flat"]
     )
     assert not scorer.scores_late
-    assert scorer.bind(case.network.batch(make_rows(2))).own is None
+    assert scorer.bind(Batch(make_rows(2), CPU)).own is None
     assert case.scorer.network.device == CPU

@@ -14,8 +14,8 @@ from linear_problems import (
 )
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skmhe.scorers.linear import level_scores, tables
-from skmhe.scorers.linear.level_scores import LevelScores
+from skmhe.scorers.linear import feature_table, tables
+from skmhe.scorers.linear.feature_table import FeatureTable
 from skmhe.scorers.linear.tables import SparseLevel, child_scores, ranges, run_bounds
 
 
@@ -56,60 +56,59 @@ def test_dense_scores():
 SIZES = pytest.mark.parametrize("sizes", [(N_LABELS,), (3, 3), (2, 2, 2)])
 
 
+def table_of(level):
+    return FeatureTable(level) if isinstance(level, SparseLevel) else level
+
+
 @containers
 @SIZES
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("dense_share", [0.0, 0.3, 1.0], ids=["dense", "some", "rare"])
+@pytest.mark.parametrize("dense_share", [-1.0, 0.3, 1.0], ids=["dense", "some", "rare"])
+@pytest.mark.parametrize("tile", [2, 512])
 def test_all_nodes_have_the_scores_of_their_pairs(
-    container, sizes, dtype, dense_share, monkeypatch
+    container, sizes, dense_share, tile, monkeypatch
 ):
-    monkeypatch.setattr(level_scores, "DENSE_ROW_SHARE", dense_share)
+    monkeypatch.setattr(feature_table, "DENSE_ROW_SHARE", dense_share)
+    monkeypatch.setattr(feature_table, "TILE", tile)
     X, Y = make_data(share=0.2)
+    X[:, 11] = 0
     levels = fit(container(X), Y, sizes)
-    new, _ = make_data(seed=1)
+    new, _ = make_data(seed=1)  # has a feature that no training sample had
     new[5] = 0
-    new = container(new.astype(dtype))
+    new = container(new)
     for level in levels:
-        expected = 3 * all_node_scores(level, new)
-        scores = LevelScores(level, new, 3.0)
-        found = scores.of(slice(None))
-        assert found.dtype == dtype
-        assert_allclose(found, expected, atol=1e-5 if dtype == np.float32 else 1e-12)
-        assert_array_equal(scores.of(slice(4, 9)), found[4:9])
+        found = table_of(level).all_scores(new, 3.0)
+        assert_allclose(found, 3 * all_node_scores(level, new), atol=1e-5)
 
 
-@pytest.mark.parametrize("dense_share", [0.0, 0.3, 1.0], ids=["dense", "some", "rare"])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_sparse_samples_scores_do_not_depend_on_the_others(
-    dense_share, dtype, monkeypatch
-):
-    monkeypatch.setattr(level_scores, "DENSE_ROW_SHARE", dense_share)
+@pytest.mark.parametrize("dense_share", [-1.0, 0.3, 1.0], ids=["dense", "some", "rare"])
+def test_a_sparse_samples_scores_do_not_depend_on_the_others(dense_share, monkeypatch):
+    monkeypatch.setattr(feature_table, "DENSE_ROW_SHARE", dense_share)
     X, Y = make_data()
     (level,) = fit(sp.csr_array(X), Y, (N_LABELS,))
-    new = sp.csr_array(make_data(seed=1)[0].astype(dtype))
-    together = LevelScores(level, new).of(slice(None))
+    table, new = FeatureTable(level), sp.csr_array(make_data(seed=1)[0])
+    together = table.all_scores(new)
     for i in range(0, N, 7):
-        assert_array_equal(LevelScores(level, new[[i]]).of(slice(None)), together[[i]])
+        assert_array_equal(table.all_scores(new[[i]]), together[[i]])
 
 
 @containers
 def test_no_samples_and_samples_without_features(container):
     X, Y = make_data()
     _, level = fit(container(X), Y, (3, 3))
-    nothing = LevelScores(level, container(X[:0])).of(slice(None))
-    assert nothing.shape == (0, 9)
-    zeros = LevelScores(level, container(np.zeros_like(X[:2])), 2.0).of(slice(None))
+    table = table_of(level)
+    assert table.all_scores(container(X[:0])).shape == (0, 9)
+    zeros = table.all_scores(container(np.zeros_like(X[:2])), 2.0)
     assert_array_equal(zeros, np.tile(2 * level.intercepts.ravel(), (2, 1)))
 
 
 def test_memory_bounds_the_dense_rows(monkeypatch):
     X, Y = make_data()
     (level,) = fit(sp.csr_array(X), Y, (N_LABELS,))
-    monkeypatch.setattr(level_scores, "DENSE_BYTES", 3 * 4 * N_LABELS)
-    scores = LevelScores(level, sp.csr_array(X))
-    assert len(scores.table) == 1 + 3
+    monkeypatch.setattr(feature_table, "DENSE_BYTES", 3 * 4 * N_LABELS)
+    table = FeatureTable(level)
+    assert (table.dense_row >= 0).sum() == 3
     expected = all_node_scores(level, sp.csr_array(X))
-    assert_allclose(scores.of(slice(None)), expected, atol=1e-5)
+    assert_allclose(table.all_scores(sp.csr_array(X)), expected, atol=1e-5)
 
 
 def test_runs_and_ranges():

@@ -65,14 +65,12 @@ def test_options_that_a_head_does_not_have_are_left_out():
     assert head_spec("full").with_options(beam_width=3) == head_spec("full")
 
 
-def test_frozen_double_and_scale():
+def test_frozen_and_scale():
     network = make_network(make_spec("full", centroid_scale=3.0))
     with torch.no_grad():
         network.log_centroid_scale.fill_(np.log(2))
     assert network.centroid_scale.item() == pytest.approx(2)
     assert not network.is_frozen
-    assert network.double().dtype == torch.float64
-    assert network.batch(make_rows()).tensor.dtype == torch.float64
     start = Network(make_spec("full", centroid_scale=3.0))
     assert start.centroid_scale.item() == pytest.approx(3)
 

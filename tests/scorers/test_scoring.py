@@ -22,7 +22,7 @@ from model_problems import (
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmhe import MHEClassifier, MHEMultiLabelClassifier
-from skmhe.nn.search import TreeSearch
+from skmhe.nn.tree_search import TreeSearch
 from skmhe.scorers import model as models
 from skmhe.scorers import scoring
 from skmhe.scorers.network import network_from_weights
@@ -42,7 +42,7 @@ def predict(model, X, settings=SETTINGS):
         *model.topk(X, 3, settings),
         *model.topk(X, 3, settings, exact=True),
         model.above(X, math.log(0.2), settings).toarray(),
-        model.log_prob(X, settings),
+        model.all_labels(X, settings, "log_prob"),
     ]
 
 
@@ -75,7 +75,8 @@ def test_working_memory_changes_the_chunks_only(kind, multilabel, chunks):
     chunks.clear()
     with sklearn.config_context(working_memory=TINY):
         check_same(predict(model, X), expected)
-    assert chunks == [1] * 80
+    # Chunks of dense output have no fewer rows than products need.
+    assert chunks == [1] * 60 + [20]
 
 
 @whole_models
@@ -89,15 +90,16 @@ def test_chunks_of_all_scorers(kind, multilabel, monkeypatch):
     check_same(predict(model, sp.csr_array(X)), expected)
     with sklearn.config_context(working_memory=TINY):
         check_same(predict(model, X), expected)
-        log_p = model.log_prob(X, SETTINGS)
-    # In float64, rows do not depend on the others.
-    assert_allclose(log_p, expected[-1], rtol=1e-10)
+        log_p = model.all_labels(X, SETTINGS, "log_prob")
+    # Rows do not depend on the others, but for another order of sums.
+    assert_allclose(log_p, expected[-1], rtol=1e-5)
     monkeypatch.setattr(scoring, "BLOCK_SCORES", 1)
-    monkeypatch.setattr(scoring, "MIN_BLOCK_ROWS", 7)
-    monkeypatch.setattr(scoring, "DENSE_ROWS", 3)
+    monkeypatch.setattr(scoring, "MIN_PRODUCT_ROWS", 1)
+    monkeypatch.setattr(scoring, "ROWS_TOGETHER", 7)
+    monkeypatch.setattr(scoring, "ROWS_IN_CACHE", 3)
     found = predict(model, X)
     check_same(found, expected)
-    assert_allclose(found[-1], expected[-1], rtol=1e-10)
+    assert_allclose(found[-1], expected[-1], rtol=1e-5)
 
 
 @pytest.mark.parametrize("cls", [MHEClassifier, MHEMultiLabelClassifier])
@@ -108,7 +110,7 @@ def test_estimators_in_little_working_memory(cls):
     clf = cls(hidden_layer_sizes=(4,), max_iter=2, random_state=0).fit(X, y)
     expected = clf.predict_proba(X), clf.predict(X), clf.predict_topk(X, 2)
     with sklearn.config_context(working_memory=TINY):
-        assert_allclose(clf.predict_proba(X), expected[0], rtol=1e-12)
+        assert_allclose(clf.predict_proba(X), expected[0], rtol=1e-5)
         predicted = clf.predict(X)
         labels, scores = clf.predict_topk(X, 2)
     if cls is MHEClassifier:
@@ -133,13 +135,13 @@ def test_results_are_those_of_the_head(kind, multilabel, sparse):
     assert positions.dtype == np.int64
     assert positions.shape == scores.shape == (20, 4)
     indicator = model.above(rows, -1.0, SETTINGS)
-    full = model.log_prob(rows, SETTINGS)
+    full = model.all_labels(rows, SETTINGS, "log_prob")
     assert full.dtype == np.float64
     network = network_from_weights(model.spec, model.weights, CPU).eval().double()
     with torch.no_grad():
         features = network.backbone(torch.from_numpy(X).double())
         reference = network.head.log_prob(features).numpy()
-    assert_allclose(full[:, order], reference, rtol=1e-10)
+    assert_allclose(full[:, order], reference, rtol=1e-5)
     assert_allclose(scores, -np.sort(-reference, axis=1)[:, :4], rtol=1e-4, atol=1e-5)
     assert_allclose(
         np.take_along_axis(reference, positions, axis=1), scores, rtol=1e-4, atol=1e-5
@@ -260,9 +262,53 @@ def test_topk_and_predict_do_not_use_all_probabilities(cls, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("scored all labels")
 
-    monkeypatch.setattr(models.Model, "log_prob", refuse)
+    monkeypatch.setattr(models.Model, "all_labels", refuse)
     monkeypatch.setattr(TreeSearch, "log_prob", refuse)
     assert clf.predict_topk(X, 2)[0].shape == (60, 2)
     assert clf.predict(X).shape[0] == 60
     with pytest.raises(AssertionError, match="scored all"):
         clf.predict_proba(X)
+
+
+# ------------------------------------------------------------ scores of all labels
+
+
+@pytest.mark.parametrize("n", [1, 15, 16, 17, 31, 32, 33, 100, 2049])
+@pytest.mark.parametrize("most", [1, 32, 48, 128])
+def test_slices_have_enough_rows_for_products(n, most):
+    slices = scoring.even_slices(n, most)
+    assert_array_equal(np.concatenate([np.arange(n)[s] for s in slices]), np.arange(n))
+    sizes = [s.stop - s.start for s in slices]
+    assert min(sizes) >= min(n, scoring.MIN_PRODUCT_ROWS)
+    assert max(sizes) <= max(most, 2 * scoring.MIN_PRODUCT_ROWS)
+    assert max(sizes) - min(sizes) <= 1
+
+
+@whole_models
+@pytest.mark.parametrize("what", ["prob", "log_prob", "log_odds"])
+def test_what_searches_give_of_all_labels(kind, multilabel, what):
+    if what == "log_odds" and not multilabel:
+        return
+    model, X = make_whole_model(kind, multilabel), make_rows(40)
+    log_p = model.all_labels(X, SETTINGS, "log_prob")
+    expected = {
+        "prob": np.exp(log_p),
+        "log_prob": log_p,
+        "log_odds": log_p - np.log(-np.expm1(log_p)),
+    }[what]
+    found = model.all_labels(X, SETTINGS, what)
+    assert found.dtype == np.float64
+    assert_allclose(found, expected, rtol=1e-7, atol=1e-9)
+    for rows in (slice(0, 1), slice(7, 12), slice(3, 39)):
+        part = model.all_labels(X[rows], SETTINGS, what)
+        assert_allclose(part, found[rows], rtol=1e-5, atol=1e-6)
+    low, high = np.quantile(found, [0.3, 0.6])
+    bounded = model.all_labels(X, SETTINGS, what, (low, high))
+    assert_array_equal(bounded, found.clip(low, high))
+
+
+@kinds
+def test_probabilities_of_one_label_sum_to_1(kind, multilabel):
+    if not multilabel:
+        p = make_model(kind).all_labels(make_rows(), SETTINGS, "prob")
+        assert_allclose(p.sum(1), 1, rtol=1e-13)

@@ -136,7 +136,7 @@ def test_predictions_are_made_in_chunks(monkeypatch):
     assert sizes[-1] == 20
 
 
-def test_networks_keep_its_state_and_compute_it_in_float32():
+def test_networks_keep_its_state_and_have_features_in_float32():
     user = probed()
     spec = NetworkSpec(3, head_spec("full"), user_backbone=user)
     network = Network(spec, user.make())
@@ -147,6 +147,5 @@ def test_networks_keep_its_state_and_compute_it_in_float32():
     assert torch.equal(torch.get_rng_state(), state)
     for name, array in weights_to_numpy(again).items():
         assert_array_equal(array, weights[name])
-    wide = again.double()
-    assert wide.batch(X).tensor.dtype == torch.float32
-    assert wide.features(wide.batch(X).tensor).dtype == torch.float64
+    again.backbone.double()
+    assert again.features(torch.from_numpy(X).double()).dtype == torch.float32

@@ -92,7 +92,7 @@ def test_fitting_is_repeatable_and_leaves_its_arguments_alone(kind, multilabel):
     assert not same_weights(model.weights, other.weights)
     assert (model.centroids is not None) == (kind == "sampling")
     assert model.n_linear == model.search.n_labels == N_LABELS
-    log_p = model.log_prob(task.data.X, Settings())
+    log_p = model.all_labels(task.data.X, Settings(), "log_prob")
     assert np.isfinite(log_p).all()
 
 
@@ -200,7 +200,7 @@ def test_further_training_of_added_labels(kind):
     expected = 2 * np.bincount(np.arange(N) % N_LABELS, minlength=9)
     assert_array_equal(counts, expected + np.bincount(data.y))
     assert n_samples == 3 * N
-    log_p = on.log_prob(data.X, Settings())
+    log_p = on.all_labels(data.X, Settings(), "log_prob")
     assert_allclose(np.exp(log_p).sum(1), 1)
     positions, best = on.topk(data.X, 9, Settings(), exact=True)
     found = np.take_along_axis(log_p[:, codec.order], positions, axis=1)

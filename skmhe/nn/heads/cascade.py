@@ -12,7 +12,7 @@ from skmhe.labels.codec import check_head_sizes
 from skmhe.nn.heads.base import ExtraScores, Head, HeadScores, log_odds
 from skmhe.nn.heads.targets import Positives, bernoulli_losses, sum_by_sample
 from skmhe.nn.products import MIN_WORK_PER_GROUP
-from skmhe.nn.search import TreeSearch, child_nodes, expand
+from skmhe.nn.tree_search import TreeSearch, child_nodes, expand
 
 
 class TreeHeadScores(HeadScores):

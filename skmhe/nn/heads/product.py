@@ -11,7 +11,8 @@ from torch import Tensor
 
 from skmhe.labels.codec import check_head_sizes
 from skmhe.nn.heads.base import ExtraScores, Head, HeadScores
-from skmhe.nn.search import child_nodes, pairs_above
+from skmhe.nn.search import pairs_above
+from skmhe.nn.tree_search import child_nodes
 
 # Scores of a sample that the top-k search of a mixture scans at a time.
 SCAN_SCORES = 65_536
@@ -56,14 +57,16 @@ def product_topk(
 class ProductHeadScores(HeadScores):
     """Log-probabilities of the digits."""
 
-    def local_log_probs(self) -> tuple[Tensor, list[Tensor]]:
+    def local_log_probs(
+        self, dtype: torch.dtype | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
         """Return log pi, shape (n, rank), and each head's log p, (n, rank, L_h)."""
         rank, sizes = self.head.rank, self.head.head_sizes
-        scores = self.of_table().unflatten(1, (rank, sum(sizes)))
+        scores = self.of_table().to(dtype).unflatten(1, (rank, sum(sizes)))
         heads = [part.log_softmax(2) for part in scores.split(sizes, dim=2)]
         if rank == 1:
             return scores.new_zeros(len(scores), 1), heads
-        return self.of_table(1).log_softmax(1), heads
+        return self.of_table(1).to(dtype).log_softmax(1), heads
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,10 @@ class ProductSearch:
         n_first = self.last_prefixes[0] + 1
         found = self._block_log_prob(log_mix, heads, 0, n_first)
         return found[:, : self.n_labels] - self._used_log_prob(log_mix, heads)
+
+    def prob(self, scores: ProductHeadScores) -> Tensor:
+        """Return the probability of every label, shape (n, n_labels)."""
+        return self.log_prob(scores).exp_()
 
     def _block_log_prob(
         self, log_mix: Tensor, heads: list[Tensor], start: int, stop: int

@@ -1,6 +1,7 @@
 """Scores of a tree of linear classifiers."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf, prod
 from types import SimpleNamespace
 
@@ -10,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from skmhe.nn.scores import Search
-from skmhe.nn.search import Beam, beam_search
+from skmhe.nn.tree_search import Beam, beam_search
 from skmhe.scorers.batch import Batch, Rows, take_rows
 from skmhe.scorers.combination import Scorer
-from skmhe.scorers.linear.level_scores import LevelScores
+from skmhe.scorers.linear.feature_table import FeatureTable
 from skmhe.scorers.linear.tables import DenseLevel, Level, child_scores
 
 # The log-score of a label that the beam does not reach, and of less likely ones.
@@ -57,7 +58,24 @@ class LinearScorer(Scorer):
     scores_labels = True
     can_steer = True
     proposes_groups = True
-    can_prepare = True
+
+    @cached_property
+    def _tables(self) -> dict[int, FeatureTable | DenseLevel]:
+        return {}
+
+    def table(self, level: int) -> FeatureTable | DenseLevel:
+        """Return what scores all nodes of a level; made once."""
+        if level not in self._tables:
+            made = self.levels[level]
+            self._tables[level] = (
+                made if isinstance(made, DenseLevel) else FeatureTable(made)
+            )
+        return self._tables[level]
+
+    def prepare(self) -> None:
+        """Make the tables of all levels, if scores of nodes are asked for."""
+        for level in range(len(self.levels) if self.search.steered else 0):
+            self.table(level)
 
     def bind(self, batch: Batch) -> "LinearScores":
         """Return the scores of a batch."""
@@ -75,9 +93,6 @@ class LinearScores:
     def __init__(self, scorer: LinearScorer, X: Rows, device: torch.device) -> None:
         self.scorer, self.X, self.device = scorer, X, device
         self._found: tuple[Tensor, Tensor] | None = None
-        # Of all nodes of a level, for the samples that these are rows of.
-        self._levels: dict[int, LevelScores] = {}
-        self._rows = slice(0, X.shape[0])
 
     def take(self, rows: slice | Tensor) -> "LinearScores":
         """Return the scores of some of the samples."""
@@ -85,17 +100,7 @@ class LinearScores:
         if self._found is not None:
             nodes, path = self._found
             part._found = nodes[rows], path[rows]
-        if isinstance(rows, slice):
-            own = range(self._rows.start, self._rows.stop)[rows]
-            part._levels, part._rows = self._levels, slice(own.start, own.stop)
         return part
-
-    def prepare(self) -> None:
-        """Compute what parts of the samples share, before they are taken."""
-        if self.scorer.search.steered:
-            factor = 2 * self.scorer.weight
-            for i, level in enumerate(self.scorer.levels):
-                self._levels[i] = LevelScores(level, self.X, factor)
 
     def shortlist(self) -> Tensor | None:
         """Return the groups that the beam reached, for multi-label tasks.
@@ -135,14 +140,8 @@ class LinearScores:
     def nodes(self, level: int) -> Tensor:
         """Return the weighted scores of all nodes of a level, shape (n, n_nodes)."""
         n_known, n_nodes = self._n_nodes(level)
-        if level in self._levels:
-            scores = torch.from_numpy(self._levels[level].of(self._rows))
-        else:  # of a few samples, or the root's children: not worth a table
-            n, n_parents = self.X.shape[0], len(self.scorer.levels[level].intercepts)
-            samples = torch.arange(n).repeat_interleave(n_parents)
-            parents = torch.arange(n_parents).repeat(n)
-            scores = self._raw(level, samples, parents).view(n, -1)
-            scores.mul_(2 * self.scorer.weight)
+        factor = 2 * self.scorer.weight
+        scores = self.scorer.table(level).all_scores(self.X, factor)
         found = scores[:, :n_known].to(self.device)
         return F.pad(found, (0, n_nodes - n_known)) if n_nodes > n_known else found
 

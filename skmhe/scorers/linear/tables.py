@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from skmhe.scorers.batch import Rows, to_tensor
 
@@ -30,6 +31,14 @@ class DenseLevel(NamedTuple):
             table = to_tensor(self.weights[nodes[first]]).to(part.dtype)
             torch.mm(part, table, out=torch.from_numpy(scores[first:last]))
         return scores
+
+    def all_scores(self, X: np.ndarray, scale: float = 1.0) -> Tensor:
+        """Return the scores of all nodes times a factor, shape (n, n_nodes)."""
+        rows = torch.from_numpy(X)
+        scores = rows.new_empty(len(X), *self.intercepts.shape)
+        for node, weights in enumerate(self.weights):
+            torch.mm(rows, to_tensor(weights).to(rows.dtype), out=scores[:, node])
+        return scores.add_(to_tensor(self.intercepts)).mul_(scale).flatten(1)
 
 
 class SparseLevel(NamedTuple):

@@ -1,0 +1,106 @@
+"""Scores of all nodes of a level of linear classifiers, for sparse samples."""
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from skmhe.scorers.linear.tables import SparseLevel, ranges, starts_of
+
+# Of a feature with this share of weights that are not 0 or more, to add a dense row of
+# weights takes less time than to add them one by one.
+DENSE_ROW_SHARE = 0.05
+# Bytes of dense rows at most.
+DENSE_BYTES = 2**26
+# Columns that are added at a time: the dense rows of all features stay in cache.
+TILE = 512
+
+
+class FeatureTable:
+    """The weights of a level turned around, from nodes to features.
+
+    Features with weights in many nodes have a dense row, the others a sparse one. Each
+    sample is summed in an order of its own: its scores do not depend on the other
+    samples.
+    """
+
+    def __init__(self, level: SparseLevel) -> None:
+        n_nodes, n_features = level.intercepts.size, level.features.max(initial=-1) + 1
+        counts = np.bincount(level.features, np.diff(level.indptr), n_features)
+        # Of the densest features, as many as memory is for.
+        often = np.argsort(-counts, kind="stable")[: DENSE_BYTES // (4 * n_nodes)]
+        often = np.sort(often[counts[often] > DENSE_ROW_SHARE * n_nodes])
+        # A feature's dense row, or -1; the last feature stands for unknown ones.
+        self.dense_row = np.full(n_features + 1, -1, np.int32)
+        self.dense_row[often] = np.arange(1, len(often) + 1)
+
+        order = np.argsort(level.features, kind="stable")
+        is_dense = self.dense_row[level.features[order]] >= 0
+        features, nodes, values = _weights(level, order[is_dense])
+        dense = np.zeros((1 + len(often), n_nodes), np.float32)
+        dense[0] = level.intercepts.ravel()
+        dense[self.dense_row[features], nodes] = values
+        tiles = torch.from_numpy(dense).split(TILE, dim=1)
+        self.tiles = [tile.contiguous() for tile in tiles]
+        features, self.nodes, self.values = _weights(level, order[~is_dense])
+        self.starts = starts_of(np.bincount(features, minlength=n_features + 1))
+
+    def all_scores(self, X: sp.csr_array, scale: float = 1.0) -> Tensor:
+        """Return the scores of all nodes times a factor, float32 of (n, n_nodes)."""
+        features = np.minimum(X.indices, len(self.dense_row) - 1)
+        factors = X.data.astype(np.float32) * np.float32(scale)
+        rows = self.dense_row[features]
+        kept = rows >= 0
+        starts = starts_of(kept)[X.indptr]
+        # Every sample has the first dense row, the intercepts.
+        rows = np.insert(rows[kept], starts[:-1], 0)
+        dense_factors = np.insert(factors[kept], starts[:-1], scale)
+        starts += np.arange(len(starts), dtype=starts.dtype)
+        bags = [torch.from_numpy(part) for part in (rows, starts, dense_factors)]
+        scores = torch.cat([_sums(tile, *bags) for tile in self.tiles], dim=1)
+        self._add_sparse_rows(scores, X.indptr, features, factors)
+        return scores
+
+    def _add_sparse_rows(
+        self,
+        scores: Tensor,
+        indptr: np.ndarray,
+        features: np.ndarray,
+        factors: np.ndarray,
+    ) -> None:
+        """Add the products of CSR rows with sparse rows of weights."""
+        lengths = self.starts[features + 1] - self.starts[features]
+        stored = ranges(self.starts[features], lengths)
+        first_cells = np.arange(len(scores)) * scores.shape[1]
+        cells = np.repeat(np.repeat(first_cells, np.diff(indptr)), lengths)
+        cells += self.nodes[stored]
+        products = np.repeat(factors, lengths)
+        products *= self.values[stored]
+        scores.view(-1).index_add_(
+            0, torch.from_numpy(cells), torch.from_numpy(products)
+        )
+
+
+def _sums(table: Tensor, rows: Tensor, starts: Tensor, factors: Tensor) -> Tensor:
+    """Return weighted sums of rows of a table, shape (n, n_columns)."""
+    return F.embedding_bag(
+        rows,
+        table,
+        starts,
+        mode="sum",
+        per_sample_weights=factors,
+        include_last_offset=True,
+    )
+
+
+def _weights(
+    level: SparseLevel, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the features, nodes and values of some rows' weights."""
+    n_parents, size = level.intercepts.shape
+    lengths = np.diff(level.indptr)[rows]
+    stored = ranges(level.indptr[rows], lengths)
+    parents = np.repeat(np.arange(n_parents, dtype=np.int32), np.diff(level.node_rows))
+    nodes = np.repeat(parents[rows] * np.int32(size), lengths) + level.children[stored]
+    return np.repeat(level.features[rows], lengths), nodes, level.values[stored]
