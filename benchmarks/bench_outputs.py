@@ -7,8 +7,8 @@ Prints samples per second of predict, predict_topk (k = 5), predict_proba and
 decision_function, for the first --rows test samples, and how many times as long as
 predict_topk a call of the last two takes: their result has a column for each label, so
 they cannot be as fast. Each model is fitted once, in a process of its own with two
-threads. Then it is called --rounds times with each method, in turn, after a first call
-that is not counted; figures are medians.
+threads. Then each method is called --rounds times, after a first call that is not
+counted; figures are medians.
 
 With --compare PATH, the skmhe of another checkout, such as one of the commit before a
 change, is called in the same rounds: the checkouts take turns, call by call. A row with
@@ -75,9 +75,11 @@ class Worker:
 def call_in_turn(workers, n_rounds):
     """Return samples per second by worker and method, an item for each round."""
     rates = {w.name: {method: [] for method in METHODS} for w in workers}
-    for i in range(-1, n_rounds):
-        # Who goes first changes from round to round.
-        for method in METHODS:
+    # One method after the other: as in a service that is asked again and again, a call's
+    # result, of hundreds of MiB if it is dense, takes the memory that the last one left.
+    for method in METHODS:
+        for i in range(-1, n_rounds):
+            # Who goes first changes from round to round.
             for worker in workers[:: 1 if i % 2 else -1]:
                 rate = worker.rows_per_s(method)
                 if i >= 0:

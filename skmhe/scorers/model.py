@@ -197,11 +197,11 @@ class Model:
         give = getattr(scoring.search, what)
 
         def finish(scores: AllScores, out: np.ndarray) -> None:
-            found = give(scores).cpu().numpy()
-            # A mode other than "raise" writes to `out` without a copy.
-            np.take(found, positions, axis=1, out=out, mode="clip")
+            found = give(scores)
             if bounds is not None:
-                np.clip(out, *bounds, out=out)
+                found.clamp_(*bounds)
+            # A mode other than "raise" writes to `out` without a copy.
+            np.take(found.cpu().numpy(), positions, axis=1, out=out, mode="clip")
 
         return scoring.all_labels(X, self.codec.n_labels, finish)
 

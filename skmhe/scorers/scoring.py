@@ -20,7 +20,7 @@ from skmhe.scorers.network import Network
 BLOCK_SCORES = 2**20
 # Scores of all labels that are computed together, and rows at most; of these, rows
 # whose scores become probabilities together, in the cache of a processor.
-SCORES_TOGETHER, ROWS_TOGETHER, ROWS_IN_CACHE = 2**22, 128, 48
+SCORES_TOGETHER, ROWS_TOGETHER, ROWS_IN_CACHE = 2**22, 256, 48
 # Matrix products of fewer rows sum in another order: a row's scores would depend on
 # how many rows come with it.
 MIN_PRODUCT_ROWS = 16

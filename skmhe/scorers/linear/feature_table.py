@@ -10,11 +10,11 @@ from skmhe.scorers.linear.tables import SparseLevel, ranges, starts_of
 
 # Of a feature with this share of weights that are not 0 or more, to add a dense row of
 # weights takes less time than to add them one by one.
-DENSE_ROW_SHARE = 0.05
+DENSE_ROW_SHARE = 0.03
 # Bytes of dense rows at most.
 DENSE_BYTES = 2**26
 # Columns that are added at a time: the dense rows of all features stay in cache.
-TILE = 512
+TILE = 256
 
 
 class FeatureTable:
