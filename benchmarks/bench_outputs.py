@@ -75,8 +75,8 @@ class Worker:
 def call_in_turn(workers, n_rounds):
     """Return samples per second by worker and method, an item for each round."""
     rates = {w.name: {method: [] for method in METHODS} for w in workers}
-    # One method after the other: as in a service that is asked again and again, a call's
-    # result, of hundreds of MiB if it is dense, takes the memory that the last one left.
+    # One method after the other: as in a service that is asked again and again, the
+    # result of a call, of hundreds of MiB if it is dense, takes the memory of the last.
     for method in METHODS:
         for i in range(-1, n_rounds):
             # Who goes first changes from round to round.

@@ -28,7 +28,7 @@ from skmhe.estimators.validation.samples import (
 )
 from skmhe.scorers.batch import Rows
 from skmhe.scorers.linear import N_NEWTON
-from skmhe.scorers.model import Model, Settings
+from skmhe.scorers.model import Bounds, Give, Model, Settings
 
 
 def has_partial_fit(estimator: Any) -> bool:
@@ -41,14 +41,13 @@ def has_partial_fit(estimator: Any) -> bool:
     return True
 
 
-# Methods with a condition are not wrapped: scikit-learn would drop the condition.
-
 # Bounds inside (0, 1), as log loss and the logit need. The upper one is not the largest
 # number below 1: the last bit of an exponential may be wrong.
-LOG_PROBABILITIES = -np.inf, -np.finfo(np.float64).eps
-PROBABILITIES = np.finfo(np.float64).tiny, np.exp(LOG_PROBABILITIES[1])
+LARGEST_LOG = -np.finfo(np.float64).eps
+PROBABILITIES = np.finfo(np.float64).tiny, np.exp(LARGEST_LOG)
 
 
+# Methods with a condition are not wrapped: scikit-learn would drop the condition.
 class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """The methods of both estimators."""
 
@@ -219,7 +218,9 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
             except for multi-label targets, where each label has a probability of its
             own. Prefer `predict_topk` where there are very many labels.
         """
-        return self._all_labels(X, "prob", PROBABILITIES)
+        return self._of_all_labels(
+            X, lambda search, scores: search.prob(scores), PROBABILITIES
+        )
 
     @documented(X=SAMPLES)
     def predict_log_proba(self, X: Any) -> np.ndarray:
@@ -234,7 +235,7 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
         ndarray of float64, of shape (n_samples, n_labels)
             Log-probabilities, in the order of `classes_`; see `predict_proba`.
         """
-        return self._all_labels(X, "log_prob", LOG_PROBABILITIES)
+        return np.minimum(self._log_prob(X), LARGEST_LOG)
 
     @documented(X=SAMPLES)
     def decision_function(self, X: Any) -> np.ndarray:
@@ -252,8 +253,10 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
             where the label is more probable than not.
         """
         if self._checked_fitted().form.multilabel:
-            return self._all_labels(X, "log_odds")
-        log_p = self._all_labels(X, "log_prob")
+            return self._of_all_labels(
+                X, lambda search, scores: search.log_odds(scores)
+            )
+        log_p = self._log_prob(X)
         return log_p[:, 1] - log_p[:, 0] if len(self.classes_) == 2 else log_p
 
     @available_if(has_features)
@@ -354,12 +357,15 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
         positions, log_p = model.topk(X, k, settings, exact)
         return self.codec_.order[positions], log_p.astype(np.float64)
 
-    def _all_labels(
-        self, X: Any, what: str, bounds: tuple[float, float] | None = None
+    def _of_all_labels(
+        self, X: Any, give: Give, bounds: Bounds | None = None
     ) -> np.ndarray:
         """Return what a search gives of each label, in the order of `classes_`."""
         model, X, settings = self._arguments(X)
-        return model.all_labels(X, settings, what, bounds)
+        return model.of_all_labels(X, settings, give, bounds)
+
+    def _log_prob(self, X: Any) -> np.ndarray:
+        return self._of_all_labels(X, lambda search, scores: search.log_prob(scores))
 
     def _above(self, X: Any, log_threshold: float) -> sp.csr_array:
         """Return the labels of more than a log-probability as a CSR indicator."""

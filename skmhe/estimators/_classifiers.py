@@ -162,7 +162,7 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         if not form.multilabel:
             return self._predict_best(X)
         if form.kind == "dense":
-            # From the same numbers as predict_proba, to the last bit.
+            # Positive where the probability is above one half, but for rounding.
             return (self.decision_function(X) > 0).astype(form.dtype)
         indicator: sp.csr_array = self._above(X, np.log(0.5))
         if form.container is not None:

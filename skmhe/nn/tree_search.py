@@ -320,7 +320,8 @@ def _multiply_sigmoids(parents: Tensor, scores: Tensor) -> None:
 def _join_log_odds(parents: Tensor, scores: Tensor) -> None:
     """Join two independent events: the odds against both are a + b + a b.
 
-    a and b are the odds against each of them.
+    a and b are the odds against each of them. Log-odds are cut off at about 350, with
+    probabilities of 1e-150.
     """
     bound = 0.49 * math.log(torch.finfo(scores.dtype).max)  # a b must not overflow
     against = parents.clamp(-bound, bound).neg_().exp_()

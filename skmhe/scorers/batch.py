@@ -45,11 +45,16 @@ class Batch:
         return self._unit[sparse]
 
 
-def row_chunks(n_rows: int, scores_per_row: int) -> Iterator[slice]:
-    """Yield slices of rows whose scores fit into scikit-learn's working memory."""
+def rows_per_chunk(scores_per_row: int) -> int:
+    """Return how many rows' scores fit into scikit-learn's working memory."""
     memory = get_config()["working_memory"] * BYTES_PER_MIB
     fitting = int(memory // (scores_per_row * BYTES_PER_SCORE))
-    step = max(1, min(MAX_CHUNK_ROWS, fitting))
+    return max(1, min(MAX_CHUNK_ROWS, fitting))
+
+
+def row_chunks(n_rows: int, scores_per_row: int) -> Iterator[slice]:
+    """Yield slices of rows whose scores fit into scikit-learn's working memory."""
+    step = rows_per_chunk(scores_per_row)
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
 
@@ -61,8 +66,8 @@ def squared_lengths(X: Rows) -> np.ndarray:
     return np.asarray(X.multiply(X).sum(1)).ravel()
 
 
-def unit_rows(X: Rows, dtype: Any = np.float32) -> Rows:
-    """Return rows scaled to unit length; rows of zeros stay as they are.
+def unit_rows(X: Rows) -> Rows:
+    """Return rows scaled to unit length, in float32; rows of zeros stay as they are.
 
     Unlike scikit-learn's `normalize`, it does not take very short rows for zero.
     """
@@ -70,12 +75,12 @@ def unit_rows(X: Rows, dtype: Any = np.float32) -> Rows:
         values = X.astype(np.float64)
         lengths = np.sqrt(squared_lengths(values))
         lengths[lengths == 0] = 1
-        return (values / lengths[:, None]).astype(dtype)
+        return (values / lengths[:, None]).astype(np.float32)
     values = X.data.astype(np.float64)
     rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
     lengths = np.sqrt(np.bincount(rows, values * values, X.shape[0]))
     lengths[lengths == 0] = 1
-    values = (values / lengths[rows]).astype(dtype)
+    values = (values / lengths[rows]).astype(np.float32)
     return sp.csr_array((values, X.indices, X.indptr), shape=X.shape)
 
 

@@ -68,7 +68,7 @@ class Centroids:
     def cosines(self, X: Rows, labels: np.ndarray | None = None) -> np.ndarray:
         """Return the cosines of rows of unit length and labels, shape (n, m).
 
-        Of all labels, or of some; float32, or float64 as the rows.
+        Of all labels, or of some.
         """
         found = _cosines(X, self.frequent, self.block, self.rest)
         return found if labels is None else found[:, labels]
@@ -85,7 +85,7 @@ class Centroids:
         if isinstance(X, np.ndarray) and len(self.frequent) == X.shape[1]:
             block = to_tensor(self.block)
             pairs = torch.from_numpy(samples), torch.from_numpy(groups.ravel())
-            rows = torch.from_numpy(X).to(block.dtype)
+            rows = torch.from_numpy(X)
             zeros = block.new_zeros(len(block))
             result = grouped_linear(rows, *pairs, block, zeros, size).numpy()
         elif n < MIN_ROWS_FOR_GROUPS:
@@ -94,7 +94,9 @@ class Centroids:
             result = np.take_along_axis(self.cosines(X), labels, 1)
         else:
             X = in_form(X, sparse=True)
-            result = child_scores(self.level(size), X, samples, groups.ravel())
+            # A beam may propose groups after the last label, of codes without one.
+            owners = np.minimum(groups.ravel(), -(-len(self.block) // size) - 1)
+            result = child_scores(self.level(size), X, samples, owners)
         return result.reshape(n, n_groups, size)
 
     def level(self, size: int) -> SparseLevel:
@@ -280,7 +282,7 @@ def _cosines(
     # By torch, whose threads would wait for those of NumPy's products.
     block_of_X = X if isinstance(X, np.ndarray) else X[:, frequent].toarray()
     dense = torch.from_numpy(block_of_X)
-    columns = to_tensor(block).to(dense.dtype).T
+    columns = to_tensor(block).T
     result = product(dense, columns, product_dtype(dense)).numpy()
     if sp.issparse(X):
         result += (without_features(X, frequent) @ rest).toarray()

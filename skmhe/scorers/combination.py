@@ -105,8 +105,8 @@ class Scorer(ABC):
     can_steer = False  # of nodes: can steer a search of the tree
     proposes_groups = False  # finds labels: may have a shortlist of groups
 
-    def prepare(self) -> None:  # noqa: B027, most have nothing to make
-        """Make what scores of all labels need, before threads ask for it."""
+    def prepare(self, X: Rows) -> None:  # noqa: B027, most have nothing to make
+        """Make what all labels' scores of samples need, before threads ask for it."""
 
     @abstractmethod
     def bind(self, batch: Batch) -> Any:
@@ -197,7 +197,7 @@ class SumOfScores:
         steering = self._able("can_steer")
         return reduce(add, (part.children(level, samples, nodes) for part in steering))
 
-    def local_log_probs(self, dtype: torch.dtype | None = None) -> Any:
+    def local_log_probs(self, wide: bool = False) -> Any:
         """Return what independent heads give, which nothing is added to."""
         (part,) = self.parts
-        return part.local_log_probs(dtype)
+        return part.local_log_probs(wide)

@@ -59,7 +59,7 @@ class LabelEncoderScorer(Scorer):
         assert self.network.spec.encoder is not None
         if not (self.network.spec.encoder.shares_layer and self.own_score):
             return None
-        X = batch.unit_rows(sparse=sp.issparse(self.Z)).astype(np.float32)
+        X = batch.unit_rows(sparse=sp.issparse(self.Z))
         return own_labels(X, self.Z) * np.float32(self.own_score)
 
 

@@ -1,6 +1,7 @@
 """A fitted model: codes of labels, scorers, their combination and a search."""
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -39,6 +40,10 @@ from skmhe.scorers.scoring import AllScores, Scoring
 from skmhe.scorers.similarity import CentroidScorer, LateLabelScorer
 from skmhe.scorers.storage import compacted, restored
 from skmhe.scorers.user_backbone import UserBackbone
+
+# Returns what a search gives of all labels, shape (n, n_labels).
+Give = Callable[[Any, AllScores], torch.Tensor]
+Bounds = tuple[float, float]
 
 # What the scale of the similarities to centroids is before training, by whether a task
 # is multi-label: near what it is after training, on samples of short texts.
@@ -178,32 +183,24 @@ class Model:
                 log_p[rows] = found.cpu().numpy()
         return positions, log_p
 
-    def all_labels(
-        self,
-        X: Rows,
-        settings: Settings,
-        what: str,
-        bounds: tuple[float, float] | None = None,
+    def of_all_labels(
+        self, X: Rows, settings: Settings, give: Give, bounds: Bounds | None = None
     ) -> np.ndarray:
         """Return what a search gives of every label, in the labels' natural order.
 
-        `what` is a method of searches: "log_prob", "prob" or, for multi-label tasks,
-        "log_odds".
-
-        Float64 of shape (n, n_labels), limited to bounds. A row's result does not
-        depend on which rows come with it.
+        Float64 of shape (n, n_labels), limited to bounds. A row's result depends on
+        the rows that come with it by no more than the rounding of float32.
         """
         scoring, positions = self._scoring(settings), self.codec.positions
-        give = getattr(scoring.search, what)
 
         def finish(scores: AllScores, out: np.ndarray) -> None:
-            found = give(scores)
+            found = give(scoring.search, scores)
             if bounds is not None:
                 found.clamp_(*bounds)
             # A mode other than "raise" writes to `out` without a copy.
-            np.take(found.cpu().numpy(), positions, axis=1, out=out, mode="clip")
+            np.take(found.numpy(), positions, axis=1, out=out, mode="clip")
 
-        return scoring.all_labels(X, self.codec.n_labels, finish)
+        return scoring.of_all_labels(X, self.codec.n_labels, finish)
 
     def above(self, X: Rows, threshold: float, settings: Settings) -> sp.csr_array:
         """Return the labels of more than a log-probability as a CSR indicator."""

@@ -4,74 +4,79 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from skmhe.nn.scores import Search
-from skmhe.scorers.batch import Batch, Rows, row_chunks
+from skmhe.scorers.batch import Batch, Rows, row_chunks, rows_per_chunk
 from skmhe.scorers.combination import Combination, SumOfScores
 from skmhe.scorers.device import threads_controller
 from skmhe.scorers.network import Network
 
 # Scores of a block: 4 MiB in float32. Fewer rows would read all weights for each.
 BLOCK_SCORES = 2**20
-# Scores of all labels that are computed together, and rows at most; of these, rows
-# whose scores become probabilities together, in the cache of a processor.
-SCORES_TOGETHER, ROWS_TOGETHER, ROWS_IN_CACHE = 2**22, 256, 48
 # Matrix products of fewer rows sum in another order: a row's scores would depend on
 # how many rows come with it.
 MIN_PRODUCT_ROWS = 16
+# Dense output. Rows, and scores of these, that are computed together;
+MAX_BLOCK_ROWS, MAX_BLOCK_SCORES = 256, 2**22
+# of them, those that become probabilities together, in the cache of a processor;
+MAX_PART_ROWS, MAX_PART_SCORES = 48, 2**20
+# and arrays of a block's scores that are held at a time.
+BLOCK_COPIES = 8
 
 
 class AllScores(NamedTuple):
     """The scores of all labels of some samples, as searches ask for them.
 
     They are computed in float32, as the weights are, and given in float64, in which
-    probabilities sum to 1 and stay apart where their logarithms do.
+    probabilities sum to 1 and stay apart where their logarithms do. On the CPU, as not
+    every device has float64.
     """
 
-    sums: SumOfScores
-    nodes_by_level: tuple[Tensor, ...]  # if the search is steered
-    of_labels: Tensor | None  # if the search scores all labels
-    of_late: Tensor | None
+    # Of the nodes of each level, if the search is steered; otherwise of the labels.
+    levels: tuple[Tensor, ...] = ()
+    later: Tensor | None = None
+    digits: tuple[Tensor, ...] = ()  # what independent heads give
 
     @classmethod
     def of(cls, search: Search, sums: SumOfScores) -> Self:
         """Compute the scores that a search asks for."""
-        levels = range(search.n_levels if search.steered else 0)
-        nodes = tuple(sums.nodes(level) for level in levels)
-        labels = sums.labels() if search.scores_all else None
-        return cls(sums, nodes, labels, sums.late())
+        if search.steered:
+            nodes = [sums.nodes(level).cpu() for level in range(search.n_levels)]
+            late = sums.late()
+            return cls(tuple(nodes), None if late is None else late.cpu())
+        if search.scores_all:
+            return cls((sums.labels().cpu(),))
+        log_mix, heads = sums.local_log_probs(wide=True)
+        return cls(digits=(log_mix, *heads))
 
     def take(self, rows: slice) -> Self:
         """Return the scores of some of the samples."""
-        labels, late = self.of_labels, self.of_late
         return type(self)(
-            self.sums.take(rows),
-            tuple(scores[rows] for scores in self.nodes_by_level),
-            None if labels is None else labels[rows],
-            None if late is None else late[rows],
+            tuple(scores[rows] for scores in self.levels),
+            None if self.later is None else self.later[rows],
+            tuple(log_p[rows] for log_p in self.digits),
         )
 
     def nodes(self, level: int) -> Tensor:
         """Return the scores of all nodes of a level, shape (n, n_nodes)."""
-        return self.nodes_by_level[level].double()
+        return self.levels[level].double()
 
     def labels(self) -> Tensor:
         """Return the scores of all labels, those that came later last."""
-        assert self.of_labels is not None
-        return self.of_labels.double()
+        return self.levels[0].double()
 
     def late(self) -> Tensor | None:
         """Return the scores of labels that came later, shape (n, n_late)."""
-        return None if self.of_late is None else self.of_late.double()
+        return None if self.later is None else self.later.double()
 
-    def local_log_probs(self) -> Any:
+    def local_log_probs(self) -> tuple[Tensor, list[Tensor]]:
         """Return what independent heads give, which nothing is added to."""
-        return self.sums.local_log_probs(torch.float64)
+        return self.digits[0], list(self.digits[1:])
 
 
 class Scoring(NamedTuple):
@@ -85,6 +90,11 @@ class Scoring(NamedTuple):
     def bind(self, X: Rows) -> SumOfScores:
         """Return the scores of samples, as `search` asks for them."""
         return self.combination.bind(Batch(X, self.device))
+
+    @property
+    def has_user_backbone(self) -> bool:
+        """Whether the network's first layers are a user's."""
+        return self.network is not None and self.network.spec.user_backbone is not None
 
     def n_scores(self, k: int) -> int:
         """Return the largest number of scores that a search for k labels holds."""
@@ -113,7 +123,7 @@ class Scoring(NamedTuple):
                 rows = slice(chunk.start + part.start, chunk.start + part.stop)
                 yield rows, scores.take(part)
 
-    def all_labels(
+    def of_all_labels(
         self, X: Rows, n_labels: int, finish: Callable[[AllScores, np.ndarray], None]
     ) -> np.ndarray:
         """Return what a function makes of the scores of all labels, (n, n_labels).
@@ -124,41 +134,44 @@ class Scoring(NamedTuple):
         of its operations are too small for torch to divide them well.
         """
         n = X.shape[0]
-        if n < MIN_PRODUCT_ROWS:
+        if n < MIN_PRODUCT_ROWS and not self.has_user_backbone:
             X = X[np.minimum(np.arange(MIN_PRODUCT_ROWS), n - 1)]
         result = np.empty((X.shape[0], n_labels))
 
         def run(sums: SumOfScores, rows: np.ndarray, block: slice) -> None:
             with torch.inference_mode():
-                scores = AllScores.of(self.search, sums.take(block))
-                for part in even_slices(len(rows[block]), ROWS_IN_CACHE):
-                    finish(scores.take(part), rows[block][part])
+                scores, rows = AllScores.of(self.search, sums.take(block)), rows[block]
+                most = min(MAX_PART_ROWS, max(1, MAX_PART_SCORES // n_labels))
+                for part in even_slices(len(rows), most):
+                    finish(scores.take(part), rows[part])
 
         for scorer in self.combination.scorers:
-            scorer.prepare()
-        step = min(ROWS_TOGETHER, SCORES_TOGETHER // n_labels)
-        most = next(row_chunks(len(result), n_labels)).stop
-        n_threads = torch.get_num_threads()
-        with ThreadPoolExecutor(n_threads, initializer=_one_thread) as pool:
-            for chunk in even_slices(len(result), most):
+            scorer.prepare(X)
+        n_fitting = rows_per_chunk(BLOCK_COPIES * n_labels)
+        n_threads, n_rows = torch.get_num_threads(), len(result)
+        step = min(MAX_BLOCK_ROWS, MAX_BLOCK_SCORES // n_labels)
+        step = max(min(step, -(-n_rows // n_threads)), 2 * MIN_PRODUCT_ROWS)
+        n_workers = min(n_threads, max(1, n_fitting // step))
+        with ThreadPoolExecutor(n_workers, initializer=_one_thread) as pool:
+            for chunk in even_slices(n_rows, max(n_fitting, step)):
                 with torch.inference_mode():
                     sums = self.bind(X[chunk])
-                blocks = even_slices(len(result[chunk]), step)
+                blocks = even_slices(chunk.stop - chunk.start, step)
                 list(pool.map(partial(run, sums, result[chunk]), blocks))
-        return result[:n]
+        return result if n_rows == n else result[:n].copy()
 
 
 def even_slices(n: int, most: int) -> list[slice]:
-    """Return slices of n rows, of about the same number of rows.
+    """Return slices of n rows, of about the same number of rows, at most `most`.
 
-    None has more rows than `most`, but for what `MIN_PRODUCT_ROWS` asks for, or less
-    than that, if there are so many.
+    If `most` is 2 m or more, each has m rows or more, if there are so many.
     """
-    n_slices = -(-n // max(most, 2 * MIN_PRODUCT_ROWS))
+    n_slices = -(-n // most)
     bounds = [i * n // n_slices for i in range(n_slices + 1)]
     return [slice(*pair) for pair in pairwise(bounds)]
 
 
 def _one_thread() -> None:
-    """Let torch compute on one thread in this thread; others are not concerned."""
+    """Let torch compute on one thread in this thread; others keep their number."""
+    torch.get_num_threads()  # torch sets its own number at its first use in a thread
     threads_controller().limit(limits=1, user_api="openmp")

@@ -29,9 +29,10 @@ class CentroidScorer(Scorer):
         """Table for the cosines of sparse samples and all labels."""
         return FeatureTable(self.centroids.level(self.group_size))
 
-    def prepare(self) -> None:
-        """Make the table."""
-        _ = self.table
+    def prepare(self, X: Rows) -> None:
+        """Make the table, which dense samples do not need."""
+        if not isinstance(X, np.ndarray):
+            _ = self.table
 
     def bind(self, batch: Batch) -> "CentroidScores":
         """Return the scores of a batch."""

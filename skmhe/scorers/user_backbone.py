@@ -215,8 +215,9 @@ class UserModule(nn.Module):
         """Return the features of samples, shape (n, out_features)."""
         if self.training:
             return self.user.call(self.module, rows)
-        chunks = [self.user.call(self.module, c) for c in rows.split(SAMPLES_PER_CHUNK)]
-        return torch.cat(chunks)
+        # Copies: a module may write to its inputs, which may be the caller's.
+        chunks = (chunk.clone() for chunk in rows.split(SAMPLES_PER_CHUNK))
+        return torch.cat([self.user.call(self.module, chunk) for chunk in chunks])
 
 
 def flat_rows(X: np.ndarray) -> np.ndarray | sp.csr_array:

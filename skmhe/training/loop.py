@@ -207,7 +207,7 @@ class Trainer:
         finite = all(map(_is_finite, self.network.parameters()))
         if not (math.isfinite(mean) and finite):
             what = "the weights" if math.isfinite(mean) else "the loss"
-            value = "infinite" if math.isfinite(mean) else mean
+            value = "infinite or NaN" if math.isfinite(mean) else mean
             raise ValueError(
                 f"Training diverged: {what} became {value}. Scale the features of X "
                 "(for example with StandardScaler or Normalizer), or lower "

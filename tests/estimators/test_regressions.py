@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
+from torch import nn
 
 from skmhe import LabelEncoder, MHEClassifier, MHEMultiLabelClassifier
 from skmhe.scorers.own_labels import own_labels
@@ -101,3 +102,24 @@ def test_transform_follows_what_was_fitted():
     deep.fit(X, y).set_params(model="linear", hidden_layer_sizes=())
     assert deep.transform(X).shape == (len(y), 4)
     assert len(deep.get_feature_names_out()) == 4
+
+
+@pytest.mark.parametrize("sizes", [{"n_heads": 3}, {"head_sizes": (40, 30)}])
+def test_groups_of_codes_that_name_no_label(sizes):
+    rng = np.random.RandomState(0)
+    X = sp.random(600, 200, 0.05, "csr", np.float32, random_state=0)
+    cells = np.arange(600), np.r_[np.arange(601 - 100), rng.randint(0, 601, 99)]
+    Y = sp.csr_array((np.ones(600, int), cells), shape=(600, 601))
+    clf = MHEMultiLabelClassifier("sampling", max_iter=1, random_state=0, **sizes)
+    labels, _ = clf.fit(X, Y).predict_topk(X, 5)
+    assert labels.max() < 601
+
+
+def test_a_backbone_that_writes_to_its_inputs():
+    X = np.random.RandomState(0).randn(40, 3).astype(np.float32)
+    module = nn.Sequential(nn.ReLU(inplace=True), nn.Linear(3, 4))
+    before = X.copy()
+    clf = MHEClassifier(backbone=module, max_iter=1).fit(X, np.arange(40) % 5)
+    for method in (clf.predict, clf.predict_topk, clf.predict_proba, clf.transform):
+        method(X)
+    assert_array_equal(X, before)

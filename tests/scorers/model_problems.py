@@ -33,6 +33,10 @@ KINDS = [
 kinds = pytest.mark.parametrize(("kind", "multilabel"), KINDS)
 
 
+def log_prob(search, scores):
+    return search.log_prob(scores)
+
+
 def head_spec(kind, multilabel=False, n_labels=N_LABELS, head_sizes=HEAD_SIZES):
     options = {"n_labels": n_labels, "multilabel": multilabel}
     if kind == "full":

@@ -13,6 +13,7 @@ from model_problems import (
     CPU,
     N_LABELS,
     SETTINGS,
+    log_prob,
     make_model,
     make_rows,
     make_whole_model,
@@ -73,7 +74,7 @@ def test_all_scores_are_summed_and_calibrated(shares, multilabel, weight):
     order = model.codec.order
     for score_with, scores in expected.items():
         settings = SETTINGS._replace(score_with=score_with, linear_weight=weight)
-        found = model.all_labels(X, settings, "log_prob")[:, order]
+        found = model.of_all_labels(X, settings, log_prob)[:, order]
         assert_allclose(found, log_probs(scores, multilabel), rtol=1e-3, atol=1e-4)
         positions, best = model.topk(X, 3, settings)
         for values in (best, np.take_along_axis(found, positions, axis=1)):
@@ -90,7 +91,7 @@ def test_labels_that_are_samples_have_the_odds_of_the_training_samples(multilabe
     encoder[[3, 5], [4, N_LABELS]] += 2 * math.log(1.5 / 5.5)
     if multilabel:
         encoder = 0.8 * encoder - math.log(N_LABELS)
-    found = model.all_labels(X, settings, "log_prob")[:, model.codec.order]
+    found = model.of_all_labels(X, settings, log_prob)[:, model.codec.order]
     assert_allclose(found, log_probs(encoder, multilabel), rtol=1e-3, atol=1e-4)
 
 
@@ -103,7 +104,7 @@ def test_linear_classifiers_alone(kind, multilabel):
     # The weight is that of a sum: alone there is none.
     for weight in (1.0, 5.0):
         settings = SETTINGS._replace(linear_weight=weight)
-        found = model.all_labels(X, settings, "log_prob")[:, model.codec.order]
+        found = model.of_all_labels(X, settings, log_prob)[:, model.codec.order]
     if kind == "full":
         linear = 2 * np.maximum(path_scores(model.linear, unit(X), N_LABELS), -6)
         expected = log_probs(linear + 2.5 if multilabel else 1.5 * linear, multilabel)
@@ -135,7 +136,7 @@ def test_extend_leaves_the_model_as_it_is():
     assert_array_equal(more.codec.order[:N_LABELS], model.codec.order)
     # The ranking of known labels stays.
     X = make_rows()
-    before, after = (m.all_labels(X, SETTINGS, "log_prob") for m in (model, more))
+    before, after = (m.of_all_labels(X, SETTINGS, log_prob) for m in (model, more))
     ratio = after[:, :N_LABELS] - before
     assert_allclose(ratio, ratio[:, :1].repeat(N_LABELS, axis=1), rtol=1e-6)
 
@@ -155,7 +156,7 @@ def test_grown_models_have_rows_for_all_labels(kind, shares, multilabel):
     assert network.head.search == grown.search
     # Known labels keep their order, and the new ones have scores of their own.
     X, order = make_rows(), model.codec.order[:N_LABELS]
-    before, after = (m.all_labels(X, SETTINGS, "log_prob") for m in (model, grown))
+    before, after = (m.of_all_labels(X, SETTINGS, log_prob) for m in (model, grown))
     assert np.isfinite(after).all()
     if kind == "full":
         assert_array_equal(before[:, order].argsort(1), after[:, order].argsort(1))
@@ -205,11 +206,11 @@ def test_what_was_built_is_kept_until_something_changes():
 @pytest.mark.parametrize("kind", ["full", "sampling", "cascade"])
 def test_copies_predict_the_same_and_keep_nothing(kind, copied):
     model, X = make_whole_model(kind), make_rows()
-    expected = model.topk(X, 3, SETTINGS), model.all_labels(X, SETTINGS, "log_prob")
+    expected = model.topk(X, 3, SETTINGS), model.of_all_labels(X, SETTINGS, log_prob)
     assert model._kept
     again = copied(model)
     assert not again._kept
-    found = again.topk(X, 3, SETTINGS), again.all_labels(X, SETTINGS, "log_prob")
+    found = again.topk(X, 3, SETTINGS), again.of_all_labels(X, SETTINGS, log_prob)
     assert_array_equal(found[0][0], expected[0][0])
     assert_array_equal(found[0][1], expected[0][1])
     assert_array_equal(found[1], expected[1])
@@ -237,7 +238,7 @@ def test_weights_and_calibrations_are_data_of_the_model(multilabel):
     head, linear, centroids, encoder, *_ = parts_of(model, X)
     learned = Calibration(0.7, -0.3)
     mix = Mix(SETTINGS.linear_weight, 2.5, {"both": learned})
-    found = dataclasses.replace(model, mix=mix).all_labels(X, SETTINGS, "log_prob")
+    found = dataclasses.replace(model, mix=mix).of_all_labels(X, SETTINGS, log_prob)
     scores = head + 2.5 * linear + centroids + encoder[:, :N_LABELS]
     scores = 0.7 * scores - 0.3
     # Labels that came later take part in the softmax.
@@ -249,5 +250,5 @@ def test_weights_and_calibrations_are_data_of_the_model(multilabel):
         assert_allclose(gaps, scores - scores[:, :1], atol=1e-5)
     # Another weight that is asked for by the parameter starts anew.
     asked = SETTINGS._replace(linear_weight=2.0)
-    again = dataclasses.replace(model, mix=mix).all_labels(X, asked, "log_prob")
-    assert_allclose(again, model.all_labels(X, asked, "log_prob"))
+    again = dataclasses.replace(model, mix=mix).of_all_labels(X, asked, log_prob)
+    assert_allclose(again, model.of_all_labels(X, asked, log_prob))

@@ -2,6 +2,8 @@
 
 import math
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,6 +16,7 @@ from model_problems import (
     N_LABELS,
     SETTINGS,
     kinds,
+    log_prob,
     make_model,
     make_rows,
     make_spec,
@@ -42,7 +45,7 @@ def predict(model, X, settings=SETTINGS):
         *model.topk(X, 3, settings),
         *model.topk(X, 3, settings, exact=True),
         model.above(X, math.log(0.2), settings).toarray(),
-        model.all_labels(X, settings, "log_prob"),
+        model.of_all_labels(X, settings, log_prob),
     ]
 
 
@@ -90,13 +93,13 @@ def test_chunks_of_all_scorers(kind, multilabel, monkeypatch):
     check_same(predict(model, sp.csr_array(X)), expected)
     with sklearn.config_context(working_memory=TINY):
         check_same(predict(model, X), expected)
-        log_p = model.all_labels(X, SETTINGS, "log_prob")
+        log_p = model.of_all_labels(X, SETTINGS, log_prob)
     # Rows do not depend on the others, but for another order of sums.
     assert_allclose(log_p, expected[-1], rtol=1e-5)
     monkeypatch.setattr(scoring, "BLOCK_SCORES", 1)
     monkeypatch.setattr(scoring, "MIN_PRODUCT_ROWS", 1)
-    monkeypatch.setattr(scoring, "ROWS_TOGETHER", 7)
-    monkeypatch.setattr(scoring, "ROWS_IN_CACHE", 3)
+    monkeypatch.setattr(scoring, "MAX_BLOCK_ROWS", 7)
+    monkeypatch.setattr(scoring, "MAX_PART_ROWS", 3)
     found = predict(model, X)
     check_same(found, expected)
     assert_allclose(found[-1], expected[-1], rtol=1e-5)
@@ -135,7 +138,7 @@ def test_results_are_those_of_the_head(kind, multilabel, sparse):
     assert positions.dtype == np.int64
     assert positions.shape == scores.shape == (20, 4)
     indicator = model.above(rows, -1.0, SETTINGS)
-    full = model.all_labels(rows, SETTINGS, "log_prob")
+    full = model.of_all_labels(rows, SETTINGS, log_prob)
     assert full.dtype == np.float64
     network = network_from_weights(model.spec, model.weights, CPU).eval().double()
     with torch.no_grad():
@@ -262,7 +265,7 @@ def test_topk_and_predict_do_not_use_all_probabilities(cls, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("scored all labels")
 
-    monkeypatch.setattr(models.Model, "all_labels", refuse)
+    monkeypatch.setattr(models.Model, "of_all_labels", refuse)
     monkeypatch.setattr(TreeSearch, "log_prob", refuse)
     assert clf.predict_topk(X, 2)[0].shape == (60, 2)
     assert clf.predict(X).shape[0] == 60
@@ -275,13 +278,48 @@ def test_topk_and_predict_do_not_use_all_probabilities(cls, monkeypatch):
 
 @pytest.mark.parametrize("n", [1, 15, 16, 17, 31, 32, 33, 100, 2049])
 @pytest.mark.parametrize("most", [1, 32, 48, 128])
-def test_slices_have_enough_rows_for_products(n, most):
+def test_slices_have_about_the_same_number_of_rows(n, most):
     slices = scoring.even_slices(n, most)
     assert_array_equal(np.concatenate([np.arange(n)[s] for s in slices]), np.arange(n))
     sizes = [s.stop - s.start for s in slices]
-    assert min(sizes) >= min(n, scoring.MIN_PRODUCT_ROWS)
-    assert max(sizes) <= max(most, 2 * scoring.MIN_PRODUCT_ROWS)
+    assert min(sizes) >= min(n, most // 2)
+    assert max(sizes) <= most
     assert max(sizes) - min(sizes) <= 1
+
+
+def test_blocks_are_computed_by_one_thread_each():
+    # In a process of its own: torch sets threads up once.
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+import torch
+from skmhe.scorers.scoring import _one_thread
+torch.set_num_threads(2)
+with ThreadPoolExecutor(1, initializer=_one_thread) as pool:
+    print(pool.submit(torch.get_num_threads).result(), torch.get_num_threads())
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "1 2\n"
+
+
+@whole_models
+def test_blocks_of_many_labels_have_few_rows(kind, multilabel, monkeypatch):
+    model, X = make_whole_model(kind, multilabel), make_rows(70)
+    expected = model.of_all_labels(X, SETTINGS, log_prob)
+    sizes, of = [], scoring.AllScores.of
+
+    def recorded(search, sums):
+        scores = of(search, sums)
+        sizes.append(len((scores.levels + scores.digits)[0]))
+        return scores
+
+    monkeypatch.setattr(scoring.AllScores, "of", recorded)
+    monkeypatch.setattr(scoring, "MAX_BLOCK_SCORES", 1)
+    monkeypatch.setattr(scoring, "MAX_PART_SCORES", 1)
+    found = model.of_all_labels(X, SETTINGS, log_prob)
+    assert_allclose(found, expected, rtol=1e-5)
+    assert min(sizes) >= scoring.MIN_PRODUCT_ROWS
+    assert max(sizes) <= 2 * scoring.MIN_PRODUCT_ROWS
 
 
 @whole_models
@@ -290,25 +328,30 @@ def test_what_searches_give_of_all_labels(kind, multilabel, what):
     if what == "log_odds" and not multilabel:
         return
     model, X = make_whole_model(kind, multilabel), make_rows(40)
-    log_p = model.all_labels(X, SETTINGS, "log_prob")
+    log_p = model.of_all_labels(X, SETTINGS, log_prob)
     expected = {
         "prob": np.exp(log_p),
         "log_prob": log_p,
         "log_odds": log_p - np.log(-np.expm1(log_p)),
     }[what]
-    found = model.all_labels(X, SETTINGS, what)
+
+    def give(search, scores):
+        return getattr(search, what)(scores)
+
+    found = model.of_all_labels(X, SETTINGS, give)
     assert found.dtype == np.float64
     assert_allclose(found, expected, rtol=1e-7, atol=1e-9)
     for rows in (slice(0, 1), slice(7, 12), slice(3, 39)):
-        part = model.all_labels(X[rows], SETTINGS, what)
+        part = model.of_all_labels(X[rows], SETTINGS, give)
         assert_allclose(part, found[rows], rtol=1e-5, atol=1e-6)
     low, high = np.quantile(found, [0.3, 0.6])
-    bounded = model.all_labels(X, SETTINGS, what, (low, high))
+    bounded = model.of_all_labels(X, SETTINGS, give, (low, high))
     assert_array_equal(bounded, found.clip(low, high))
 
 
 @kinds
 def test_probabilities_of_one_label_sum_to_1(kind, multilabel):
     if not multilabel:
-        p = make_model(kind).all_labels(make_rows(), SETTINGS, "prob")
+        model, X = make_model(kind), make_rows()
+        p = model.of_all_labels(X, SETTINGS, lambda search, scores: search.prob(scores))
         assert_allclose(p.sum(1), 1, rtol=1e-13)

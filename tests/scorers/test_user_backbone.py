@@ -149,3 +149,12 @@ def test_networks_keep_its_state_and_have_features_in_float32():
         assert_array_equal(array, weights[name])
     again.backbone.double()
     assert again.features(torch.from_numpy(X).double()).dtype == torch.float32
+
+
+def test_a_module_that_writes_to_its_inputs_does_not_change_the_samples():
+    module = nn.Sequential(nn.ReLU(inplace=True), nn.Linear(3, 2))
+    X = np.random.RandomState(0).randn(8, 3).astype(np.float32)
+    before = X.copy()
+    user = UserBackbone(module, {}).probed(module, X, CPU)
+    UserModule(user, user.make(), False).eval()(torch.from_numpy(X))
+    assert_array_equal(X, before)

@@ -55,6 +55,13 @@ def make_recipe(kind="full", multilabel=False, n_labels=N_LABELS, **changes):
     return recipe._replace(**changes)
 
 
+def log_probs(model, X):
+    def give(search, scores):
+        return search.log_prob(scores)
+
+    return model.of_all_labels(X, Settings(), give)
+
+
 def with_encoder(recipe):
     spec = recipe.spec._replace(encoder=EncoderSpec(N_FEATURES, True, 0.5))
     return recipe._replace(spec=spec, pools=PoolPlan(4, 2, 0, 3, 2, False))
@@ -92,7 +99,7 @@ def test_fitting_is_repeatable_and_leaves_its_arguments_alone(kind, multilabel):
     assert not same_weights(model.weights, other.weights)
     assert (model.centroids is not None) == (kind == "sampling")
     assert model.n_linear == model.search.n_labels == N_LABELS
-    log_p = model.all_labels(task.data.X, Settings(), "log_prob")
+    log_p = log_probs(model, task.data.X)
     assert np.isfinite(log_p).all()
 
 
@@ -200,7 +207,7 @@ def test_further_training_of_added_labels(kind):
     expected = 2 * np.bincount(np.arange(N) % N_LABELS, minlength=9)
     assert_array_equal(counts, expected + np.bincount(data.y))
     assert n_samples == 3 * N
-    log_p = on.all_labels(data.X, Settings(), "log_prob")
+    log_p = log_probs(on, data.X)
     assert_allclose(np.exp(log_p).sum(1), 1)
     positions, best = on.topk(data.X, 9, Settings(), exact=True)
     found = np.take_along_axis(log_p[:, codec.order], positions, axis=1)

@@ -84,7 +84,7 @@ def test_weights_that_the_last_step_made_infinite_are_an_error(monkeypatch):
         return 1.0
 
     monkeypatch.setattr(Trainer, "step", step)
-    with pytest.raises(ValueError, match="the weights became infinite"):
+    with pytest.raises(ValueError, match="the weights became infinite or NaN"):
         run(network, make_data(), make_plan())
 
 

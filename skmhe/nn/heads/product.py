@@ -57,16 +57,20 @@ def product_topk(
 class ProductHeadScores(HeadScores):
     """Log-probabilities of the digits."""
 
-    def local_log_probs(
-        self, dtype: torch.dtype | None = None
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Return log pi, shape (n, rank), and each head's log p, (n, rank, L_h)."""
+    def local_log_probs(self, wide: bool = False) -> tuple[Tensor, list[Tensor]]:
+        """Return log pi, shape (n, rank), and each head's log p, (n, rank, L_h).
+
+        If `wide`, in float64 on the CPU.
+        """
         rank, sizes = self.head.rank, self.head.head_sizes
-        scores = self.of_table().to(dtype).unflatten(1, (rank, sum(sizes)))
+        tables = [self.of_table(i) for i in range(1 if rank == 1 else 2)]
+        if wide:
+            tables = [scores.cpu().double() for scores in tables]
+        scores = tables[0].unflatten(1, (rank, sum(sizes)))
         heads = [part.log_softmax(2) for part in scores.split(sizes, dim=2)]
         if rank == 1:
             return scores.new_zeros(len(scores), 1), heads
-        return self.of_table(1).to(dtype).log_softmax(1), heads
+        return tables[1].log_softmax(1), heads
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,24 @@
 """Scores of all nodes of a level of linear classifiers, for sparse samples."""
 
+from itertools import pairwise
+
 import numpy as np
 import scipy.sparse as sp
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from skmhe.scorers.linear.tables import SparseLevel, ranges, starts_of
+from skmhe.nn.products import SparseRows, sparse_product
+from skmhe.scorers.linear.tables import SparseLevel, ranges, run_bounds, starts_of
 
-# Of a feature with this share of weights that are not 0 or more, to add a dense row of
-# weights takes less time than to add them one by one.
+# Of a feature with at least this share of nonzero weights, a dense row is added in less
+# time than these one by one.
 DENSE_ROW_SHARE = 0.03
 # Bytes of dense rows at most.
 DENSE_BYTES = 2**26
 # Columns that are added at a time: the dense rows of all features stay in cache.
 TILE = 256
+# Products of values and weights that are made at a time: about 100 MiB.
+MAX_PRODUCTS = 2**22
 
 
 class FeatureTable:
@@ -28,7 +32,7 @@ class FeatureTable:
     def __init__(self, level: SparseLevel) -> None:
         n_nodes, n_features = level.intercepts.size, level.features.max(initial=-1) + 1
         counts = np.bincount(level.features, np.diff(level.indptr), n_features)
-        # Of the densest features, as many as memory is for.
+        # Of the densest features, as many as fit into DENSE_BYTES.
         often = np.argsort(-counts, kind="stable")[: DENSE_BYTES // (4 * n_nodes)]
         often = np.sort(often[counts[often] > DENSE_ROW_SHARE * n_nodes])
         # A feature's dense row, or -1; the last feature stands for unknown ones.
@@ -47,9 +51,9 @@ class FeatureTable:
         self.starts = starts_of(np.bincount(features, minlength=n_features + 1))
 
     def all_scores(self, X: sp.csr_array, scale: float = 1.0) -> Tensor:
-        """Return the scores of all nodes times a factor, float32 of (n, n_nodes)."""
+        """Return the scores of all nodes times a factor, shape (n, n_nodes)."""
         features = np.minimum(X.indices, len(self.dense_row) - 1)
-        factors = X.data.astype(np.float32) * np.float32(scale)
+        factors = X.data * np.float32(scale)
         rows = self.dense_row[features]
         kept = rows >= 0
         starts = starts_of(kept)[X.indptr]
@@ -57,41 +61,34 @@ class FeatureTable:
         rows = np.insert(rows[kept], starts[:-1], 0)
         dense_factors = np.insert(factors[kept], starts[:-1], scale)
         starts += np.arange(len(starts), dtype=starts.dtype)
-        bags = [torch.from_numpy(part) for part in (rows, starts, dense_factors)]
-        scores = torch.cat([_sums(tile, *bags) for tile in self.tiles], dim=1)
-        self._add_sparse_rows(scores, X.indptr, features, factors)
+        parts = [torch.from_numpy(part) for part in (rows, starts, dense_factors)]
+        bags = SparseRows(parts[0], parts[1], parts[2], len(self.tiles[0]))
+        scores = torch.cat([sparse_product(bags, tile) for tile in self.tiles], dim=1)
+        pairs = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr)), features, factors
+        # Where the number of products so far passes a multiple of the bound.
+        lengths = self.starts[features + 1] - self.starts[features]
+        runs = np.cumsum(lengths, dtype=np.int64) // MAX_PRODUCTS
+        for first, last in pairwise(run_bounds(runs)):
+            self._add_products(scores, *(part[first:last] for part in pairs))
         return scores
 
-    def _add_sparse_rows(
+    def _add_products(
         self,
         scores: Tensor,
-        indptr: np.ndarray,
+        rows: np.ndarray,
         features: np.ndarray,
         factors: np.ndarray,
     ) -> None:
-        """Add the products of CSR rows with sparse rows of weights."""
+        """Add the products of samples' values and the sparse rows of weights."""
         lengths = self.starts[features + 1] - self.starts[features]
         stored = ranges(self.starts[features], lengths)
-        first_cells = np.arange(len(scores)) * scores.shape[1]
-        cells = np.repeat(np.repeat(first_cells, np.diff(indptr)), lengths)
+        cells = np.repeat(rows * scores.shape[1], lengths)
         cells += self.nodes[stored]
         products = np.repeat(factors, lengths)
         products *= self.values[stored]
         scores.view(-1).index_add_(
             0, torch.from_numpy(cells), torch.from_numpy(products)
         )
-
-
-def _sums(table: Tensor, rows: Tensor, starts: Tensor, factors: Tensor) -> Tensor:
-    """Return weighted sums of rows of a table, shape (n, n_columns)."""
-    return F.embedding_bag(
-        rows,
-        table,
-        starts,
-        mode="sum",
-        per_sample_weights=factors,
-        include_last_offset=True,
-    )
 
 
 def _weights(

@@ -1,7 +1,6 @@
 """Scores of a tree of linear classifiers."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from math import inf, prod
 from types import SimpleNamespace
 
@@ -54,14 +53,13 @@ class LinearScorer(Scorer):
     search: Search
     beam_width: int
     weight: float
+    _tables: dict[int, FeatureTable | DenseLevel] = field(
+        default_factory=dict, init=False
+    )
 
     scores_labels = True
     can_steer = True
     proposes_groups = True
-
-    @cached_property
-    def _tables(self) -> dict[int, FeatureTable | DenseLevel]:
-        return {}
 
     def table(self, level: int) -> FeatureTable | DenseLevel:
         """Return what scores all nodes of a level; made once."""
@@ -72,7 +70,7 @@ class LinearScorer(Scorer):
             )
         return self._tables[level]
 
-    def prepare(self) -> None:
+    def prepare(self, X: Rows) -> None:
         """Make the tables of all levels, if scores of nodes are asked for."""
         for level in range(len(self.levels) if self.search.steered else 0):
             self.table(level)

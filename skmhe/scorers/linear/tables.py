@@ -28,7 +28,7 @@ class DenseLevel(NamedTuple):
         scores = np.empty((len(nodes), self.intercepts.shape[1]), X.dtype)
         for first, last in pairwise(bounds):
             part = torch.from_numpy(X[samples[first:last]])
-            table = to_tensor(self.weights[nodes[first]]).to(part.dtype)
+            table = to_tensor(self.weights[nodes[first]])
             torch.mm(part, table, out=torch.from_numpy(scores[first:last]))
         return scores
 
@@ -37,7 +37,7 @@ class DenseLevel(NamedTuple):
         rows = torch.from_numpy(X)
         scores = rows.new_empty(len(X), *self.intercepts.shape)
         for node, weights in enumerate(self.weights):
-            torch.mm(rows, to_tensor(weights).to(rows.dtype), out=scores[:, node])
+            torch.mm(rows, to_tensor(weights), out=scores[:, node])
         return scores.add_(to_tensor(self.intercepts)).mul_(scale).flatten(1)
 
 
@@ -81,8 +81,8 @@ def child_scores(
 ) -> np.ndarray:
     """Score the children of (sample, node) pairs, shape (n_pairs, n_children).
 
-    Scores are 1 for a clear yes and -1 for a clear no, in the precision of X: samples
-    of unit length, CSR for a `SparseLevel`.
+    Scores are 1 for a clear yes and -1 for a clear no. X has rows of unit length, in
+    float32, and CSR for a `SparseLevel`.
     """
     order = np.argsort(nodes, kind="stable")  # neighbors stay in cache
     samples, nodes = samples[order], nodes[order]
@@ -116,7 +116,7 @@ def _scores_by_tables(
         place[own] = 0
         scores[first:last] = F.embedding_bag(
             rows,
-            torch.from_numpy(table).to(factors.dtype),
+            torch.from_numpy(table),
             starts[first : last + 1] - start,
             mode="sum",
             per_sample_weights=factors[start:stop],
