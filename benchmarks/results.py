@@ -20,6 +20,10 @@ import subprocess
 import time
 from pathlib import Path
 
+import torch
+
+from skmhe.scorers.device import resolve_dtype
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 FOLDER = REPOSITORY / "benchmarks" / "results"
 NO_FILE = Path("-")
@@ -107,6 +111,8 @@ def machine():
     return {
         "cpu": cpu_model(),
         "cores": n_cores(),
+        # Whether dtype="auto" trains with products of 16-bit numbers.
+        "bfloat16": resolve_dtype("auto", torch.device("cpu")) is not None,
         "python": platform.python_version(),
         **{
             name: importlib.metadata.version(name) for name in ("torch", "scikit-learn")

@@ -27,6 +27,10 @@ OPENED = re.compile(r"<!-- table: ")
 
 # How runs are called in the documents; others by their own name.
 NAMES = {
+    "skmhe@c826850": "skmhe, before",
+    'skmhe@c826850:{"model": "linear"}': 'skmhe, `model="linear"`, before',
+    'skmhe:{"max_iter": 2}': "skmhe",
+    'skmhe:{"strategy": "cascade", "max_iter": 2}': 'skmhe, `strategy="cascade"`',
     'skmhe:{"model": "linear"}': 'skmhe, `model="linear"`',
     'skmhe:{"model": "network"}': 'skmhe, `model="network"`',
     'skmhe:{"strategy": "cascade"}': 'skmhe, `strategy="cascade"`',
@@ -157,7 +161,8 @@ def caption(benchmark, entries):
     for data, entry in entries.items():
         m, settings = entry["machine"], entry["settings"]
         words = [f"{name} {value}" for name, value in settings.items()]
-        words += [f"{m['cpu']}, {m['cores']} cores", f"Python {m['python']}"]
+        units = ", with units for bfloat16" if m.get("bfloat16") else ""
+        words += [f"{m['cpu']}, {m['cores']} cores{units}", f"Python {m['python']}"]
         words += [f"torch {m['torch']}", f"skmhe {m['skmhe']} ({m['commit']})"]
         measured.setdefault("; ".join([*words, m["date"]]), []).append(data)
     if len(measured) == 1:

@@ -26,6 +26,7 @@ from skmhe import MHEClassifier
 from skmhe.datasets import load_wordnet
 
 N_SHOWN = 5
+SKMHE = 'MHEClassifier(model="linear")'
 
 
 class SparseNearestCentroid(ClassifierMixin, BaseEstimator):
@@ -55,7 +56,7 @@ def make_model(name):
     """Return a pipeline from texts to classes."""
     # min_df=2 leaves out words of a single text, which saves memory.
     tfidf = TfidfVectorizer(sublinear_tf=True, min_df=2, dtype=np.float32)
-    if name == "MHEClassifier":
+    if name == SKMHE:
         # The fast setting. The default, "both", takes longer and is more accurate.
         return make_pipeline(tfidf, MHEClassifier(model="linear", random_state=0))
     return make_pipeline(tfidf, SparseNearestCentroid())
@@ -90,7 +91,7 @@ def run(name):
         "memory": peak_memory(),
         "examples": [],
     }
-    if name == "MHEClassifier":
+    if name == SKMHE:
         shown = np.random.RandomState(0).choice(len(test.data), N_SHOWN, replace=False)
         X = model[:-1].transform([test.data[i] for i in shown])
         labels, probabilities = model[-1].predict_topk(X, k=5)
@@ -110,7 +111,7 @@ def main():
         f"WordNet: {len(train.data):,} training texts, "
         f"{len(train.target_names):,} classes"
     )
-    results = [run("MHEClassifier")]
+    results = [run(SKMHE)]
     # "spawn", as forked processes can hang after the parent has used torch.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         results.append(pool.submit(run, "nearest centroid").result())
@@ -122,10 +123,10 @@ def main():
             mark = "*" if name == truth else " "
             print(f"    {mark} {probability:5.1%}  {name}")
 
-    print(f"\n{'model':<16}{'accuracy':>9}{'fit':>9}{'predict':>9}{'peak memory':>13}")
+    print(f"\n{'model':<32}{'accuracy':>9}{'fit':>9}{'predict':>9}{'peak memory':>13}")
     for r in results:
         print(
-            f"{r['model']:<16}{r['accuracy']:>9.1%}{r['fit']:>7.1f} s"
+            f"{r['model']:<32}{r['accuracy']:>9.1%}{r['fit']:>7.1f} s"
             f"{r['predict']:>7.1f} s{r['memory']:>9.0f} MiB"
         )
 

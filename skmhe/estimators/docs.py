@@ -49,112 +49,113 @@ PARAMETERS = inspect.cleandoc(
           for up to 1024, "sampling" for up to 131072, "cascade" beyond. With
           ``model="linear"``, "full" for up to 1024 and "cascade" beyond.
     model : {{"both", "linear", "network"}}, default="both"
-        {model}
         What is trained. "linear" is the fast setting, "both" the accurate one.
+        {model}
 
         - "linear": linear classifiers (see `LinearTree`), of all labels for "full", in
           a tree for "cascade". An error with "product", "sampling" and a `backbone`.
         - "network": hidden layers, and heads on top of them.
         - "both": both of them, whose scores are added.
     n_heads : int or "auto", default="auto"
-        {n_heads}
         Number of heads: the parts of a label's code, whose lengths are balanced. 1 is
         "full", the only number that it has; "cascade" has at least 2; "sampling" takes
         the last head's length as the size of its groups. "auto" leaves it to the
-        strategy: 1 for "full", 2 otherwise.
+        strategy: 1 for "full", 2 otherwise. More than ``log2(n_labels)`` heads have
+        lengths of 1 among them, which decide nothing.
+        {n_heads}
     head_sizes : sequence of int, default=None
-        {head_sizes}
         Lengths of the heads, whose product is at least the number of labels. None
         derives them from `n_heads`.
+        {head_sizes}
     label_order : {{"cluster", "natural", "random", "frequency"}}, default="cluster"
-        {label_order}
         Which labels share the beginning of their codes (see `LabelCodec`). "cluster"
         divides the labels, by the mean of their samples, into balanced clusters of
         similar labels.
+        {label_order}
     linear : LinearTree or None, default=None
-        {linear}
         Parameters of the linear classifiers, such as their regularization. There are
         none with a `backbone`, with "product", and of `partial_fit` alone. None is the
         short form of ``LinearTree()``.
+        {linear}
     label_encoder : LabelEncoder or None, default=None
-        {label_encoder}
         Parameters of the label encoder. None is the short form of ``LabelEncoder()``.
+        {label_encoder}
     backbone : torch.nn.Module, class, function, Backbone or None, default=None
-        {backbone}
         A network of yours in place of the hidden layers. A module, or a class or
         function that makes one, is the short form of ``Backbone(module)``. It is
         trained alone: "both" is then "network". With it, "cluster" compares the values
         of samples, or the TF-IDF weights of their tokens. None is the estimator's own
         hidden layers. An error with ``model="linear"``.
+        {backbone}
     hidden_layer_sizes : int or sequence of int, default=(256,)
-        {hidden_layer_sizes}
         Widths of the hidden layers, which have rectified linear units. () makes the
         scores linear in X; each label then has a weight for each feature.
+        {hidden_layer_sizes}
     dropout : float or pair of float, default=(0.2, 0.3)
-        {dropout}
         Share of the input features, and of the hidden layers' outputs, that is dropped
         in training. One number is for both.
+        {dropout}
     batch_size : int or "auto", default="auto"
-        {batch_size}
         Number of samples in a step. "auto" is ``n_samples // 64``, but at least 16 and
         at most 1024.
+        {batch_size}
     learning_rate : {{"constant", "linear", "cosine", "one_cycle"}}, default="linear"
-        {learning_rate}
         Schedule of the learning rate: "linear" falls from `learning_rate_init` to 0
         over `max_iter` epochs, "cosine" does so along half a wave, "one_cycle" rises to
         it first, in 0.3 of the steps. In `partial_fit`, it is "constant".
+        {learning_rate}
     learning_rate_init : float or "auto", default="auto"
-        {learning_rate_init}
         Learning rate of AdamW at the start. "auto" is 0.005 for 1-D `y` and 0.01 for
         multi-label `y`, whose losses have fewer large gradients, times
         ``sqrt(batch_size / 512)`` where batches are larger than 512; with a `backbone`,
         it is 0.001.
+        {learning_rate_init}
     max_iter : int, default=10
-        {max_iter}
         Number of epochs (passes over the samples).
+        {max_iter}
     class_weight : dict, "balanced" or None, default=None
         Weights of the labels, ``{{label: weight}}``; labels that are left out have 1.
         "balanced" is ``n_samples / (n_labels * count)``, with the number of true labels
         in place of `n_samples` for multi-label `y`; it is an error in `partial_fit`.
     early_stopping : bool, default=False
-        {early_stopping}
         Hold out some of the training samples, score them by the network after each
         epoch, stop when the score does not improve, and keep the weights of the best
         epoch. Linear classifiers are fitted to all samples. True is an error in
         `partial_fit`.
+        {early_stopping}
     validation_fraction : float, default=0.1
-        {validation_fraction}
         Share of the training samples that is held out.
+        {validation_fraction}
     n_iter_no_change : int, default=3
-        {n_iter_no_change}
         Number of epochs without an improvement of more than `tol` after which training
         stops: of the validation score with ``early_stopping=True``, of the training
         loss otherwise.
+        {n_iter_no_change}
     tol : float, default=1e-4
-        {tol}
         See `n_iter_no_change`.
+        {tol}
     warm_start : bool, default=False
-        {warm_start}
         Continue from the weights of the previous call of `fit`.
+        {warm_start}
     random_state : int, RandomState instance or None, default=None
-        {random_state}
         Controls the label order, the initial weights, the order of the samples, and
         dropout. An int gives the same result in every call. The global generators of
         NumPy and torch are not changed.
+        {random_state}
     verbose : bool, default=False
-        {verbose}
         Whether to show a progress bar.
+        {verbose}
     device : str, default="auto"
         Where to compute: "cpu", "cuda", "cuda:1", and so on. "auto" is a CUDA device if
         there is one. Fitted weights are NumPy arrays, so that an estimator that was
         fitted on one device predicts on any other.
     dtype : {{"auto", "float32", "bfloat16"}}, default="auto"
-        {dtype}
         Type in which matrix products are computed in training. "bfloat16" rounds their
         factors to 16 bits, of which 8 are significant. "auto" does so where the device
         has units for it (AMX or AVX-512 with BF16; CUDA from compute capability 8), so
         that fitted weights differ slightly between machines. Weights, losses and
         predictions are float32 in any case.
+        {dtype}
     """
 ).format(**only_used("estimator"))
 

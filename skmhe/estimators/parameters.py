@@ -31,13 +31,13 @@ class LinearTree(BaseEstimator):
         its classifier before training, towards which weights are regularized. Helps
         rare labels.
     weight : float, default=1.0
-        {weight}
         Weight of the classifiers' log-scores, ``-max(0, 1 - s) ** 2`` of a score s,
         that are added to the scores of the network. May be changed after fitting.
+        {weight}
     beam_width : int, default=10
-        {beam_width}
         Number of nodes in the beam, below which labels are scored. May be changed
         after fitting.
+        {beam_width}
 
     Notes
     -----
@@ -94,24 +94,24 @@ class LabelEncoder(BaseEstimator):
         Number of labels in a pool. "auto" is ``2 * batch_size``. If there are no more
         labels than that, all of them are scored: the full softmax.
     n_positives : int, default=3
-        {n_positives}
         Number of each sample's true labels that are drawn into the pool first.
+        {n_positives}
     n_shortlisted : int, default=0
         Number of labels that are drawn into the pool from each sample's shortlist. With
         0, no shortlists are needed.
     shortlist_size : int, default=20
-        {shortlist_size}
         Number of labels in a shortlist.
+        {shortlist_size}
     shortlist_refresh : int, default=4
-        {shortlist_refresh}
         Number of epochs after which shortlists are computed again. The first ones
         follow the first epoch.
+        {shortlist_refresh}
     shortlist_search : {{"auto", "exact", "approximate"}}, default="auto"
-        {shortlist_search}
         "exact" compares each sample with all labels; "approximate" with those of the
         nearest of many clusters, finds about four of five, and needs faiss
         (``pip install 'skmhe[search]'``). "auto" is "approximate" for more than 100,000
         labels if faiss is installed, "exact" otherwise.
+        {shortlist_search}
     neighbor_batches : bool, default=False
         Whether batches are made of runs of samples whose nearest labels are alike.
     score_with : {{"both", "classifier", "encoder"}}, default="both"
@@ -187,10 +187,10 @@ class Backbone(BaseEstimator):
         Largest norm of the gradients of a step; larger ones are scaled down to it.
         None does not limit it.
     averaging_decay : float or None, default=None
-        {averaging_decay}
         Keep a running mean of the weights in training, which each step moves by a share
         of ``1 - averaging_decay`` towards the current weights, and use it in their
         place. None keeps the last weights.
+        {averaging_decay}
     **params : dict
         What `module` is called with, if it is a class or function. `set_params` and
         searches know them as any other parameter.

@@ -141,6 +141,10 @@ class EstimatorParameters(BaseEstimator):
             setattr(self, parent, promoted.set_params(**inner_params))
         return self
 
+    def _get_params_html(self, deep: bool = True, *args: Any, **options: Any) -> Any:
+        """Show parameter objects as they were set, not each of their parameters."""
+        return super()._get_params_html(False, *args, **options)
+
     def _promoted(self, parent: str, inner_params: dict[str, Any]) -> Any:
         """Return the object whose parameters are to be set."""
         value = getattr(self, parent)
@@ -152,9 +156,12 @@ class EstimatorParameters(BaseEstimator):
         promoted = long_form(self, parent) if exists else None
         if not isinstance(promoted, BASES[parent]):
             given = ", ".join(f"{parent}__{name}" for name in inner_params)
+            remedy = _remedy(parent, set(inner_params))
+            if not exists and value != "auto":
+                names = ", ".join(map(repr, STRATEGIES))
+                remedy = f"there is no such strategy, but 'auto', {names}"
             raise ValueError(
-                f"{given} was set, but {parent}={value!r} has no parameters: "
-                f"{_remedy(parent, set(inner_params))}."
+                f"{given} was set, but {parent}={value!r} has no parameters: {remedy}."
             )
         return promoted
 
@@ -181,5 +188,6 @@ def _remedy(parent: str, names: set[str]) -> str:
         if names <= strategy._parameter_constraints.keys()
     ]
     if not fitting:
-        return "no strategy has such a parameter"
+        known = {n: s for s, c in STRATEGIES.items() for n in c._parameter_constraints}
+        return f"no strategy has such a parameter, of {', '.join(sorted(known))}"
     return f"pass strategy={' or '.join(fitting)} as well"

@@ -76,11 +76,11 @@ class Full(Strategy):
     Parameters
     ----------
     margin : skmhe.nn.Margin, {{"arcface", "cosface"}} or None, default=None
-        {margin}
         Margin between the angle of the true label and those of the others. It is for
         features that tell labels apart that were not in training, by their cosines
         (see `transform`). The short form "arcface" is ``Margin("arcface", 0.5, 64.0)``,
         "cosface" is ``Margin("cosface", 0.5, 64.0)``. Otherwise, a margin is an error.
+        {margin}
 
     See Also
     --------
@@ -159,17 +159,17 @@ class Cascade(Strategy):
     Parameters
     ----------
     beam_width : int, default=10
-        {beam_width}
         Number of prefixes in the beam: of `predict_topk`, which widens it to more than
         k labels where needed, and of training with hard negatives. May be changed
         after fitting.
+        {beam_width}
     hard_negatives : bool or "auto", default="auto"
-        {hard_negatives}
         Which labels the network learns to reject for a sample: also those below the
         most probable prefixes (True), or only those that share a prefix with a true
         label (False; as in probabilistic label trees: cheaper). Which of them ranks
         better depends on the data. "auto" is True for multi-label `y` and with a
         `backbone`, False otherwise.
+        {hard_negatives}
 
         For 1-D `y`, True is for a network alone (``model="network"`` or a `backbone`),
         and an error otherwise. One softmax over all labels then makes the
@@ -245,8 +245,8 @@ class Sampling(Strategy):
         - "auto": "batch_and_own_group" for 1-D `y` with a `backbone` and no margin,
           "batch" otherwise.
     margin : skmhe.nn.Margin, {{"arcface", "cosface"}} or None, default=None
-        {margin}
         See `Full`.
+        {margin}
 
     See Also
     --------

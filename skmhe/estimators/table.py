@@ -171,15 +171,15 @@ CONTRADICTIONS = (
     ),
     Contradiction(
         "n_heads",
-        lambda v, s: v != "auto" and _is_wrong_number(v, s),
-        NUMBER_OF_HEADS,
-        f"use n_heads='auto', or {ANOTHER_STRATEGY}",
-    ),
-    Contradiction(
-        "n_heads",
         _has_other_length,
         "is not the number of head_sizes",
         "use n_heads='auto', or head_sizes=None",
+    ),
+    Contradiction(
+        "n_heads",
+        lambda v, s: v != "auto" and _is_wrong_number(v, s),
+        NUMBER_OF_HEADS,
+        f"use n_heads='auto', or {ANOTHER_STRATEGY}",
     ),
     Contradiction(
         "head_sizes",
