@@ -110,13 +110,12 @@ class Scoring(NamedTuple):
         tables are made once for all of them. Scores of all labels come in smaller
         blocks: large arrays take longer to allocate than to compute.
         """
-        in_parts = self.search.scores_all
         step = max(2 * MIN_PRODUCT_ROWS, BLOCK_SCORES // scores_per_row)
         for chunk in row_chunks(X.shape[0], scores_per_row):
             n = chunk.stop - chunk.start
             scores = self.bind(X if n == X.shape[0] else X[chunk])
-            whole = not in_parts or (not exact and scores.shortlist() is not None)
-            if whole:
+            whole = n <= step or not self.search.scores_all
+            if whole or (not exact and scores.shortlist() is not None):
                 yield chunk, scores
                 continue
             for part in even_slices(n, step):
