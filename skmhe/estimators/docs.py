@@ -193,7 +193,8 @@ REFERENCES = inspect.cleandoc(
 SAMPLES = inspect.cleandoc(
     """
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Samples; with a `backbone`, an array of any shape (n_samples, ...).
+        Samples; with a `backbone`, an array of any shape (n_samples, ...). Scale dense
+        features, for example with `StandardScaler`: nothing is centered.
     """
 )
 
