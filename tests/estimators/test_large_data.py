@@ -83,7 +83,8 @@ def test_wide_sparse_x_is_never_made_dense(strategy, monkeypatch):
     ],
 )
 def test_many_labels_are_never_scored_all(cls, strategy, monkeypatch):
-    monkeypatch.setattr(scoring, "BLOCK_SCORES", 2**40)
+    for name in ("BLOCK_SCORES", "MAX_BLOCK_SCORES", "MAX_PART_SCORES"):
+        monkeypatch.setattr(scoring, name, 2**40)
     monkeypatch.setattr(scoring, "ThreadPoolExecutor", ThisThread)
     n, n_labels = 64, 200_000
     rng = np.random.RandomState(0)
