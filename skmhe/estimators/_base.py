@@ -177,7 +177,9 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
         return self
 
     @documented(X=SAMPLES)
-    def predict_topk(self, X: Any, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    def predict_topk(
+        self, X: Any, k: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Predict the k most probable labels of each sample, best first.
 
         "cascade" and "product" do not score all labels for it, nor does "sampling" for
@@ -186,8 +188,9 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
         Parameters
         ----------
         {X}
-        k : int, default=5
-            Number of labels, from 1 to n_labels.
+        k : int, default=None
+            Number of labels, from 1 to n_labels. None is 5, or all where there are
+            fewer.
 
         Returns
         -------
@@ -349,7 +352,7 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
         return model, X, prediction_settings(self, model)
 
     def _topk(
-        self, X: Any, k: int, exact: bool = False
+        self, X: Any, k: int | None, exact: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the indices and log-probabilities of the k best labels."""
         model, X, settings = self._arguments(X)

@@ -114,7 +114,9 @@ PARAMETERS = inspect.cleandoc(
         Number of epochs (passes over the samples).
         {max_iter}
     class_weight : dict, "balanced" or None, default=None
-        Weights of the labels, ``{{label: weight}}``; labels that are left out have 1.
+        Weights of the labels, ``{{label: weight}}``; labels that are left out have 1,
+        and keys that are not among the labels of `y` are ignored, unless all of them
+        are, as a part of a data set may lack rare labels.
         "balanced" is ``n_samples / (n_labels * count)``, with the number of true labels
         in place of `n_samples` for multi-label `y`; it is an error in `partial_fit`.
     early_stopping : bool, default=False

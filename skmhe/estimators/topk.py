@@ -11,7 +11,9 @@ from skmhe.final_classifier import class_scores, classes_of, final_classifier
 METHODS = ("predict_proba", "decision_function")
 
 
-def predict_topk(model: Any, X: Any, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
+def predict_topk(
+    model: Any, X: Any, k: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Predict the k best labels of each sample, best first.
 
     Pipelines and searches do not pass on the method `predict_topk` of the estimators
@@ -25,8 +27,8 @@ def predict_topk(model: Any, X: Any, k: int = 5) -> tuple[np.ndarray, np.ndarray
         Fitted classifier, pipeline or search.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Samples, as `model` takes them.
-    k : int, default=5
-        Number of labels, from 1 to n_labels.
+    k : int, default=None
+        Number of labels, from 1 to n_labels. None is 5, or all where there are fewer.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def predict_topk(model: Any, X: Any, k: int = 5) -> tuple[np.ndarray, np.ndarray
     """
     model, X = final_classifier(model, X)
     if hasattr(model, "predict_topk"):
-        return model.predict_topk(X, k=k)
+        return model.predict_topk(X) if k is None else model.predict_topk(X, k=k)
     check_is_fitted(model)
     classes = classes_of(model)
     n_labels = len(classes)

@@ -1,9 +1,12 @@
 """Weights of labels: what they do to networks and to linear classifiers."""
 
 import numpy as np
+import pytest
 from estimator_problems import N_CLASSES, assert_same_model, both, make, make_data
 from lone_networks import fit, network_alone, weights
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.model_selection import KFold, cross_val_score
 
 from skmhe import MHEClassifier, MHEMultiLabelClassifier
 from skmhe.estimators.validation.targets import Target, check_label_weight
@@ -108,3 +111,18 @@ def test_balanced_counts_the_weight_of_samples():
         for value in ("balanced", {0: 0.5, 1: 2.0, 2: 2.0})
     )
     assert_same_training(balanced, same)
+
+
+@pytest.mark.parametrize("model", ["linear", "both"])
+def test_a_fold_without_a_rare_class(model):
+    X, y = np.random.RandomState(0).rand(60, 5), np.arange(60) % 3
+    y[0] = 3
+    weights = {0: 1.0, 1: 2.0, 2: 1.0, 3: 5.0}
+    clf = MHEClassifier(model=model, class_weight=weights, max_iter=1, random_state=0)
+    scores = cross_val_score(clf, X, y, cv=KFold(3), error_score="raise")
+    assert np.isfinite(scores).all()
+    present = {label: weights[label] for label in (0, 1, 2)}
+    rows = slice(1, None)
+    expected = clone(clf).set_params(class_weight=present).fit(X[rows], y[rows])
+    found = clf.fit(X[rows], y[rows])
+    assert_array_equal(found.predict_proba(X), expected.predict_proba(X))

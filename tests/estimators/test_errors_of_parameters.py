@@ -77,8 +77,8 @@ def test_class_weight_is_bad(cls, value):
 
 @both
 def test_class_weight_names_no_label(cls):
-    match = r"class_weight has keys that are no labels: \['x'\].*The labels are \[0, 1"
-    check_fit_error(cls, match, X, target(cls), class_weight={0: 2.0, "x": 1.0})
+    match = r"class_weight has no key that is a label, but \['x'\].*labels are \[0, 1"
+    check_fit_error(cls, match, X, target(cls), class_weight={"x": 1.0})
 
 
 # ------------------------------------------------------------ parameters
@@ -142,7 +142,7 @@ def test_parameter_out_of_range(cls, name, value):
     check_fit_error(cls, match, X, target(cls), **{name: value})
 
 
-@pytest.mark.parametrize("k", [0, -1, C + 1, 10**12, 1.0, 2.5, True, "1", None])
+@pytest.mark.parametrize("k", [0, -1, C + 1, 10**12, 1.0, 2.5, True, "1"])
 @both
 def test_k_is_out_of_range(cls, k):
     clf = fitted(cls)

@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from sklearn.datasets import load_iris
 from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
@@ -13,7 +14,7 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmhe import predict_topk
+from skmhe import MHEClassifier, predict_topk
 
 X, y = load_iris(return_X_y=True)
 NAMES = np.array(["c", "a", "b"])[y]
@@ -150,3 +151,12 @@ def test_scores_of_another_shape():
 def test_k_is_out_of_range(logistic, k):
     with pytest.raises(ValueError, match=rf"k={k!r} must be an integer from 1 to 3"):
         predict_topk(logistic, X, k=k)
+
+
+@pytest.mark.parametrize(("n_labels", "k"), [(3, 3), (9, 5)])
+def test_k_is_5_or_all_by_default(n_labels, k):
+    X, y = np.random.RandomState(0).rand(36, 4), np.arange(36) % n_labels
+    clf = MHEClassifier(max_iter=1, random_state=0).fit(X, y)
+    assert clf.predict_topk(X)[0].shape == predict_topk(clf, X)[1].shape == (36, k)
+    forest = RandomForestClassifier(3, random_state=0).fit(X, y)
+    assert predict_topk(forest, X)[0].shape == (36, k)

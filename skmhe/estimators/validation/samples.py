@@ -14,6 +14,9 @@ from skmhe.estimators._sklearn import check_sample_weight
 from skmhe.scorers.batch import Rows
 from skmhe.scorers.user_backbone import UserBackbone
 
+# Labels that predict_topk returns, if there are so many.
+DEFAULT_K = 5
+
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
@@ -114,7 +117,9 @@ def check_weight(sample_weight: Any, X: Rows) -> np.ndarray | None:
 
 
 def check_k(k: Any, n_labels: int) -> int:
-    """Return the number `k` of labels to predict."""
+    """Return the number `k` of labels to predict; for None, `DEFAULT_K` if possible."""
+    if k is None:
+        return min(DEFAULT_K, n_labels)
     is_integer = isinstance(k, Integral) and not isinstance(k, bool)
     if not is_integer or not 1 <= int(k) <= n_labels:
         raise ValueError(

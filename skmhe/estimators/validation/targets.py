@@ -328,14 +328,16 @@ def check_label_weight(
 
 
 def _check_class_weight(class_weight: dict[Any, float], target: Target) -> None:
-    """Raise ValueError for keys that are no labels, and for bad weights."""
+    """Raise ValueError if no key is a label, and for bad weights.
+
+    A fold of a cross-validation may lack some labels.
+    """
     known = {*target.classes.tolist(), *np.asarray(target.untrained).tolist()}
-    unknown = [label for label in class_weight if label not in known]
-    if unknown:
+    if class_weight and known.isdisjoint(class_weight):
+        keys, labels = list(class_weight), target.classes.tolist()
         raise ValueError(
-            f"class_weight has keys that are no labels: {unknown[:N_SHOWN]}. The "
-            f"labels are {target.classes[:N_SHOWN].tolist()} ...; those without a "
-            "weight have 1."
+            f"class_weight has no key that is a label, but {keys[:N_SHOWN]}. The "
+            f"labels are {labels[:N_SHOWN]} ...; those without a weight have 1."
         )
     for label, value in class_weight.items():
         if not isinstance(value, Real) or not 0 <= value < np.inf:
