@@ -7,12 +7,18 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from skmhe.nn.heads.targets import check_labels, check_vector, positives_of
+from skmhe.nn.heads.reduction import IGNORE_INDEX, Rows, check_options
+from skmhe.nn.heads.targets import (
+    check_features,
+    check_labels,
+    check_shape,
+    positives_of,
+)
 from skmhe.nn.products import SparseRows, check_width, grouped_linear, linear
 from skmhe.nn.scores import Search
 
 Features = Tensor | SparseRows
-# Called with m labels, returns scores of another model for a batch, shape (n, m).
+# Called with m labels, returns scores of another model for a batch, shape (..., m).
 ExtraScores = Callable[[Tensor], Tensor]
 
 
@@ -168,56 +174,87 @@ class Head(nn.Module, ABC):
         sample_weight: Tensor | None = None,
         label_weight: Tensor | None = None,
         extra_scores: ExtraScores | None = None,
+        *,
+        ignore_index: int = IGNORE_INDEX,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
     ) -> Tensor:
-        """Return the mean loss of the samples.
+        """Return the mean loss of the samples, their sum, or the loss of each.
 
         Parameters
         ----------
-        features : Tensor or SparseRows of shape (n, in_features)
-            Features of the samples.
+        features : Tensor of shape (..., in_features), or SparseRows
+            Features of the samples, with any leading dimensions, such as (n,) or
+            (batch, time).
         targets : Tensor
-            Single-label: int64 label indices of shape (n,). Multi-label: a 0/1
-            indicator of shape (n, n_labels), dense or sparse.
-        sample_weight : Tensor of shape (n,), default=None
+            Single-label: int64 label indices of shape (...). Multi-label: a 0/1
+            indicator of shape (..., n_labels), or a sparse one of shape (n, n_labels).
+        sample_weight : Tensor of shape (...), default=None
             Factor of each sample's loss.
         label_weight : Tensor of shape (n_labels,), default=None
-            Factor of the loss of each label's true (sample, label) pairs.
+            Factor of the loss of each label's true (sample, label) pairs: single-label,
+            of all samples with the label.
         extra_scores : callable, default=None
             Scores of another model, to which the head's are added, so that it learns
             what they lack. Called with sorted label indices (m,), returns scores
-            (n, m). Only used by heads with `takes_extra_scores`.
+            (..., m). Only used by heads with `takes_extra_scores`.
+        ignore_index : int, default=-100
+            Samples with this target have no loss and no gradient, and do not count.
+            Single-label only.
+        reduction : {"mean", "sum", "none"}, default="mean"
+            What is returned, see below.
+        label_smoothing : float, default=0.0
+            Share e of the target, from 0 to 1, that is spread evenly: over all labels
+            or, if there are several heads, over the digits of each, in a cascade those
+            that may follow the true prefix. The cross-entropy of each softmax becomes
+            ``-(1 - e) * log(p[true]) - e * mean(log(p))``. Only used by heads with
+            `takes_label_smoothing`, without `extra_scores`.
 
         Returns
         -------
-        Tensor of shape ()
-            ``sum_i sample_weight[i] * loss[i] / n``.
+        Tensor
+            With ``l[i]`` the loss of sample i, smoothed, ``w[i]`` its `sample_weight`,
+            if single-label times the `label_weight` of its target, and n samples that
+            are not ignored:
+
+            - "mean": ``sum_i w[i] * l[i] / n``, of shape (); NaN if n is 0. (With
+              weights, `torch.nn.CrossEntropyLoss` divides by ``sum_i w[i]`` instead.)
+            - "sum": ``sum_i w[i] * l[i]``, of shape ().
+            - "none": ``w[i] * l[i]``, 0 if ignored, of shape (...).
 
         Raises
         ------
         ValueError
             If the shape, dtype or values of an argument do not fit, or the head does
-            not take `extra_scores`.
+            not take `extra_scores`, `ignore_index` or `label_smoothing`.
         """
-        scores, n = self.bind(features), features.shape[0]
-        check_vector("sample_weight", sample_weight, n)
-        check_vector("label_weight", label_weight, self.n_labels)
-        if extra_scores is not None and not self.takes_extra_scores:
-            raise ValueError(
-                f"extra_scores must be None: the loss of this {type(self).__name__} "
-                "does not score the same labels for all samples. Use FullHead or "
-                "SamplingHead(pool_labels='batch')."
-            )
-        true: Any = targets
+        has_extra = extra_scores is not None
+        check_options(self, has_extra, ignore_index, reduction, label_smoothing)
+        leading = check_features(tuple(features.shape), self.in_features)
+        check_shape("sample_weight", sample_weight, leading)
+        check_shape("label_weight", label_weight, (self.n_labels,))
+        true: Any
         if self.multilabel:
-            true = positives_of(targets, (n, self.n_labels), label_weight)
+            rows = Rows(leading)
+            true = positives_of(targets, (*leading, self.n_labels), label_weight)
         else:
-            check_labels(targets, n, self.n_labels)
-        losses = self._sample_losses(scores, true, extra_scores)
+            check_labels(targets, leading, self.n_labels, ignore_index)
+            rows = Rows.of_targets(targets, ignore_index)
+            true = rows.take(targets)
+        scores, extra = self._bind_rows(features, rows), rows.of(extra_scores)
+        losses = self._sample_losses(scores, true, extra, label_smoothing)
         if label_weight is not None and not self.multilabel:
-            losses = losses * label_weight[targets]
+            losses = losses * label_weight[true]
         if sample_weight is not None:
-            losses = losses * sample_weight
-        return losses.mean()
+            losses = losses * rows.take(sample_weight)
+        return rows.reduce(losses, reduction)
+
+    def _bind_rows(self, features: Features, rows: Rows) -> HeadScores:
+        """Return the scores of the samples that have a loss."""
+        if isinstance(features, Tensor):
+            return self.bind(rows.take(features))
+        scores = self.bind(features)
+        return scores if rows.kept is None else scores.take(rows.kept)
 
     def forward(
         self,
@@ -225,9 +262,21 @@ class Head(nn.Module, ABC):
         targets: Tensor,
         sample_weight: Tensor | None = None,
         label_weight: Tensor | None = None,
+        *,
+        ignore_index: int = IGNORE_INDEX,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
     ) -> Tensor:
         """Return `loss`, for what wraps modules, such as parallel training."""
-        return self.loss(features, targets, sample_weight, label_weight)
+        return self.loss(
+            features,
+            targets,
+            sample_weight,
+            label_weight,
+            ignore_index=ignore_index,
+            reduction=reduction,
+            label_smoothing=label_smoothing,
+        )
 
     def log_prob(self, features: Features) -> Tensor:
         """Return the log-probability of every label.
@@ -290,6 +339,11 @@ class Head(nn.Module, ABC):
         return self.search.above(self.bind(features), threshold)
 
     @property
+    def takes_label_smoothing(self) -> bool:
+        """Whether `loss` takes `label_smoothing`."""
+        return False
+
+    @property
     @abstractmethod
     def search(self) -> Search:
         """How the best labels are found."""
@@ -301,7 +355,11 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def _sample_losses(
-        self, scores: Any, targets: Any, extra_scores: ExtraScores | None
+        self,
+        scores: Any,
+        targets: Any,
+        extra_scores: ExtraScores | None,
+        label_smoothing: float,
     ) -> Tensor:
         """Return the loss of each sample, shape (n,).
 

@@ -10,7 +10,12 @@ from torch import Tensor
 
 from skmhe.labels.codec import check_head_sizes
 from skmhe.nn.heads.base import ExtraScores, Head, HeadScores, log_odds
-from skmhe.nn.heads.targets import Positives, bernoulli_losses, sum_by_sample
+from skmhe.nn.heads.targets import (
+    Positives,
+    bernoulli_losses,
+    softmax_losses,
+    sum_by_sample,
+)
 from skmhe.nn.products import MIN_WORK_PER_GROUP
 from skmhe.nn.tree_search import TreeSearch, child_nodes, expand
 
@@ -146,19 +151,33 @@ class CascadeHead(Head):
             self.is_joint,
         )
 
+    @property
+    def takes_label_smoothing(self) -> bool:
+        """Whether each softmax of the loss has all children of a node, and no others.
+
+        Of the children of a beam, only the hardest would share the smoothed target.
+        """
+        return not self.multilabel and not self.hard_negatives
+
     def _sample_losses(
-        self, scores: TreeHeadScores, targets: Any, extra_scores: ExtraScores | None
+        self,
+        scores: TreeHeadScores,
+        targets: Any,
+        extra_scores: ExtraScores | None,
+        label_smoothing: float,
     ) -> Tensor:
         if self.is_joint:
             return self._joint_losses(scores, targets)
         if not self.multilabel:
-            return self._path_losses(scores, targets)
+            return self._path_losses(scores, targets, label_smoothing)
         if self.hard_negatives:
             return self._beam_losses(scores, targets)
         return self._conditional_losses(scores, targets)
 
-    def _path_losses(self, scores: TreeHeadScores, targets: Tensor) -> Tensor:
-        """Return -log P(label) of the true labels, shape (n,)."""
+    def _path_losses(
+        self, scores: TreeHeadScores, targets: Tensor, label_smoothing: float
+    ) -> Tensor:
+        """Return -log P(label) of the true labels, shape (n,); each head's smoothed."""
         samples = torch.arange(len(targets), device=targets.device)
         losses: Any = 0
         for level, labels in enumerate(self.search.labels_per_node):
@@ -167,7 +186,7 @@ class CascadeHead(Head):
                 found = scores.nodes(0)
             else:
                 found = scores.children(level, samples, nodes // size)
-            losses = losses + F.cross_entropy(found, nodes % size, reduction="none")
+            losses = losses + softmax_losses(found, nodes % size, label_smoothing)
         return losses
 
     def _true_nodes(self, positives: Positives, level: int) -> Positives:

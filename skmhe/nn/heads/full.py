@@ -103,8 +103,17 @@ class FullHead(Head):
         """Scores all labels."""
         return FlatSearch(self.multilabel, self.n_labels)
 
+    @property
+    def takes_label_smoothing(self) -> bool:
+        """Whether it is a plain softmax: single-label, without a margin."""
+        return not self.multilabel and self.margin is None
+
     def _sample_losses(
-        self, scores: FlatHeadScores, targets: Any, extra_scores: ExtraScores | None
+        self,
+        scores: FlatHeadScores,
+        targets: Any,
+        extra_scores: ExtraScores | None,
+        label_smoothing: float,
     ) -> Tensor:
         found = scores.labels(None if self.multilabel else targets)
         if extra_scores is not None:
@@ -113,7 +122,9 @@ class FullHead(Head):
             )
         if self.multilabel:
             return bernoulli_losses(found, targets)
-        return F.cross_entropy(found, targets, reduction="none")
+        return F.cross_entropy(
+            found, targets, reduction="none", label_smoothing=label_smoothing
+        )
 
     def _prior_scores(self, counts: Tensor, n_samples: float) -> list[Tensor]:
         if self.margin is not None:

@@ -263,14 +263,26 @@ class ProductHead(Head):
             )
         super().copy_labels(other)
 
+    @property
+    def takes_label_smoothing(self) -> bool:
+        """Whether the loss is a sum of the heads' cross-entropies: rank 1."""
+        return self.rank == 1
+
     def _sample_losses(
-        self, scores: ProductHeadScores, targets: Any, extra_scores: ExtraScores | None
+        self,
+        scores: ProductHeadScores,
+        targets: Any,
+        extra_scores: ExtraScores | None,
+        label_smoothing: float,
     ) -> Tensor:
         log_prob, heads = scores.local_log_probs()
         rest = targets
         for size, head in zip(reversed(self.head_sizes), reversed(heads), strict=True):
             digit = (rest % size)[:, None, None].expand(-1, self.rank, 1)
-            log_prob = log_prob + head.gather(2, digit).squeeze(2)
+            own = head.gather(2, digit).squeeze(2)
+            if label_smoothing:
+                own = torch.lerp(own, head.mean(2), label_smoothing)
+            log_prob = log_prob + own
             rest = rest // size
         return -log_prob.logsumexp(1)
 

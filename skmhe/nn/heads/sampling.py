@@ -203,8 +203,17 @@ class SamplingHead(FullHead):
         """A search of all labels, or of a shortlist of groups."""
         return FlatSearch(self.multilabel, self.n_labels, self.group_size)
 
+    @property
+    def takes_label_smoothing(self) -> bool:
+        """False: a step does not score the labels that would share the target."""
+        return False
+
     def _sample_losses(
-        self, scores: Any, targets: Any, extra_scores: ExtraScores | None
+        self,
+        scores: Any,
+        targets: Any,
+        extra_scores: ExtraScores | None,
+        label_smoothing: float,
     ) -> Tensor:
         n = scores.features.shape[0]
         true = targets.labels if self.multilabel else targets

@@ -1,5 +1,6 @@
-"""True labels of a batch: their checks, and the losses of multi-label heads."""
+"""True labels of a batch: their checks, and losses of given scores."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -15,40 +16,60 @@ class Positives(NamedTuple):
     weights: Tensor | None  # shape: (n_positives,)
 
 
-def check_vector(name: str, vector: Tensor | None, length: int) -> None:
-    """Raise ValueError if there is a vector, but of another length."""
-    if vector is not None and tuple(vector.shape) != (length,):
-        raise ValueError(
-            f"{name} must have shape ({length},), got {tuple(vector.shape)}."
-        )
+def check_features(shape: tuple[int, ...], width: int) -> tuple[int, ...]:
+    """Return the leading dimensions of features; raise if these have another width."""
+    if not shape or shape[-1] != width:
+        raise ValueError(f"features must have shape (..., {width}), got {shape}.")
+    return shape[:-1]
 
 
-def check_labels(targets: Tensor, n_samples: int, n_labels: int) -> None:
+def check_shape(name: str, weights: Tensor | None, shape: tuple[int, ...]) -> None:
+    """Raise ValueError if there are weights, but of another shape."""
+    if weights is not None and tuple(weights.shape) != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {tuple(weights.shape)}.")
+
+
+def check_labels(
+    targets: Tensor, shape: tuple[int, ...], n_labels: int, ignore_index: int
+) -> None:
     """Raise ValueError if these are no label indices of samples."""
-    if targets.shape != (n_samples,) or targets.dtype != torch.int64:
+    if tuple(targets.shape) != shape or targets.dtype != torch.int64:
         raise ValueError(
-            f"targets must be int64 label indices of shape ({n_samples},), got "
+            f"targets must be int64 label indices of shape {shape}, got "
             f"{targets.dtype} of shape {tuple(targets.shape)}."
         )
-    if n_samples and not (targets.min() >= 0 and targets.max() < n_labels):
+    is_label = (targets >= 0) & (targets < n_labels)
+    if not bool((is_label | (targets == ignore_index)).all()):
+        labels = targets[targets != ignore_index]
         raise ValueError(
-            f"targets must be from 0 to {n_labels - 1}, got values from "
-            f"{int(targets.min())} to {int(targets.max())}."
+            f"targets must be from 0 to {n_labels - 1}, or ignore_index="
+            f"{ignore_index}, got values from {int(labels.min())} to "
+            f"{int(labels.max())}."
         )
 
 
 def positives_of(
-    targets: Tensor, shape: tuple[int, int], label_weight: Tensor | None
+    targets: Tensor, shape: tuple[int, ...], label_weight: Tensor | None
 ) -> Positives:
-    """Return the true pairs of a dense or sparse indicator; raise if it is none."""
+    """Return the true pairs of a dense or sparse indicator; raise if it is none.
+
+    The samples are those of flattened leading dimensions.
+    """
     if tuple(targets.shape) != shape:
         raise ValueError(
             f"targets of a multi-label head must be an indicator of shape {shape}, got "
             f"{tuple(targets.shape)}."
         )
     if targets.layout == torch.strided:
+        targets = targets.reshape(math.prod(shape[:-1]), shape[-1])
         values = targets[targets != 0]
         samples, labels = targets.nonzero(as_tuple=True)
+    elif len(shape) != 2:
+        raise ValueError(
+            "targets must be dense if features have more or fewer than 2 dimensions, "
+            f"got {targets.layout} of shape {shape}: use targets.to_dense(), or "
+            "features and targets of shapes (n, in_features) and (n, n_labels)."
+        )
     else:
         coo = targets.to_sparse_coo().coalesce()
         stored = coo.values() != 0
@@ -79,3 +100,17 @@ def bernoulli_losses(scores: Tensor, positives: Positives) -> Tensor:
         true_losses = true_losses * positives.weights
     true_losses = true_losses - F.softplus(true_scores)
     return losses + sum_by_sample(true_losses, positives.samples, len(scores))
+
+
+def softmax_losses(scores: Tensor, places: Tensor, label_smoothing: float) -> Tensor:
+    """Return each sample's softmax cross-entropy, shape (n,).
+
+    Those whose scores are -inf do not exist: none of the smoothed target is theirs.
+    """
+    losses = F.cross_entropy(scores, places, reduction="none")
+    if not label_smoothing:
+        return losses
+    missing = scores == -torch.inf
+    log_p = scores.log_softmax(1).masked_fill(missing, 0.0)
+    of_uniform = -log_p.sum(1) / (~missing).sum(1)
+    return torch.lerp(losses, of_uniform, label_smoothing)
