@@ -31,6 +31,7 @@ from skmhe.labels.codec import (
     extended_head_sizes,
 )
 from skmhe.scorers.batch import Rows
+from skmhe.scorers.device import own_torch_settings
 from skmhe.scorers.model import Model
 from skmhe.scorers.user_backbone import flat_rows
 from skmhe.training.data import TrainingData
@@ -85,6 +86,7 @@ class Inputs(NamedTuple):
     late: Any  # features of `target.untrained`, the labels without a sample
 
 
+@own_torch_settings()
 def fit(
     estimator: Any, *given: Any, classes: Any = None, is_partial_fit: bool = False
 ) -> Outcome:

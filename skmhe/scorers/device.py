@@ -1,15 +1,73 @@
 """Where and in which precision to compute."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
+from threading import Lock
 
 import torch
 from threadpoolctl import ThreadpoolController
+
+# Types of devices that users may have turned autocast on for.
+AUTOCAST_DEVICES = ("cpu", "cuda", "xpu", "mps")
 
 
 @cache
 def threads_controller() -> ThreadpoolController:
     """Return the controller of libraries' threads; to find these takes a while."""
     return ThreadpoolController()
+
+
+class _DefaultFloat32:
+    """Makes float32 the type of torch's new tensors while any thread is inside.
+
+    torch has one default for all threads: whoever enters first keeps the user's, and
+    who leaves last puts it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._n_inside = Lock(), 0
+        self._of_user: torch.dtype | None = None  # None: float32
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._n_inside += 1
+            if torch.get_default_dtype() != torch.float32:
+                self._of_user = torch.get_default_dtype()
+                torch.set_default_dtype(torch.float32)
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            if self._n_inside == 0 and self._of_user is not None:
+                torch.set_default_dtype(self._of_user)
+                self._of_user = None
+
+
+_default_float32 = _DefaultFloat32()
+
+
+@contextmanager
+def own_torch_settings() -> Iterator[None]:
+    """Compute as if the user had set nothing in torch, and put it all back.
+
+    New tensors are float32 and on the CPU, gradients can be computed, and no autocast
+    rounds anything. All but the type hold for the thread that enters; new threads start
+    with them. Deterministic algorithms stay as they are: who asks for them means ours,
+    too, and on the CPU their results are the same.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_default_float32)
+        # It turns gradients on, too; enable_grad alone does not leave inference_mode.
+        stack.enter_context(torch.inference_mode(False))
+        # Not always, as each call of torch takes longer within it.
+        if torch.empty(0).device.type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        for kind in AUTOCAST_DEVICES:
+            available = torch.amp.is_autocast_available(kind)
+            if available and torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
 
 
 def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype | None:

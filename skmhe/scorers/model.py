@@ -23,6 +23,7 @@ from skmhe.scorers.combination import (
     Scorer,
     starting_calibration,
 )
+from skmhe.scorers.device import own_torch_settings
 from skmhe.scorers.label_encoder import LabelEncoderScorer
 from skmhe.scorers.linear import LinearScorer
 from skmhe.scorers.linear.tables import Level
@@ -165,6 +166,7 @@ class Model:
         mix = grown.starting_mix(self.mix.requested_weight)
         return dataclasses.replace(grown, mix=mix)
 
+    @own_torch_settings()
     def topk(
         self, X: Rows, k: int, settings: Settings, exact: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -183,6 +185,7 @@ class Model:
                 log_p[rows] = found.cpu().numpy()
         return positions, log_p
 
+    @own_torch_settings()
     def of_all_labels(
         self, X: Rows, settings: Settings, give: Give, bounds: Bounds | None = None
     ) -> np.ndarray:
@@ -202,6 +205,7 @@ class Model:
 
         return scoring.of_all_labels(X, self.codec.n_labels, finish)
 
+    @own_torch_settings()
     def above(self, X: Rows, threshold: float, settings: Settings) -> sp.csr_array:
         """Return the labels of more than a log-probability as a CSR indicator."""
         scoring, n_labels = self._scoring(settings), self.codec.n_labels
@@ -219,6 +223,7 @@ class Model:
         indicator.sort_indices()
         return indicator
 
+    @own_torch_settings()
     def features(self, X: Rows, device: torch.device) -> np.ndarray:
         """Return the features that the head scores, float32 of shape (n, d)."""
         assert self.spec is not None

@@ -225,6 +225,9 @@ class Trainer:
         if plan.max_grad_norm is not None:
             clip_gradients(network.parameters(), plan.max_grad_norm)
         self.optimizer.step()
+        # Within an autocast of the user, even one that is off, torch would keep what
+        # weights were rounded to before the step.
+        torch.clear_autocast_cache()
         if self.average is not None:
             self.average.update_parameters(network)
         if self.schedule is not None:

@@ -82,6 +82,10 @@ GLOBAL_SETTERS = {
 }
 
 
+# What torch makes new tensors of is set in one place, for a while.
+SET_FOR_A_WHILE = {"scorers/device.py": {"torch.set_default_dtype"}}
+
+
 def file_id(path):
     return path.relative_to(PACKAGE).as_posix()
 
@@ -250,7 +254,8 @@ def global_settings(tree):
 @each_file
 def test_nothing_global_is_set(path):
     assert global_settings(ast.parse("torch.manual_seed(0)")) == {"torch.manual_seed"}
-    assert global_settings(TREES[path]) == set()
+    allowed = SET_FOR_A_WHILE.get(file_id(path), set())
+    assert global_settings(TREES[path]) == allowed
     # Nor under another name.
     last = {name.rsplit(".", 1)[-1] for name in imports(path, TREES[path])}
     assert not last & {"manual_seed", "seed", "set_num_threads"}

@@ -1,9 +1,12 @@
-"""Devices and precisions that are asked for."""
+"""Devices and precisions that are asked for, and torch's settings by default."""
+
+import threading
+from contextlib import ExitStack
 
 import pytest
 import torch
 
-from skmhe.scorers.device import resolve_device, resolve_dtype
+from skmhe.scorers.device import own_torch_settings, resolve_device, resolve_dtype
 
 CPU = torch.device("cpu")
 
@@ -85,3 +88,72 @@ def test_cuda_devices_with_units_for_16_bits_use_them(capability, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
     found = resolve_dtype("auto", torch.device("cuda"))
     assert found == (None if capability == (7, 5) else torch.bfloat16)
+
+
+def settings():
+    new = torch.empty(0)
+    gradients = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+    return new.dtype, new.device, *gradients, torch.is_autocast_enabled("cpu")
+
+
+def set_all(stack):
+    """Change all settings until a stack ends."""
+    stack.callback(torch.set_default_dtype, torch.get_default_dtype())
+    torch.set_default_dtype(torch.float64)
+    stack.enter_context(torch.device("meta"))
+    stack.enter_context(torch.inference_mode())
+    stack.enter_context(torch.autocast("cpu", torch.bfloat16))
+
+
+def test_own_settings_are_torchs_defaults_and_are_left_again():
+    usual = settings()
+    assert usual == (torch.float32, CPU, True, False, False)
+    with ExitStack() as stack:
+        set_all(stack)
+        before = settings()
+        assert all(a != b for a, b in zip(before, usual, strict=True))
+        with own_torch_settings():
+            assert settings() == usual
+            with own_torch_settings():
+                assert settings() == usual
+            assert settings() == usual
+        assert settings() == before
+        with pytest.raises(KeyboardInterrupt), own_torch_settings():
+            raise KeyboardInterrupt
+        assert settings() == before
+    assert settings() == usual
+
+
+def test_new_threads_start_with_own_settings():
+    found = []
+    with ExitStack() as stack:
+        set_all(stack)
+        stack.enter_context(own_torch_settings())
+        thread = threading.Thread(target=lambda: found.append(settings()))
+        thread.start()
+        thread.join()
+    assert found == [settings()]
+
+
+def test_default_type_is_left_by_the_last_thread():
+    first, second = ExitStack(), ExitStack()
+    with ExitStack() as stack:
+        set_all(stack)
+        first.enter_context(own_torch_settings())
+        inside = threading.Event(), threading.Event()
+
+        def other_thread():
+            with second:
+                second.enter_context(own_torch_settings())
+                inside[0].set()
+                inside[1].wait()
+
+        thread = threading.Thread(target=other_thread)
+        thread.start()
+        inside[0].wait()
+        first.close()
+        # The other thread still computes.
+        assert torch.get_default_dtype() == torch.float32
+        inside[1].set()
+        thread.join()
+        assert torch.get_default_dtype() == torch.float64
