@@ -78,6 +78,12 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
         ValueError, TypeError
             If a parameter or the data is invalid, or training diverges. The estimator
             is then the same as before the call.
+
+        Warns
+        -----
+        UserWarning
+            If the user interrupts training (Ctrl-C). The weights so far are kept; a
+            second Ctrl-C leaves the estimator as it was.
         """
         return self._keep(fit(self, X, y, sample_weight, label_features))
 

@@ -176,11 +176,12 @@ ATTRIBUTES = inspect.cleandoc(
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features, if X is a DataFrame whose column names are strings.
     n_iter_ : int
-        Number of epochs; of Newton steps with ``model="linear"``.
+        Number of complete epochs; of Newton steps with ``model="linear"``.
     loss_ : float or None
-        Mean training loss of the last epoch; None with ``model="linear"``.
+        Mean training loss of the last complete epoch; None with ``model="linear"``,
+        or if training was interrupted before.
     loss_curve_ : list of float
-        Mean training loss of each epoch.
+        Mean training loss of each complete epoch.
     """
 )
 

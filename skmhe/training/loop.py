@@ -18,6 +18,7 @@ from skmhe.scorers.label_encoder import LabelEncoderScorer
 from skmhe.scorers.network import Network, network_features
 from skmhe.scorers.similarity import scores_to_complete
 from skmhe.training.data import TrainingData, batch_slices, optional_tensor
+from skmhe.training.interruption import Interruption, warn_of_interruption
 from skmhe.training.label_encoder import LabelTraining
 from skmhe.training.optimizer import clip_gradients, make_average, make_schedule
 from skmhe.training.plan import TrainingPlan
@@ -172,37 +173,52 @@ class Trainer:
 
         Validation samples are scored after each epoch, and the weights of the best one
         are kept. `first_epoch` epochs came before.
+
+        Ctrl-C ends training after the current step, with a warning. The steps of an
+        epoch that it cuts short have trained the weights, but the history only has
+        complete epochs. A second Ctrl-C raises KeyboardInterrupt at once.
         """
         history, best_state = History(), None
-        with self.bar:
+        with self.bar, Interruption() as interruption:
             for epoch in range(first_epoch, first_epoch + self.plan.max_iter):
                 if self.labels is not None:
                     self.labels.start_epoch(self.network, self.data.X, epoch)
-                history.loss_curve.append(self.run_epoch())
+                loss = self.run_epoch(interruption)
+                if loss is None:
+                    break
+                history.loss_curve.append(loss)
                 if validation is not None:
                     score = validation_score(self.kept, validation, self.labels)
                     if score > max(history.validation_scores, default=-1.0):
                         best_state = copy.deepcopy(self.kept.state_dict())
                     history.validation_scores.append(score)
                 self.bar.set_postfix(history.last_epoch())
-                if history.has_stalled(self.plan):
+                if interruption.requested or history.has_stalled(self.plan):
                     break
+        if interruption.requested:
+            warn_of_interruption(history.n_iter, keeps_best=best_state is not None)
         if best_state is None and self.average is not None:
             best_state = self.kept.state_dict()
         if best_state is not None:
             self.network.load_state_dict(best_state)
         return history
 
-    def run_epoch(self) -> float:
-        """Pass over the data once in random order, and return the mean loss."""
-        n, labels, total = self.data.X.shape[0], self.labels, 0.0
+    def run_epoch(self, interruption: Interruption) -> float | None:
+        """Pass over the data once in random order, and return the mean loss.
+
+        An interruption ends it between two steps; then there is no mean loss.
+        """
+        n, labels, total, n_seen = self.data.X.shape[0], self.labels, 0.0, 0
         self.network.train()
         order = self.rng.permutation(n) if labels is None else labels.order(n, self.rng)
         for places in self.batches:
+            if interruption.requested:
+                break
             # Sorted rows slice faster; within a batch their order means nothing.
             rows = np.sort(order[places])
             total += len(rows) * self.step(rows)
-        mean = total / n
+            n_seen += len(rows)
+        mean = total / max(n_seen, 1)
         # The last step's damage does not show in the loss.
         finite = all(map(_is_finite, self.network.parameters()))
         if not (math.isfinite(mean) and finite):
@@ -213,7 +229,7 @@ class Trainer:
                 "(for example with StandardScaler or Normalizer), or lower "
                 f"learning_rate_init={self.plan.learning_rate_init}."
             )
-        return mean
+        return mean if n_seen == n else None
 
     def step(self, rows: np.ndarray) -> float:
         """Take one step on some rows of the data, and return their loss."""

@@ -173,7 +173,8 @@ def test_weights_are_bad(weight, match):
 
 def test_k():
     assert check_k(np.int64(3), 3) == 3
-    for k in [0, 4, -1, 1.0, True, "1", None]:
+    assert (check_k(None, 3), check_k(None, 9)) == (3, 5)
+    for k in [0, 4, -1, 1.0, True, "1"]:
         with pytest.raises(ValueError, match=rf"k={k!r} must be an integer from 1"):
             check_k(k, 3)
 
@@ -276,7 +277,7 @@ def test_label_weights():
         ({0: -1.0}, r"class_weight\[0\]=-1.0 must be a finite number"),
         ({0: np.inf}, "class_weight"),
         ({0: "a"}, "class_weight"),
-        ({"x": 1.0}, r"keys that are no labels: \['x'\].*labels are \[0, 1"),
+        ({"x": 1.0}, r"no key that is a label, but \['x'\].*labels are \[0, 1"),
     ],
 )
 def test_label_weights_are_bad(class_weight, match):

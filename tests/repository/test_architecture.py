@@ -60,7 +60,7 @@ LAYERS = {
         {"model"},
     ),
     "training": (
-        {"data", "plan", "shortlists"},
+        {"data", "interruption", "plan", "shortlists"},
         {"optimizer", "pools"},
         {"label_encoder"},
         {"loop"},

@@ -24,6 +24,7 @@ from skmhe.scorers.batch import unit_rows
 from skmhe.scorers.centroids import fit_centroids
 from skmhe.scorers.network import EncoderSpec
 from skmhe.training import loop
+from skmhe.training.interruption import Interruption
 from skmhe.training.label_encoder import LabelTraining
 from skmhe.training.loop import (
     History,
@@ -135,7 +136,7 @@ def test_run_epoch_switches_dropout_on():
     network.backbone.register_forward_hook(lambda m, *_: modes.append(m.training))
     trainer = make_trainer(network, make_data(), make_plan())
     with trainer.bar:
-        trainer.run_epoch()
+        trainer.run_epoch(Interruption())
     assert modes == [True] * 4
 
 
