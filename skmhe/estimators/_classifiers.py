@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
+from sklearn.utils.validation import check_consistent_length
 
 from skmhe.estimators._base import BaseMHE
 from skmhe.estimators.docs import (
@@ -16,6 +17,7 @@ from skmhe.estimators.docs import (
     documented,
 )
 from skmhe.estimators.strategies import STRATEGIES, Strategy
+from skmhe.estimators.validation.scored import check_scored
 
 
 @documented(parameters=PARAMETERS, attributes=ATTRIBUTES, references=REFERENCES)
@@ -180,7 +182,8 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         ----------
         {X}
         y : object
-            True labels, in the form of the `y` that was fitted.
+            True labels, in the form of the `y` that was fitted. Lists of labels and
+            an indicator, whose columns are `classes_`, may take each other's place.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
 
@@ -189,8 +192,10 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         float
             Subset accuracy; for 1-D `y`, accuracy.
         """
-        predicted = self.predict(X)
-        if self._checked_fitted().form.kind == "lists":
+        form = self._checked_fitted().form
+        y, predicted = check_scored(y, form), self.predict(X)
+        if form.kind == "lists":
+            check_consistent_length(y, predicted)
             pairs = zip(y, predicted, strict=True)
             correct = [set(true) == set(labels) for true, labels in pairs]
             return float(np.average(correct, weights=sample_weight))

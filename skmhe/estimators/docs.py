@@ -206,8 +206,9 @@ TARGETS = inspect.cleandoc(
     y : array-like of shape (n_samples,)
         Labels: integers, strings or other objects that can be sorted.
         `MHEMultiLabelClassifier` also takes multi-label targets: an indicator of zeros
-        and ones ({array-like, sparse matrix} of shape (n_samples, n_labels)), or a list
-        of label lists, which may be empty.
+        and ones ({array-like, sparse matrix} of shape (n_samples, n_labels)), or lists
+        of labels, which may be empty: a list of them, or a column of pandas, polars or
+        Arrow.
     """
 )
 

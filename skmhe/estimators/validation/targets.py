@@ -11,7 +11,15 @@ from sklearn.preprocessing import MultiLabelBinarizer
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
-from skmhe.estimators._sklearn import is_pandas_na, is_scalar_nan
+from skmhe.estimators.validation.label_lists import (
+    check_no_missing_label,
+    check_no_missing_row,
+    is_label_lists,
+    is_missing,
+    is_nested,
+    rows_of_column,
+    with_integers,
+)
 from skmhe.estimators.validation.samples import canonical_rows
 
 N_SHOWN = 5  # labels that an error names
@@ -50,31 +58,6 @@ class Target(NamedTuple):
         return y
 
 
-def _is_label_lists(y: Any) -> bool:
-    """Tell nested sequences of labels from an indicator and from 1-D labels."""
-    if sp.issparse(y) or hasattr(y, "iloc") or getattr(y, "ndim", 1) > 1:
-        return False
-    try:
-        rows = list(y)
-    except TypeError:
-        return False
-    if not rows or not all(
-        isinstance(row, list | tuple | set | frozenset)
-        or (isinstance(row, np.ndarray) and row.ndim == 1)
-        for row in rows
-    ):
-        return False
-    lengths = {len(row) for row in rows}
-    if len(lengths) > 1:
-        return True
-    # Rows of one length: an indicator if there is nothing but 0 and 1 in them.
-    return lengths == {0} or not all(
-        isinstance(value, Real | np.bool_) and value in (0, 1)
-        for row in rows
-        for value in row
-    )
-
-
 def check_target(
     y: Any,
     n_samples: int,
@@ -92,18 +75,29 @@ def check_target(
         raise ValueError(
             "This estimator requires y to be passed, but the target y is None."
         )
-    nested = kind == "lists" and isinstance(y, list | tuple)
-    if multilabel and (nested or _is_label_lists(y)):
-        target = _label_lists(list(y), classes)
+    column = rows_of_column(y)
+    if column is not None and not multilabel:
+        raise ValueError(
+            "y holds lists of labels, but MHEClassifier needs one label per sample. "
+            "For lists of labels, use MHEMultiLabelClassifier."
+        )
+    if column is not None:
+        y = column
+    if multilabel:
+        check_no_missing_row(y)
+    nested = kind == "lists" and is_nested(y)
+    if multilabel and (nested or is_label_lists(y)):
+        target = check_label_lists(list(y), classes)
     elif multilabel and _is_indicator(y):
-        target = _indicator(y, classes)
+        target = check_indicator(y, classes)
     else:
         target = _labels(y, classes)
     check_consistent_length(np.empty(n_samples), target.y)
     return target
 
 
-def _shape(y: Any) -> tuple[int, ...]:
+def shape_of(y: Any) -> tuple[int, ...]:
+    """Return the shape of targets that are not sparse."""
     try:
         # Not np.shape, which array-likes may refuse.
         return np.asarray(y).shape
@@ -117,7 +111,7 @@ def _shape(y: Any) -> tuple[int, ...]:
 def _is_indicator(y: Any) -> bool:
     if sp.issparse(y):
         return True
-    shape = _shape(y)
+    shape = shape_of(y)
     return len(shape) == 2 and shape[1] != 1
 
 
@@ -129,15 +123,15 @@ def _labels(y: Any, classes: np.ndarray | None) -> Target:
             "array of shape (n_samples,). For multi-label y, use "
             "MHEMultiLabelClassifier."
         )
-    if len(_shape(y)) == 2 and _shape(y)[1] > 1:
+    if len(shape_of(y)) == 2 and shape_of(y)[1] > 1:
         raise ValueError(
-            f"y should be a 1d array, got an array of shape {_shape(y)} instead. For "
+            f"y should be a 1d array, got an array of shape {shape_of(y)} instead. For "
             "multi-label y, use MHEMultiLabelClassifier."
         )
     y = column_or_1d(y, warn=True)
     if y.dtype.kind == "f" and not np.isfinite(y).all():
         raise ValueError("Input y contains NaN or infinity; every label must be known.")
-    if y.dtype == object and any(map(_is_missing, y)):
+    if y.dtype == object and any(map(is_missing, y)):
         raise ValueError("Input y contains NaN or None; every label must be known.")
     try:
         present, indices = np.unique(y, return_inverse=True)
@@ -168,10 +162,6 @@ def _unsortable(labels: Iterable[Any]) -> TypeError:
     )
 
 
-def _is_missing(label: Any) -> bool:
-    return label is None or is_scalar_nan(label) or is_pandas_na(label)
-
-
 def _find(labels: list[Any], classes: np.ndarray) -> np.ndarray:
     """Return the index of each label of a list among the known ones."""
     # A dict, as comparing arrays of two types cuts strings and rounds numbers.
@@ -187,9 +177,9 @@ def _find(labels: list[Any], classes: np.ndarray) -> np.ndarray:
     return np.array([index[label] for label in labels], dtype=np.int64)
 
 
-def _indicator(y: Any, classes: np.ndarray | None) -> Target:
+def check_indicator(y: Any, classes: np.ndarray | None) -> Target:
     """Return targets of an indicator of zeros and ones."""
-    shape = y.shape if sp.issparse(y) else _shape(y)
+    shape = y.shape if sp.issparse(y) else shape_of(y)
     if shape[1] == 0:
         raise ValueError(
             f"y has no columns (shape {shape}): there must be at least one label."
@@ -240,17 +230,16 @@ def _check_zeros_and_ones(values: np.ndarray, n_columns: int) -> None:
         )
 
 
-def _label_lists(y: list[Any], classes: np.ndarray | None) -> Target:
+def check_label_lists(y: list[Any], classes: np.ndarray | None) -> Target:
     """Return targets of lists of labels."""
+    check_no_missing_label(y)
     flat = [label for labels in y for label in labels]
-    if any(map(_is_missing, flat)):
-        raise ValueError("Input y contains NaN or None; every label must be known.")
     if classes is None:
         try:
             binarizer = MultiLabelBinarizer(sparse_output=True).fit(y)
         except TypeError as error:
             raise _unsortable(flat) from error
-        classes = binarizer.classes_
+        classes = with_integers(binarizer.classes_)
         if len(classes) == 0:
             raise ValueError(
                 "y has lists of labels that are all empty: there must be at least one "
