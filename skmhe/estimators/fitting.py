@@ -24,7 +24,7 @@ from skmhe.estimators.validation.targets import (
     check_target,
 )
 from skmhe.labels import LabelCodec
-from skmhe.labels.clustering import label_centroids
+from skmhe.labels.clustering import indicator, label_centroids
 from skmhe.labels.codec import (
     balanced_head_sizes,
     check_head_sizes,
@@ -41,7 +41,6 @@ from skmhe.training.fit import (
     Task,
     TrainingState,
     fit_model,
-    indicator,
     train_further,
 )
 from skmhe.training.loop import History

@@ -12,6 +12,15 @@ N_ROUNDS = 8
 Rows: TypeAlias = np.ndarray | sp.csr_array
 
 
+def indicator(y: np.ndarray | sp.csr_array, n_labels: int) -> sp.csr_array:
+    """Return targets as a CSR indicator."""
+    if sp.issparse(y):
+        return y
+    n = len(y)
+    entries = np.ones(n, np.float32), y, np.arange(n + 1)
+    return sp.csr_array(entries, shape=(n, n_labels))
+
+
 def label_centroids(X: Rows, Y: sp.csr_array) -> Rows:
     """Return the L2-normalized sums of each label's samples, 0 if it has none."""
     sums = Y.T.tocsr().astype(X.dtype) @ X

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 import torch
 
 from skmhe.labels import LabelCodec
+from skmhe.labels.clustering import indicator
 from skmhe.nn import Backbone
 from skmhe.nn.scores import Search
 from skmhe.scorers.batch import Rows, in_form, to_tensor, unit_rows
@@ -196,15 +197,6 @@ def _fit_linear(
     linear = fit_levels(samples, Y, sizes, C, prior, weight, label_weight, n_threads)
     round_to_half(linear)
     return linear, centroids
-
-
-def indicator(y: np.ndarray | sp.csr_array, n_labels: int) -> sp.csr_array:
-    """Return targets as a CSR indicator."""
-    if sp.issparse(y):
-        return y
-    n = len(y)
-    entries = np.ones(n, np.float32), y, np.arange(n + 1)
-    return sp.csr_array(entries, shape=(n, n_labels))
 
 
 def _train(

@@ -21,6 +21,7 @@ from training_problems import (
 
 from skmhe import MHEClassifier
 from skmhe.labels import LabelCodec
+from skmhe.labels.clustering import indicator
 from skmhe.scorers.batch import unit_rows
 from skmhe.scorers.linear import fit_levels
 from skmhe.scorers.model import Settings
@@ -33,7 +34,6 @@ from skmhe.training.fit import (
     Task,
     TrainingState,
     fit_model,
-    indicator,
     root_mean_square_scale,
     train_further,
 )

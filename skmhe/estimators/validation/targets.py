@@ -75,7 +75,8 @@ def check_target(
         raise ValueError(
             "This estimator requires y to be passed, but the target y is None."
         )
-    column = rows_of_column(y)
+    is_numbers = isinstance(y, np.ndarray) and y.dtype != object
+    column = None if is_numbers else rows_of_column(y)
     if column is not None and not multilabel:
         raise ValueError(
             "y holds lists of labels, but MHEClassifier needs one label per sample. "

@@ -64,25 +64,27 @@ class FeatureTable:
         parts = [torch.from_numpy(part) for part in (rows, starts, dense_factors)]
         bags = SparseRows(parts[0], parts[1], parts[2], len(self.tiles[0]))
         scores = torch.cat([sparse_product(bags, tile) for tile in self.tiles], dim=1)
-        pairs = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr)), features, factors
+        samples = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+        starts = self.starts[features]
+        lengths = self.starts[features + 1] - starts
         # Where the number of products so far passes a multiple of the bound.
-        lengths = self.starts[features + 1] - self.starts[features]
         runs = np.cumsum(lengths, dtype=np.int64) // MAX_PRODUCTS
         for first, last in pairwise(run_bounds(runs)):
-            self._add_products(scores, *(part[first:last] for part in pairs))
+            pairs = (part[first:last] for part in (samples, factors, starts, lengths))
+            self._add_products(scores, *pairs)
         return scores
 
     def _add_products(
         self,
         scores: Tensor,
-        rows: np.ndarray,
-        features: np.ndarray,
+        samples: np.ndarray,
         factors: np.ndarray,
+        starts: np.ndarray,
+        lengths: np.ndarray,
     ) -> None:
         """Add the products of samples' values and the sparse rows of weights."""
-        lengths = self.starts[features + 1] - self.starts[features]
-        stored = ranges(self.starts[features], lengths)
-        cells = np.repeat(rows * scores.shape[1], lengths)
+        stored = ranges(starts, lengths)
+        cells = np.repeat(samples * scores.shape[1], lengths)
         cells += self.nodes[stored]
         products = np.repeat(factors, lengths)
         products *= self.values[stored]
