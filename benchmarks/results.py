@@ -20,10 +20,6 @@ import subprocess
 import time
 from pathlib import Path
 
-import torch
-
-from skmhe.scorers.device import resolve_dtype
-
 REPOSITORY = Path(__file__).resolve().parents[1]
 FOLDER = REPOSITORY / "benchmarks" / "results"
 NO_FILE = Path("-")
@@ -44,6 +40,12 @@ COLUMNS = {
     "row_ms": ("ms per row", ".2f"),
     "disk_mib": ("disk MiB", ",.1f"),
     "peak_mib": ("peak MiB", ",.0f"),
+    # structure.py
+    "parameters": ("parameters", ".0f"),
+    "entries": ("entries at the top", ".0f"),
+    "longest": ("longest module, lines", ".0f"),
+    "lines": ("lines", ",.0f"),
+    "room_changes": ("changes of room in fit", ".0f"),
     # bench_outputs.py
     "predict": ("predict", ",.0f"),
     "predict_topk": ("predict_topk", ",.0f"),
@@ -111,8 +113,7 @@ def machine():
     return {
         "cpu": cpu_model(),
         "cores": n_cores(),
-        # Whether dtype="auto" trains with products of 16-bit numbers.
-        "bfloat16": resolve_dtype("auto", torch.device("cpu")) is not None,
+        "bfloat16": has_bfloat16(),
         "python": platform.python_version(),
         **{
             name: importlib.metadata.version(name) for name in ("torch", "scikit-learn")
@@ -121,6 +122,15 @@ def machine():
         "commit": commit(),
         "date": time.strftime("%Y-%m-%d"),
     }
+
+
+def has_bfloat16():
+    """Tell whether dtype="auto" trains with products of 16-bit numbers here."""
+    import torch
+
+    from skmhe.scorers.device import resolve_dtype
+
+    return resolve_dtype("auto", torch.device("cpu")) is not None
 
 
 def skmhe_version():

@@ -73,6 +73,11 @@ TABLES = {
     "rivals": Table("rivals.json", PRECISIONS + COSTS, data=BUILT, bold=PRECISIONS),
     # By the skmhe of two commits; the older one is named.
     "before-after": Table("before_after.json", ("P@1", "P@3", "P@5", "PSP@5", *COSTS)),
+    "structure": Table(
+        "structure.json",
+        ("parameters", "entries", "longest", "lines", "room_changes"),
+        heads=("", "checkout"),
+    ),
     # Data sets that make_data.py does not build.
     "rivals-other": Table("rivals_other.json", PRECISIONS + COSTS, bold=PRECISIONS),
     "dense": Table(
