@@ -23,7 +23,7 @@ ARROWS = {
     "scorers": {"nn", "labels"},
     "nn": {"labels"},
     "labels": set(),
-    "metrics": {"final_classifier"},
+    "metrics": {"final_classifier", "labels"},
     "final_classifier": set(),
     "datasets": set(),
 }

@@ -1,0 +1,184 @@
+"""Columns, tables and nested sequences of labels, told by what they can do.
+
+None of the libraries that they come from is imported.
+"""
+
+from collections.abc import Collection, Iterable
+from decimal import Decimal
+from numbers import Integral, Number, Real
+from typing import Any, NoReturn
+
+import numpy as np
+import scipy.sparse as sp
+
+
+def is_row(row: Any) -> bool:
+    """Tell whether something is the labels of a sample."""
+    return isinstance(row, list | tuple | set | frozenset) or (
+        isinstance(row, np.ndarray) and row.ndim == 1
+    )
+
+
+def rows_of_column(y: Any) -> list[Any] | None:
+    """Return the rows of a column of label lists, None for anything else.
+
+    A column is a Series, a DataFrame or table of one column, an Arrow array, an array
+    of objects, or a collection of another type than list and tuple.
+    """
+    column = only_column(y)
+    dtype = getattr(column, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind != "O":
+        return None  # numbers, which need not be looked at one by one
+    if isinstance(column, np.ndarray):
+        rows = column.tolist() if column.ndim == 1 else None
+    elif callable(getattr(column, "to_pylist", None)):
+        rows = None if names_of_table(y) is not None else column.to_pylist()
+    elif callable(getattr(column, "to_list", None)):
+        rows = column.to_list()
+    elif isinstance(y, list | tuple | str) or hasattr(y, "shape"):
+        rows = None
+    else:
+        rows = list(y) if isinstance(y, Collection) else None  # such as a deque
+    return rows if isinstance(rows, list) and any(map(is_row, rows)) else None
+
+
+def only_column(y: Any) -> Any:
+    """Return the only column of a table that has one, anything else unchanged."""
+    shape = getattr(y, "shape", None)
+    if sp.issparse(y) or not isinstance(shape, tuple) or shape[1:] != (1,):
+        return y
+    if isinstance(y, np.ndarray):
+        return y[:, 0]
+    if hasattr(y, "iloc"):
+        return y.iloc[:, 0]
+    if callable(getattr(y, "to_series", None)):
+        return y.to_series()
+    return y.column(0) if callable(getattr(y, "column", None)) else y
+
+
+def names_of_table(y: Any) -> np.ndarray | None:
+    """Return the names of the columns of a table with several, None of others.
+
+    Shape: (n_columns,).
+    """
+    shape = getattr(y, "shape", None)
+    if not isinstance(shape, tuple) or len(shape) != 2 or shape[1] == 1:
+        return None
+    names = getattr(y, "column_names", None)  # of Arrow, whose `columns` are the data
+    names = getattr(y, "columns", None) if names is None else names
+    return None if names is None else label_array(list(names))
+
+
+def values_of_table(y: Any) -> Any:
+    """Return the values of a table, an array or, of sparse columns, a sparse one."""
+    dtypes = getattr(y, "dtypes", ())
+    is_sparse = len(dtypes) > 0 and all(hasattr(t, "fill_value") for t in dtypes)
+    if is_sparse and not any(dtype.fill_value for dtype in dtypes):
+        return sp.csr_array(y.sparse.to_coo())
+    return np.asarray(y)
+
+
+def is_missing(label: Any) -> bool:
+    """Tell None, NaN, NaT and pandas' NA from labels."""
+    if label is None or type(label).__name__ in ("NAType", "NaTType"):
+        return True
+    if isinstance(label, np.datetime64 | np.timedelta64):
+        return bool(np.isnat(label))
+    return isinstance(label, Real | Decimal) and bool(label != label)
+
+
+def plain(labels: Iterable[Any]) -> list[Any]:
+    """Return labels as Python's own numbers and strings where NumPy has others."""
+    # NumPy would turn a date of nanoseconds into a number.
+    return [
+        label.item()
+        if isinstance(label, np.generic) and label.dtype.kind not in "mM"
+        else label
+        for label in labels
+    ]
+
+
+def label_array(labels: Any) -> np.ndarray:
+    """Return labels as a 1-D array: of numbers where all are, else of objects.
+
+    Arrays of another dtype than object are returned as they are.
+    """
+    if isinstance(labels, np.ndarray) and labels.dtype != object:
+        return labels
+    labels = plain(labels)
+    types = set(map(type, labels))
+    if types and all(issubclass(kind, Integral) for kind in types):
+        numbers = np.array(labels)
+        if numbers.dtype.kind in "biu":
+            return numbers
+    elif types and all(issubclass(kind, Integral | float) for kind in types):
+        return np.array(labels, dtype=np.float64)
+    # Not np.array, which makes tuples of one length a dimension.
+    return np.fromiter(labels, dtype=object, count=len(labels))
+
+
+def distinct_labels(labels: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the labels that occur, sorted, and the place of each label among them."""
+    if labels.dtype != object:
+        return np.unique(labels, return_inverse=True)
+    values = labels.tolist()
+    try:
+        known = sorted(set(values))
+    except TypeError as error:
+        _raise_unsortable(values, name, error)
+    # By their hashes, as frozensets, for instance, have an order of parts only.
+    index = {label: i for i, label in enumerate(known)}
+    places = np.fromiter(map(index.__getitem__, values), np.int64, len(values))
+    return np.fromiter(known, dtype=object, count=len(known)), places
+
+
+def _raise_unsortable(labels: list[Any], name: str, error: TypeError) -> NoReturn:
+    types = sorted({type(label).__name__ for label in labels})
+    unhashable = [label for label in labels if type(label).__hash__ is None]
+    if unhashable:
+        raise TypeError(
+            f"{name} holds the label {unhashable[0]!r} of type "
+            f"{type(unhashable[0]).__name__}, which cannot be hashed: use numbers, "
+            "strings, tuples of them, or other hashable objects as labels."
+        ) from error
+    raise TypeError(
+        f"{name} holds labels of types that cannot be sorted together: {types}. "
+        f"Convert them to one type, for an array with {name}.astype(str)."
+    ) from error
+
+
+def find_labels(labels: Any, classes: np.ndarray) -> np.ndarray:
+    """Return the place of each label of an array among distinct ones, -1 without one.
+
+    Shape: (n,). No number is equal to a string.
+    """
+    labels = label_array(labels)
+    if labels.dtype.kind == classes.dtype.kind and labels.dtype.kind in "iuf":
+        order = np.argsort(classes, kind="stable")
+        places = np.searchsorted(classes, labels, sorter=order)
+        candidates = order[np.minimum(places, len(classes) - 1)]
+        return np.where(classes[candidates] == labels, candidates, -1)
+    # A dict, as comparing arrays of two types cuts strings and rounds numbers.
+    index = {label: i for i, label in enumerate(classes.tolist())}
+    found = (index.get(label, -1) for label in labels.tolist())
+    return np.fromiter(found, dtype=np.int64, count=len(labels))
+
+
+def check_comparable(labels: np.ndarray, classes: np.ndarray, name: str) -> None:
+    """Raise ValueError if no label can be equal to a class, as their types differ."""
+    found, known = _kinds(labels), _kinds(classes)
+    if found and known and found.isdisjoint(known):
+        raise ValueError(
+            f"{name} has labels of type {' and '.join(sorted(found))}, such as "
+            f"{labels.tolist()[0]!r}, that cannot be compared with those of type "
+            f"{' and '.join(sorted(known))}, such as {classes.tolist()[0]!r}: convert "
+            "one of them, for example by astype(str)."
+        )
+
+
+def _kinds(labels: np.ndarray) -> set[str]:
+    """Return the types of labels, where all numbers are of one."""
+    if labels.dtype.kind in "biuf":
+        return {"number"} if len(labels) else set()
+    types = set(map(type, labels.tolist()))
+    return {"number" if issubclass(t, Number) else t.__name__ for t in types}
