@@ -146,7 +146,7 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
         labels : array-like of shape (n_added,), default=None
             Names of the labels, none of which is known already. None takes a
             DataFrame's index, or the integers that follow the largest label (for an
-            indicator, the columns that follow the last one).
+            indicator without names, the columns that follow the last one).
 
         Returns
         -------
@@ -322,8 +322,11 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
 
     def _predict_best(self, X: Any) -> np.ndarray:
         """Return the most probable label of each sample."""
-        labels, _ = self._topk(X, 1, exact=True)
-        return self.classes_[labels[:, 0]]
+        return self.classes_[self._best_places(X)]
+
+    def _best_places(self, X: Any) -> np.ndarray:
+        """Return the place in `classes_` of the most probable label of each sample."""
+        return self._topk(X, 1, exact=True)[0][:, 0]
 
     # Fitting
 

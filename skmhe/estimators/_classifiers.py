@@ -5,8 +5,6 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
-from sklearn.utils.validation import check_consistent_length
 
 from skmhe.estimators._base import BaseMHE
 from skmhe.estimators.docs import (
@@ -17,7 +15,7 @@ from skmhe.estimators.docs import (
     documented,
 )
 from skmhe.estimators.strategies import STRATEGIES, Strategy
-from skmhe.estimators.validation.scored import check_scored
+from skmhe.estimators.validation.scored import accuracy
 
 
 @documented(parameters=PARAMETERS, attributes=ATTRIBUTES, references=REFERENCES)
@@ -87,6 +85,26 @@ class MHEClassifier(ClassifierMixin, BaseMHE):
         """
         return self._predict_best(X)
 
+    @documented(X=SAMPLES)
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy of the predicted classes.
+
+        Parameters
+        ----------
+        {X}
+        y : array-like of shape (n_samples,)
+            True classes, in any form that `fit` takes.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        float
+            Share of samples whose class is predicted.
+        """
+        form, predicted = self._checked_fitted().form, self._best_places(X)
+        return accuracy(y, predicted, sample_weight, form, multilabel=False)
+
 
 @documented(parameters=PARAMETERS, attributes=ATTRIBUTES, references=REFERENCES)
 class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
@@ -104,8 +122,8 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
     Attributes
     ----------
     classes_ : ndarray of shape (n_labels,)
-        The labels: the columns 0 to n_labels - 1 of an indicator, or the labels that
-        occur in `y`, sorted.
+        The labels: the columns of an indicator, by their names (those of a DataFrame)
+        or 0 to n_labels - 1, in their order; or the labels that occur in `y`, sorted.
     {attributes}
     validation_scores_ : list of float or None
         Precision@1 on the held-out samples after each epoch, with early stopping.
@@ -163,14 +181,19 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         form = self._checked_fitted().form
         if not form.multilabel:
             return self._predict_best(X)
-        if form.kind == "dense":
-            # Positive where the probability is above one half, but for rounding.
-            return (self.decision_function(X) > 0).astype(form.dtype)
-        indicator: sp.csr_array = self._above(X, np.log(0.5))
-        if form.container is not None:
-            return form.container(indicator.astype(form.dtype))
+        indicator = self._likely(X)
+        if form.is_indicator:
+            indicator = indicator.astype(form.dtype)
+            return form.container(indicator) if form.container else indicator.toarray()
         flat = self.classes_[indicator.indices]
         return [tuple(row) for row in np.split(flat, indicator.indptr[1:-1])]
+
+    def _likely(self, X: Any) -> sp.csr_array:
+        """Return an indicator of the labels that are more probable than not."""
+        if self._checked_fitted().form.kind == "dense":
+            # Positive where the probability is above one half, but for rounding.
+            return sp.csr_array(self.decision_function(X) > 0)
+        return self._above(X, np.log(0.5))
 
     @documented(X=SAMPLES)
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -182,8 +205,9 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
         ----------
         {X}
         y : object
-            True labels, in the form of the `y` that was fitted. Lists of labels and
-            an indicator, whose columns are `classes_`, may take each other's place.
+            True labels, in any form that `fit` takes and that says the same as that of
+            the `y` that was fitted: lists of labels and an indicator, whose columns are
+            `classes_`, may take each other's place.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
 
@@ -193,13 +217,8 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
             Subset accuracy; for 1-D `y`, accuracy.
         """
         form = self._checked_fitted().form
-        y, predicted = check_scored(y, form), self.predict(X)
-        if form.kind == "lists":
-            check_consistent_length(y, predicted)
-            pairs = zip(y, predicted, strict=True)
-            correct = [set(true) == set(labels) for true, labels in pairs]
-            return float(np.average(correct, weights=sample_weight))
-        return accuracy_score(y, predicted, sample_weight=sample_weight)
+        predicted = self._likely(X) if form.multilabel else self._best_places(X)
+        return accuracy(y, predicted, sample_weight, form, multilabel=True)
 
     def __sklearn_tags__(self) -> Any:
         """Return what scikit-learn asks about an estimator."""

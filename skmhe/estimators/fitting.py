@@ -30,6 +30,7 @@ from skmhe.labels.codec import (
     check_head_sizes,
     extended_head_sizes,
 )
+from skmhe.labels.containers import distinct_labels, find_labels, label_array
 from skmhe.scorers.batch import Rows
 from skmhe.scorers.device import own_torch_settings
 from skmhe.scorers.model import Model
@@ -54,14 +55,22 @@ class Fitted(NamedTuple):
     form: Target  # the form of the targets; without their values
     n_first_labels: int  # without those that were added
 
-    def with_labels(self, Z: Rows, names: np.ndarray) -> "Fitted":
+    def with_labels(
+        self, Z: Rows, names: np.ndarray, classes: np.ndarray | None = None
+    ) -> "Fitted":
         """Return the same with labels of which only the features are known.
 
-        Their codes follow those of the others, which are left as they are.
+        Their codes follow those of the others, which are left as they are. `classes`
+        are all labels in their order; without them, labels are sorted, but the columns
+        of an indicator keep their places.
         """
-        codec, classes = self.model.codec, self.form.classes
-        by_position = np.concatenate([classes[codec.order], names])
-        classes, order = np.unique(by_position, return_inverse=True)
+        codec, known = self.model.codec, self.form.classes
+        if classes is None:
+            classes = label_array(np.concatenate([known, names]))
+            if not self.form.is_indicator:
+                classes = distinct_labels(classes, "labels")[0]
+        by_position = label_array(np.concatenate([known[codec.order], names]))
+        order = find_labels(by_position, classes)
         model = self.model.extend(codec.extend(order), Z)
         return self._replace(model=model, form=self.form._replace(classes=classes))
 
@@ -82,7 +91,7 @@ class Inputs(NamedTuple):
     weight: np.ndarray | None
     label_weight: np.ndarray | None
     Z: Rows | None  # features of the labels, in the order of the classes
-    late: Any  # features of `target.untrained`, the labels without a sample
+    late: Any  # features of the labels without a sample
 
 
 @own_torch_settings()
@@ -104,29 +113,33 @@ def fit(
         classes = check_classes(classes, form, estimator._accepts_multilabel)
     # What has features, but no sample, is not trained, but added.
     sets_aside = previous is None and not is_partial_fit
-    inputs = _checked(estimator, given, classes, previous, sets_aside)
+    known = form.classes if is_partial_fit and form is not None else None
+    inputs = _checked(estimator, given, (classes, known), previous, sets_aside)
     setting, recipe, task, state = _prepare(estimator, inputs, previous, is_partial_fit)
     if is_partial_fit and model is not None:
         model, state, history = train_further(recipe, task, state, model)
     else:
         model, state, history = fit_model(recipe, task, state, model, is_partial_fit)
     if form is None or not is_partial_fit:  # partial_fit keeps that of the first call
-        form = inputs.target._replace(y=None, untrained=())
+        form = inputs.target._replace(y=None, all_classes=None)
     n_first = len(form.classes) if previous is None else previous.n_first_labels
     fitted = Fitted(model, state, form, n_first)
-    if len(inputs.target.untrained):
-        fitted = fitted.with_labels(inputs.late, inputs.target.untrained)
+    everything = inputs.target.all_classes
+    if everything is not None:
+        has_no_sample = find_labels(everything, form.classes) < 0
+        names = everything[has_no_sample]
+        fitted = fitted.with_labels(inputs.late, names, everything)
     return Outcome(fitted, setting, history)
 
 
 def _checked(
     estimator: Any,
     given: tuple[Any, ...],
-    classes: np.ndarray | None,
+    classes: tuple[np.ndarray | None, np.ndarray | None],
     previous: Fitted | None,
     sets_aside: bool,
 ) -> Inputs:
-    """Validate the arguments of `fit` or `partial_fit`.
+    """Validate the arguments of `fit` or `partial_fit`; see `check_target` for classes.
 
     Samples of weight 0 are as good as absent; labels without any other sample are set
     aside if they have features.
@@ -141,9 +154,7 @@ def _checked(
         if model.label_features is not None:
             Z = model.label_features[model.codec.positions]
     weight = check_weight(sample_weight, X)
-    target = check_target(
-        y, X.shape[0], estimator._accepts_multilabel, classes, form and form.kind
-    )
+    target = check_target(y, X.shape[0], estimator._accepts_multilabel, *classes, form)
     if weight is not None and not weight.all():
         rows = np.flatnonzero(weight)
         X, weight = X[rows], weight[rows]

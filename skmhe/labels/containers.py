@@ -117,6 +117,31 @@ def label_array(labels: Any) -> np.ndarray:
     return np.fromiter(labels, dtype=object, count=len(labels))
 
 
+def names_of_labels(labels: Any, name: str) -> np.ndarray:
+    """Return labels that a user names, each of them once, in their order; 1-D."""
+    if isinstance(labels, list | tuple | set | frozenset):
+        one_type = len(set(map(type, labels))) == 1 and not any(map(is_row, labels))
+        names = np.asarray(labels) if one_type else label_array(list(labels))
+    else:
+        names = np.asarray(labels)
+    if names.ndim != 1 or len(names) == 0:
+        raise ValueError(
+            f"{name} has shape {names.shape}: pass a sequence with a name for each "
+            "label."
+        )
+    names = label_array(names)
+    missing = [i for i, label in enumerate(names.tolist()) if is_missing(label)]
+    if missing:
+        raise ValueError(
+            f"{name} has {names.tolist()[missing[0]]!r} at place {missing[0]}, but "
+            "every label needs a name."
+        )
+    if len(set(names.tolist())) == len(names):
+        return names
+    first = {label: i for i, label in reversed(list(enumerate(names.tolist())))}
+    return names[sorted(first.values())]
+
+
 def distinct_labels(labels: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the labels that occur, sorted, and the place of each label among them."""
     if labels.dtype != object:

@@ -37,6 +37,7 @@ class LabelColumn:
     """One label per sample."""
 
     labels: np.ndarray  # shape: (n_samples,)
+    is_vector: bool  # whether they were of shape (n_samples, 1)
 
     @property
     def n_samples(self) -> int:
@@ -143,7 +144,7 @@ def read_labels(
         return _sparse_indicator(values, name, names)
     if is_indicator:
         return _dense_indicator(values, name, names)
-    return LabelColumn(_one_per_sample(values, name))
+    return LabelColumn(_one_per_sample(values, name), is_vector=values.ndim == 2)
 
 
 def _raise_several(name: str, found: str) -> NoReturn:
@@ -191,7 +192,7 @@ def _as_array(y: Any, name: str) -> Any:
 
 def _one_per_sample(values: np.ndarray, name: str) -> np.ndarray:
     """Return labels of shape (n_samples,) without missing ones."""
-    labels = label_array(column_or_1d(values, warn=True))
+    labels = label_array(column_or_1d(values))
     bad = np.zeros(len(labels), dtype=bool)
     if labels.dtype == object:
         bad = np.fromiter(map(is_missing, labels), dtype=bool, count=len(labels))
@@ -271,9 +272,12 @@ def _check_no_missing_label(rows: list[Any], name: str) -> None:
 
 
 def is_nested_indicator(rows: Any) -> bool:
-    """Tell whether rows have one length, and there is nothing but 0 and 1 in them."""
+    """Tell whether rows have one length, and there is nothing but 0 and 1 in them.
+
+    Of length 1, they are lists of one label each.
+    """
     lengths = {len(row) for row in rows}
-    if len(lengths) != 1 or lengths == {0}:
+    if len(lengths) != 1 or lengths <= {0, 1}:
         return False
     if any(isinstance(row, set | frozenset) for row in rows):
         return False  # they have no columns

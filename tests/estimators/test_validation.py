@@ -215,8 +215,13 @@ def test_lists_of_labels():
     assert_array_equal(target.y.toarray(), [[1, 1], [0, 0], [0, 1]])
     # An indicator, unless earlier calls tell otherwise.
     assert check_target([[0, 1], [1, 0]], 2, True).kind == "dense"
-    known = np.array([0, 1])
-    assert check_target([[0, 1], [1, 0]], 2, True, known, "lists").kind == "lists"
+    form = Target(None, np.array([0, 1]), "lists")
+    target = check_target([[0, 1], [1, 0]], 2, True, None, form.classes, form)
+    assert target.kind == "lists"
+    # Of lists of names, it can only be an indicator.
+    form = Target(None, np.array(["a", "b"]), "lists")
+    target = check_target([[0, 1], [1, 0]], 2, True, None, form.classes, form)
+    assert_array_equal(target.y.toarray(), [[0, 1], [1, 0]])
 
 
 @pytest.mark.parametrize(
@@ -230,8 +235,8 @@ def test_lists_of_labels():
         (np.array([None, "a"] * 3, dtype=object), False, "y contains NaN"),
         (X[:, 0], False, "Unknown label type"),
         (Y_2D, False, "y should be a 1d array.*multi-label y.*MultiLabelClassifier"),
-        (sp.csr_array(Y_2D), False, "needs one label per sample.*MultiLabelClassifier"),
-        ([[1], [1, 2]] * 3, False, "rows of different lengths.*takes lists"),
+        (sp.csr_array(Y_2D), False, "with one label per sample.*MultiLabelClassifier"),
+        ([[1], [1, 2]] * 3, False, "got lists of labels.*MHEMultiLabelClassifier"),
         (2 * Y_2D, True, "Unknown label|zeros and ones.*values such as .*2"),
         (sp.csr_array(2 * Y_2D), True, "zeros and ones .one column per label.*2"),
         (sp.csr_array((N, 0)), True, "y has no columns .*at least one label"),
@@ -254,7 +259,7 @@ def test_labels_that_are_not_known():
     for y, multilabel in [([0, 9] * 3, False), ([[0], [0, 9]] * 3, True)]:
         with pytest.raises(ValueError, match=r"not among the 3 known.*\[9\].*classes="):
             check_target(y, N, multilabel, np.arange(3))
-    with pytest.raises(ValueError, match="y has 3 columns, but this estimator has 4"):
+    with pytest.raises(ValueError, match="with 3 columns, but there are 4 labels"):
         check_target(Y_2D, N, True, np.arange(4))
 
 
@@ -267,7 +272,7 @@ def test_label_weights():
     assert_array_equal(check_label_weight("balanced", target, weight), [1, 1])
     target = check_target(np.array([[1, 1], [1, 0], [1, 0]]), 3, True)
     assert_array_equal(check_label_weight("balanced", target, None), [4 / 6, 2])
-    late = target._replace(untrained=np.array([7]))
+    late = target._replace(all_classes=np.array([0, 1, 7]))
     assert_array_equal(check_label_weight({7: 2.0}, late, None), [1, 1])
 
 
@@ -312,7 +317,7 @@ def test_label_features_are_aligned_by_an_index():
     assert_array_equal(more.y, [0, 1])
     kept, trained, late = set_aside(rows, more)
     assert kept.classes.tolist() == ["a", "b"]
-    assert kept.untrained.tolist() == ["c"]
+    assert kept.all_classes.tolist() == ["a", "b", "c"]
     assert (len(trained), len(late)) == (2, 1)
 
 
@@ -322,7 +327,7 @@ def test_integers_may_have_more_rows():
     assert_array_equal(more.y.toarray(), [[1, 0, 1], [0, 0, 1], [0, 0, 0]])
     kept, trained, late = set_aside(rows, more)
     assert_array_equal(kept.y.toarray(), [[1, 1], [0, 1], [0, 0]])
-    assert_array_equal(kept.untrained, [1])
+    assert_array_equal(kept.all_classes, [0, 1, 2])
     assert (len(trained), len(late)) == (2, 1)
 
 
@@ -365,9 +370,14 @@ def test_added_labels():
     [
         (None, ["a"], "labels", "no integers that could go on"),
         ([4], [0, 1], "labels", r"labels has shape \(1,\), but .* 3 rows"),
-        (["a", "b", "c"], [0, 1], "labels", "labels are of type"),
-        ([4, 4, 5], [0, 1], "labels", "1 names that are repeated or known.* 4 among"),
-        ([4, 1, 5], [0, 1], "labels", "1 names that are repeated or known.* 1 among"),
+        (
+            ["a", "b", "c"],
+            [0, 1],
+            "labels",
+            "labels of type str.*those of type number",
+        ),
+        ([4, 4, 5], [0, 1], "labels", r"labels=\[4, 4, 5\] has 4, which is repeated"),
+        ([4, 1, 5], [0, 1], "labels", r"labels=\[4, 1, 5\] has 1, which is repeated"),
         ([4.5, 5, 6], [0, 1], "labels", "cannot be of type int"),
         ([4, 5, 6], [0, 1], "dense", r"\[4, 5, 6\] would be new columns.*\[2, 3, 4\]"),
     ],

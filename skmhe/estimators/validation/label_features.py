@@ -6,7 +6,13 @@ import numpy as np
 from sklearn.utils.validation import check_array
 
 from skmhe.estimators.validation.samples import canonical_rows
-from skmhe.estimators.validation.targets import N_SHOWN, Target
+from skmhe.estimators.validation.targets import Target, shown
+from skmhe.labels.containers import (
+    check_comparable,
+    distinct_labels,
+    find_labels,
+    label_array,
+)
 from skmhe.scorers.batch import Rows, unit_rows
 
 REMEDY = "Pass one row per label, in the order of the classes (of y's columns)"
@@ -39,7 +45,7 @@ def set_aside(Z: Rows, target: Target) -> tuple[Target, Rows, Rows]:
     target = target._replace(
         y=target.renumbered(np.cumsum(has_sample) - 1, int(has_sample.sum())),
         classes=target.classes[has_sample],
-        untrained=target.classes[~has_sample],
+        all_classes=target.classes,
     )
     return target, Z[has_sample], Z[~has_sample]
 
@@ -59,18 +65,19 @@ def check_added_labels(
             f"label_features has {Z.shape[1]} features, but those that this estimator "
             f"was fitted with have {n_features}: make both by one transformer."
         )
-    if labels is None and index is not None and not target.is_indicator:
+    is_numbered = target.is_indicator and np.array_equal(classes, range(len(classes)))
+    if labels is None and index is not None and not is_numbered:
         labels = index
     if labels is None:
         return Z, _following(classes, Z.shape[0])
     names = _checked_names(labels, Z.shape[0], classes)
-    if target.is_indicator:
+    if is_numbered:
         columns = _following(classes, Z.shape[0])
         if not np.array_equal(names, columns):
             raise ValueError(
-                f"labels={_shown(names)} would be new columns of an indicator of "
-                f"{len(classes)} columns, which are {_shown(columns)}: leave "
-                "labels=None."
+                f"labels={shown(names)} would be new columns of an indicator of "
+                f"{len(classes)} columns without names, which are {shown(columns)}: "
+                "leave labels=None, or fit to a DataFrame whose columns have names."
             )
     return Z, names
 
@@ -83,7 +90,7 @@ def _following(classes: np.ndarray, n: int) -> np.ndarray:
             "a name for each row of label_features, or a DataFrame whose index has "
             "them."
         )
-    first = int(classes[-1]) + 1
+    first = int(classes.max()) + 1
     return np.arange(first, first + n, dtype=_wide_enough(classes.dtype, first + n))
 
 
@@ -92,49 +99,40 @@ def _wide_enough(dtype: np.dtype, stop: int) -> np.dtype:
     return dtype if stop <= np.iinfo(dtype).max else np.dtype(np.int64)
 
 
-def _shown(labels: Any) -> str:
-    """Return the first labels, for an error."""
-    dots = ", ..." if len(labels) > N_SHOWN else ""
-    return f"[{', '.join(map(repr, labels[:N_SHOWN].tolist()))}{dots}]"
-
-
 def _index_of(label_features: Any) -> np.ndarray | None:
     """Return a DataFrame's index, None of anything else."""
     # Lists have an index, too, which is a method.
     if not hasattr(label_features, "iloc"):
         return None
-    return np.asarray(label_features.index)
+    return label_array(np.asarray(label_features.index))
 
 
 def _checked_names(labels: Any, n_rows: int, classes: np.ndarray) -> np.ndarray:
     """Return names of labels, which must be new and distinct."""
-    names = np.asarray(labels)
+    names = label_array(labels if hasattr(labels, "dtype") else list(labels))
     if names.shape != (n_rows,):
         raise ValueError(
             f"labels has shape {names.shape}, but label_features has {n_rows} rows: "
             "pass a name for each."
         )
-    if (names.dtype.kind in "biuf") != (classes.dtype.kind in "biuf"):
-        raise ValueError(
-            f"labels are of type {names.dtype}, but the known labels of type "
-            f"{classes.dtype}: pass the same type."
-        )
-    found, counts = np.unique(names, return_counts=True)
-    repeated = found[(counts > 1) | np.isin(found, classes)]
+    check_comparable(names, classes, "labels")
+    _, places = distinct_labels(names, "labels")
+    is_repeated = np.bincount(places)[places] > 1
+    repeated = names[is_repeated | (find_labels(names, classes) >= 0)]
     if len(repeated):
         raise ValueError(
-            f"labels has {len(repeated)} names that are repeated or known already, "
-            f"{repeated.tolist()[0]!r} among them: each label can be added once. Train "
-            "known labels by partial_fit."
+            f"labels={shown(names)} has {repeated.tolist()[0]!r}, which is repeated or "
+            "known already: each label can be added once. Train known labels by "
+            "partial_fit."
         )
-    if names.dtype.kind in "biuf" and not np.array_equal(
-        names, names.astype(classes.dtype)
-    ):
+    if classes.dtype.kind not in "biuf":
+        return names
+    if not np.array_equal(names, names.astype(classes.dtype)):
         raise ValueError(
-            f"labels={_shown(names)} cannot be of type {classes.dtype}, which the "
-            "known labels have."
+            f"labels={shown(names)} cannot be of type {classes.dtype}, which the known "
+            "labels have."
         )
-    return names.astype(classes.dtype) if names.dtype.kind in "biuf" else names
+    return names.astype(classes.dtype)
 
 
 def _checked_rows(label_features: Any) -> Rows:
@@ -152,13 +150,14 @@ def _checked_rows(label_features: Any) -> Rows:
 
 def _aligned(Z: Rows, names: np.ndarray, target: Target) -> tuple[Rows, Target]:
     """Return the rows in the order of all classes, those of y and of the index."""
-    found, counts = np.unique(names, return_counts=True)
-    if counts.max(initial=1) > 1:
+    found, places = distinct_labels(names, "The index of label_features")
+    counts = np.bincount(places)
+    if counts.max() > 1:
         raise ValueError(
             f"label_features has {counts.max()} rows for the label "
             f"{found.tolist()[counts.argmax()]!r}: its index must name each label once."
         )
-    missing = np.setdiff1d(target.classes, found)
+    missing = target.classes[find_labels(target.classes, found) < 0]
     if len(missing):
         raise ValueError(
             f"label_features has no row for {len(missing)} of the "
@@ -172,8 +171,7 @@ def _aligned(Z: Rows, names: np.ndarray, target: Target) -> tuple[Rows, Target]:
                 f"{len(target.classes)} columns: give y a column for each of them."
             )
         target = _extended(target, found)
-    order = np.argsort(names, kind="stable")
-    return Z[order], target
+    return Z[find_labels(target.classes, names)], target
 
 
 def _with_integers(target: Target, n_rows: int) -> Target:
@@ -191,6 +189,6 @@ def _with_integers(target: Target, n_rows: int) -> Target:
 
 def _extended(target: Target, classes: np.ndarray) -> Target:
     """Return the targets with more classes than y has."""
-    places = np.searchsorted(classes, target.classes)
+    places = find_labels(target.classes, classes)
     y = target.renumbered(places, len(classes))
     return target._replace(y=y, classes=classes)

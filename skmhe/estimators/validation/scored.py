@@ -4,114 +4,78 @@ from typing import Any, NoReturn
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.metrics import accuracy_score
 
-from skmhe.estimators.validation.label_lists import (
-    check_no_missing_label,
-    check_no_missing_row,
-    is_label_lists,
-    is_nested,
-    is_nested_indicator,
-    rows_of_column,
-)
 from skmhe.estimators.validation.targets import (
+    FORMS,
     N_SHOWN,
     Target,
-    check_indicator,
-    check_label_lists,
-    shape_of,
+    read_targets,
+    rows_of_classes,
+    shown,
 )
-
-# What to pass, for each kind of targets that were fitted.
-WANTED = {
-    "labels": "one label per sample, of shape (n_samples,)",
-    "lists": "a list of labels for each sample, or an indicator with a column for each",
-    "dense": "an indicator with a column for each label",
-    "sparse": "an indicator with a column for each label",
-}
+from skmhe.labels.containers import check_comparable, find_labels
+from skmhe.labels.forms import LabelColumn, LabelIndicator, LabelLists
 
 
-def check_scored(y: Any, form: Target) -> Any:
-    """Return true labels in the form of the targets that were fitted.
+def accuracy(
+    y: Any, predicted: Any, sample_weight: Any, form: Target, multilabel: bool
+) -> float:
+    """Return the share of samples with exactly the labels that were predicted.
 
-    Lists and indicators are turned into each other: the columns of an indicator are
-    the labels that were fitted, in their order. Else, another form is an error.
+    `y` is in any form that says the same as that of the targets that were fitted: lists
+    and indicators may take each other's place, where the columns are the labels.
+    `predicted` is an indicator of the classes, or the place of the class of each
+    sample, of shape (n_samples,). Labels that were not fitted are never predicted.
     """
-    column = rows_of_column(y)
-    if column is not None:
-        y = column
-    check_no_missing_row(y)
-    if form.kind == "lists":
-        return _as_lists(y, form)
-    if is_label_lists(y):
-        return _as_indicator(y, form)
-    n_columns = _n_columns(y)
-    if form.is_indicator and n_columns is None:
-        _refuse("has one label per sample", form)
-    if form.is_indicator and n_columns != len(form.classes):
-        _refuse(f"is an indicator with {n_columns} columns", form)
-    if not form.multilabel and (sp.issparse(y) or n_columns not in (None, 1)):
-        _refuse(f"is an indicator with {n_columns} columns", form)
-    return y
+    correct = _are_correct(y, predicted, form, multilabel)
+    everything = np.ones_like(correct)
+    return float(accuracy_score(everything, correct, sample_weight=sample_weight))
 
 
-def _n_columns(y: Any) -> int | None:
-    """Return the number of columns, None if there is one dimension."""
-    shape = y.shape if sp.issparse(y) else shape_of(y)
-    return shape[1] if len(shape) == 2 else None
-
-
-def _as_lists(y: Any, form: Target) -> list[Any]:
-    """Return the labels of each sample, which may be others than were fitted."""
-    if is_nested(y) and not _is_surely_indicator(y, form):
-        check_no_missing_label(y)
-        return list(y)
-    n_columns = _n_columns(y)
-    if n_columns is None or (n_columns == 1 < len(form.classes)):
-        _refuse("has one label per sample", form)
-    if n_columns != len(form.classes):
-        _refuse(f"is an indicator with {n_columns} columns", form)
-    _check_names(getattr(y, "columns", None), form)
-    labels = form.classes
-    indicator = check_indicator(y, labels).y
-    rows = np.split(labels[indicator.indices], indicator.indptr[1:-1])
-    return [row.tolist() for row in rows]
-
-
-def _check_names(columns: Any, form: Target) -> None:
-    """Raise ValueError if columns have names that may mean another order of labels."""
-    if columns is None:
-        return
-    names, labels = list(columns), form.classes.tolist()
-    is_numbered = names == list(range(len(labels))) and set(names).isdisjoint(labels)
-    if names != labels and not is_numbered:
+def _are_correct(y: Any, predicted: Any, form: Target, multilabel: bool) -> np.ndarray:
+    labels = read_targets(y, multilabel, form)
+    if labels.n_samples != predicted.shape[0]:
         raise ValueError(
-            f"y is an indicator with the columns {names[:N_SHOWN]}, which are not the "
-            f"labels {labels[:N_SHOWN]} in the order of classes_. Put them in this "
-            "order, or pass a list of labels for each sample."
+            f"Found input variables with inconsistent numbers of samples: y has "
+            f"{labels.n_samples}, but X has {predicted.shape[0]}."
         )
-
-
-def _is_surely_indicator(rows: Any, form: Target) -> bool:
-    """Tell whether nested zeros and ones cannot be the labels 0 and 1."""
-    known = set(form.classes.tolist())
-    several = len(rows) > 0 and len(rows[0]) > 1
-    return several and known.isdisjoint((0, 1)) and is_nested_indicator(rows)
-
-
-def _as_indicator(y: Any, form: Target) -> sp.csr_array:
-    """Return the indicator of lists, whose labels must be those of its columns."""
+    if isinstance(labels, LabelColumn):
+        if form.multilabel:
+            _refuse("has one label per sample", form)
+        check_comparable(labels.labels, form.classes, "y")
+        return find_labels(labels.labels, form.classes) == predicted
     if not form.multilabel:
-        _refuse("holds lists of labels", form)
-    check_no_missing_label(y)
-    unseen = {label for row in y for label in row}.difference(form.classes.tolist())
-    if unseen:
-        shown = sorted(unseen, key=str)[:N_SHOWN]
-        _refuse(f"holds lists with unknown labels, such as {shown}", form)
-    return check_label_lists(list(y), form.classes).y
+        is_indicator = isinstance(labels, LabelIndicator)
+        _refuse("is an indicator" if is_indicator else "has lists of labels", form)
+    if isinstance(labels, LabelIndicator):
+        return ~_differ(rows_of_classes(labels, form.classes), predicted)
+    return _are_correct_lists(labels, predicted, form)
+
+
+def _are_correct_lists(labels: LabelLists, predicted: Any, form: Target) -> np.ndarray:
+    check_comparable(labels.labels, form.classes, "y")
+    places = find_labels(labels.labels, form.classes)
+    unknown = places < 0
+    if form.is_indicator and unknown.any():
+        names = sorted(set(labels.labels[unknown].tolist()), key=str)
+        _refuse(f"has lists with unknown labels, such as {names[:N_SHOWN]}", form)
+    # A column beyond the classes for all labels that are not known.
+    n_labels = len(form.classes)
+    true = labels.indicator(np.where(unknown, n_labels, places), n_labels + 1)
+    predicted = sp.csr_array(predicted)
+    predicted.resize(true.shape)
+    return ~_differ(true, predicted)
+
+
+def _differ(true: sp.csr_array, predicted: Any) -> np.ndarray:
+    """Tell which rows of two indicators differ."""
+    difference = sp.csr_array(true != sp.csr_array(predicted))
+    return np.diff(difference.indptr) > 0
 
 
 def _refuse(found: str, form: Target) -> NoReturn:
     raise ValueError(
-        f"y {found}, but this estimator was fitted to other targets: pass "
-        f"{WANTED[form.kind]}, of the {len(form.classes)} labels in classes_."
+        f"y {found}, but this estimator was fitted to {FORMS[form.kind]}: pass these, "
+        f"of the labels {shown(form.classes)}."
     )

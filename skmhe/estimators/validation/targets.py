@@ -1,28 +1,30 @@
 """From what users pass as y to class indices or a CSR indicator."""
 
 import warnings
-from collections.abc import Iterable
 from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.preprocessing import MultiLabelBinarizer
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
+from sklearn.exceptions import DataConversionWarning
+from sklearn.utils.validation import check_consistent_length
 
-from skmhe.estimators.validation.label_lists import (
-    check_no_missing_label,
-    check_no_missing_row,
-    is_label_lists,
-    is_missing,
-    is_nested,
-    rows_of_column,
-    with_integers,
+from skmhe.labels.containers import distinct_labels, find_labels, names_of_labels
+from skmhe.labels.forms import (
+    LabelColumn,
+    LabelIndicator,
+    LabelLists,
+    Labels,
+    read_labels,
 )
-from skmhe.estimators.validation.samples import canonical_rows
 
 N_SHOWN = 5  # labels that an error names
+FORMS = {
+    "labels": "one label per sample",
+    "lists": "lists of labels",
+    "dense": "an indicator",
+    "sparse": "an indicator",
+}
 
 
 class Target(NamedTuple):
@@ -30,13 +32,15 @@ class Target(NamedTuple):
 
     # Class indices of shape (n_samples,), or a CSR indicator (n_samples, n_labels).
     y: Any
-    classes: np.ndarray  # the labels
+    # The labels: sorted, but for an indicator, which has them in the order of columns.
+    classes: np.ndarray
     # What `y` was: 1-D "labels", a "dense" or "sparse" indicator, or "lists" of labels.
     kind: str
     # Those of an indicator, which `predict` returns as well.
     dtype: np.dtype | None = None
     container: type | None = None
-    untrained: Any = ()  # labels that have features, but no sample
+    # `classes` with those that have features, but no sample; None if there are none.
+    all_classes: np.ndarray | None = None
 
     @property
     def multilabel(self) -> bool:
@@ -58,235 +62,177 @@ class Target(NamedTuple):
         return y
 
 
+def read_targets(y: Any, multilabel: bool, form: Target | None = None) -> Labels:
+    """Read y, for an estimator that may have been fitted to targets of a form before.
+
+    Nested zeros and ones are an indicator, unless 0 or 1 is a label in lists.
+    """
+    if form is None or form.kind != "lists":
+        return read_labels(y, single=not multilabel)
+    are_labels = (find_labels(np.arange(2), form.classes) >= 0).any()
+    return read_labels(y, zeros_and_ones="lists" if are_labels else "indicator")
+
+
 def check_target(
     y: Any,
     n_samples: int,
     multilabel: bool,
-    classes: np.ndarray | None = None,
-    kind: str | None = None,
+    given: np.ndarray | None = None,
+    known: np.ndarray | None = None,
+    form: Target | None = None,
 ) -> Target:
     """Validate targets, which may be multi-label if the estimator accepts that.
 
-    `classes` are the labels that are known already; others are an error. Nested lists
-    of zeros and ones are lists of labels if they were in an earlier call, as `kind`
-    (see `Target`) tells.
+    `given` are all labels as `partial_fit` was given them, in the order of the columns
+    of an indicator, `known` those of its first call. Others are an error. `form` is
+    that of the targets that were fitted before.
     """
-    if y is None:
-        raise ValueError(
-            "This estimator requires y to be passed, but the target y is None."
-        )
-    is_numbers = isinstance(y, np.ndarray) and y.dtype != object
-    column = None if is_numbers else rows_of_column(y)
-    if column is not None and not multilabel:
-        raise ValueError(
-            "y holds lists of labels, but MHEClassifier needs one label per sample. "
-            "For lists of labels, use MHEMultiLabelClassifier."
-        )
-    if column is not None:
-        y = column
-    if multilabel:
-        check_no_missing_row(y)
-    nested = kind == "lists" and is_nested(y)
-    if multilabel and (nested or is_label_lists(y)):
-        target = check_label_lists(list(y), classes)
-    elif multilabel and _is_indicator(y):
-        target = check_indicator(y, classes)
+    labels = read_targets(y, multilabel, form)
+    if isinstance(labels, LabelIndicator):
+        target = _of_indicator(labels, given, known)
     else:
-        target = _labels(y, classes)
+        if known is None and given is not None:
+            known = distinct_labels(given, "classes")[0]
+        if isinstance(labels, LabelLists):
+            target = _of_lists(labels, known)
+        else:
+            target = _of_column(labels, known)
     check_consistent_length(np.empty(n_samples), target.y)
     return target
 
 
-def shape_of(y: Any) -> tuple[int, ...]:
-    """Return the shape of targets that are not sparse."""
-    try:
-        # Not np.shape, which array-likes may refuse.
-        return np.asarray(y).shape
-    except ValueError as error:
-        raise ValueError(
-            "y has rows of different lengths. For one label per sample, pass an array "
-            "of shape (n_samples,); MHEMultiLabelClassifier takes lists of labels."
-        ) from error
-
-
-def _is_indicator(y: Any) -> bool:
-    if sp.issparse(y):
-        return True
-    shape = shape_of(y)
-    return len(shape) == 2 and shape[1] != 1
-
-
-def _labels(y: Any, classes: np.ndarray | None) -> Target:
+def _of_column(labels: LabelColumn, known: np.ndarray | None) -> Target:
     """Return targets of one label per sample."""
-    if sp.issparse(y):
-        raise ValueError(
-            "y is a sparse matrix, but MHEClassifier needs one label per sample, an "
-            "array of shape (n_samples,). For multi-label y, use "
-            "MHEMultiLabelClassifier."
+    if labels.is_vector:
+        warnings.warn(
+            "A column-vector y was passed when a 1d array was expected. Please change "
+            "the shape of y to (n_samples,), for example by y.ravel().",
+            DataConversionWarning,
+            stacklevel=2,
         )
-    if len(shape_of(y)) == 2 and shape_of(y)[1] > 1:
-        raise ValueError(
-            f"y should be a 1d array, got an array of shape {shape_of(y)} instead. For "
-            "multi-label y, use MHEMultiLabelClassifier."
-        )
-    y = column_or_1d(y, warn=True)
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise ValueError("Input y contains NaN or infinity; every label must be known.")
-    if y.dtype == object and any(map(is_missing, y)):
-        raise ValueError("Input y contains NaN or None; every label must be known.")
-    try:
-        present, indices = np.unique(y, return_inverse=True)
-    except TypeError as error:
-        raise _unsortable(y) from error
-    with warnings.catch_warnings():
-        # Many classes of few samples each are what this is for.
-        warnings.filterwarnings("ignore", "The number of unique classes")
-        check_classification_targets(y)
-    if classes is None:
-        classes = present
+    if known is None:
+        known, places = distinct_labels(labels.labels, "y")
     else:
-        indices = _find(y.tolist(), classes)
-    if len(classes) < 2:
+        places = _find(labels.labels, known)
+    if len(known) < 2:
         raise ValueError(
-            f"y has one class, {classes.tolist()[0]!r}: there is nothing to tell "
-            "apart. The number of classes must be at least 2."
+            f"y has one class, {known.tolist()[0]!r}: there is nothing to tell apart. "
+            "The number of classes must be at least 2."
         )
-    return Target(indices.astype(np.int64), classes, "labels")
+    return Target(places.astype(np.int64), known, "labels")
 
 
-def _unsortable(labels: Iterable[Any]) -> TypeError:
-    """Return the error for labels that have no order."""
-    types = sorted({type(label).__name__ for label in labels})
-    return TypeError(
-        f"y holds labels of types that cannot be sorted together: {types}. Convert "
-        "them to one type, for an array with y.astype(str)."
-    )
+def _of_lists(labels: LabelLists, known: np.ndarray | None) -> Target:
+    """Return targets of lists of labels."""
+    if known is not None:
+        places = _find(labels.labels, known)
+    elif len(labels.labels):
+        known, places = distinct_labels(labels.labels, "y")
+    else:
+        raise ValueError(
+            "y has lists of labels that are all empty: there must be at least one "
+            "label."
+        )
+    return Target(labels.indicator(places, len(known)), known, "lists")
 
 
-def _find(labels: list[Any], classes: np.ndarray) -> np.ndarray:
-    """Return the index of each label of a list among the known ones."""
-    # A dict, as comparing arrays of two types cuts strings and rounds numbers.
-    index = {label: i for i, label in enumerate(classes.tolist())}
-    unseen = {label for label in labels if label not in index}
-    if unseen:
-        shown = sorted(unseen, key=str)[:N_SHOWN]
+def _of_indicator(
+    labels: LabelIndicator, given: np.ndarray | None, known: np.ndarray | None
+) -> Target:
+    """Return targets of an indicator, whose columns may have names or be given ones."""
+    if given is None:
+        given = known
+    if given is None:
+        given = np.arange(labels.n_labels) if labels.names is None else labels.names
+    rows = rows_of_classes(labels, given)
+    if known is None:
+        known = given
+    elif known is not given:
+        rows = rows[:, find_labels(known, given)]
+    kind = "dense" if labels.container is None else "sparse"
+    return Target(rows, known, kind, labels.dtype, labels.container)
+
+
+def rows_of_classes(labels: LabelIndicator, classes: np.ndarray) -> sp.csr_array:
+    """Return an indicator with its columns in the order of the classes.
+
+    It is an error if the columns may be other labels, or have another order.
+    """
+    columns = labels.columns_of(classes)
+    if columns is None and len(classes) != labels.n_labels:
+        raise ValueError(
+            f"y is an indicator with {labels.n_labels} columns, but there are "
+            f"{len(classes)} labels: there must be a column for each of them, "
+            f"{shown(classes)}. Or pass a list of labels for each sample."
+        )
+    if columns is None:
+        raise ValueError(
+            f"y is an indicator with the columns {shown(labels.names)}, which are not "
+            f"the labels {shown(classes)}: name the columns by these labels, or pass "
+            "a list of labels for each sample."
+        )
+    if np.array_equal(columns, np.arange(len(columns))):
+        return labels.rows
+    rows = labels.rows[:, columns]
+    rows.sort_indices()
+    return rows
+
+
+def shown(labels: Any) -> str:
+    """Return the first labels, for an error."""
+    dots = ", ..." if len(labels) > N_SHOWN else ""
+    return f"[{', '.join(map(repr, labels[:N_SHOWN].tolist()))}{dots}]"
+
+
+def _find(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return the index of each label among the known ones."""
+    places = find_labels(labels, classes)
+    if (places < 0).any():
+        unseen = set(labels[places < 0].tolist())
+        first = sorted(unseen, key=str)[:N_SHOWN]
         raise ValueError(
             f"y contains labels that are not among the {len(classes)} known ones, such "
-            f"as {shown}. Name all labels in the first call of partial_fit "
+            f"as {first}. Name all labels in the first call of partial_fit "
             "(classes=...), or call fit again."
         )
-    return np.array([index[label] for label in labels], dtype=np.int64)
-
-
-def check_indicator(y: Any, classes: np.ndarray | None) -> Target:
-    """Return targets of an indicator of zeros and ones."""
-    shape = y.shape if sp.issparse(y) else shape_of(y)
-    if shape[1] == 0:
-        raise ValueError(
-            f"y has no columns (shape {shape}): there must be at least one label."
-        )
-    target = _sparse_indicator(y) if sp.issparse(y) else _dense_indicator(y)
-    n_labels = shape[1]
-    if classes is not None and len(classes) != n_labels:
-        raise ValueError(
-            f"y has {n_labels} columns, but this estimator has {len(classes)} labels: "
-            "there must be a column for each of them."
-        )
-    return target._replace(
-        y=target.y.astype(np.float32),
-        classes=target.classes if classes is None else classes,
-    )
-
-
-def _sparse_indicator(y: Any) -> Target:
-    if y.dtype == object:
-        raise ValueError(
-            "y is a sparse matrix of dtype object, but an indicator must hold numbers "
-            "0 and 1: convert it, for example with y.astype(int)."
-        )
-    container = sp.csr_array if isinstance(y, sp.sparray) else sp.csr_matrix
-    indicator = canonical_rows(y.tocsr())
-    _check_zeros_and_ones(indicator.data, y.shape[1])
-    return Target(indicator, np.arange(y.shape[1]), "sparse", y.dtype, container)
-
-
-def _dense_indicator(y: Any) -> Target:
-    y = check_array(y, input_name="y", dtype=None)
-    check_classification_targets(y)
-    _check_zeros_and_ones(y, y.shape[1])
-    dtype = y.dtype if y.dtype.kind in "biuf" else np.dtype(np.int64)
-    return Target(sp.csr_array(y != 0), np.arange(y.shape[1]), "dense", dtype)
-
-
-def _check_zeros_and_ones(values: np.ndarray, n_columns: int) -> None:
-    """Raise ValueError if an indicator holds anything but 0 and 1."""
-    wrong = values[~np.isin(values, (0, 1))]
-    if len(wrong) or values.dtype.kind not in "biuf":
-        found = wrong if len(wrong) else values.ravel()
-        raise ValueError(
-            f"y has {n_columns} columns, which must be an indicator of zeros and ones "
-            f"(one column per label), but it holds values such as "
-            f"{found[:3].tolist()}. Pass an indicator, or lists of labels; "
-            "MultiLabelBinarizer(sparse_output=True) converts these."
-        )
-
-
-def check_label_lists(y: list[Any], classes: np.ndarray | None) -> Target:
-    """Return targets of lists of labels."""
-    check_no_missing_label(y)
-    flat = [label for labels in y for label in labels]
-    if classes is None:
-        try:
-            binarizer = MultiLabelBinarizer(sparse_output=True).fit(y)
-        except TypeError as error:
-            raise _unsortable(flat) from error
-        classes = with_integers(binarizer.classes_)
-        if len(classes) == 0:
-            raise ValueError(
-                "y has lists of labels that are all empty: there must be at least one "
-                "label."
-            )
-    rows = np.repeat(np.arange(len(y)), [len(labels) for labels in y])
-    columns = _find(flat, classes)
-    indicator = sp.coo_array(
-        (np.ones(len(rows), np.float32), (rows, columns)), shape=(len(y), len(classes))
-    ).tocsr()
-    indicator.sum_duplicates()
-    indicator.data[:] = 1  # a label named twice is a label
-    return Target(indicator, classes, "lists")
+    return places
 
 
 def check_classes(
     classes: Any, form: Target | None, multilabel: bool
 ) -> np.ndarray | None:
-    """Return the labels of a call of partial_fit, None if y has to tell them.
+    """Return the labels that a call of partial_fit was given, in their order.
 
-    `form` is that of the targets that were fitted, None in the first call.
+    None if y or the earlier calls have to tell them. `form` is that of the targets
+    that were fitted, None in the first call.
     """
-    given = None if classes is None else np.unique(classes)
-    if form is None and given is None and not multilabel:
+    if classes is None and form is None and not multilabel:
         raise ValueError(
             "classes=None, but the first call of partial_fit must name all labels: "
             "pass classes=np.unique(y_all)."
         )
-    if form is None:
-        return given
-    if given is not None and not np.array_equal(given, form.classes):
-        raise ValueError(
-            f"classes has {len(given)} labels that are not the {len(form.classes)} of "
-            "the first call of partial_fit or of fit: leave it out, or call fit again."
-        )
-    return form.classes
+    if classes is None:
+        return None
+    given = names_of_labels(classes, "classes")
+    if form is not None:
+        known = form.classes
+        if len(given) != len(known) or (find_labels(known, given) < 0).any():
+            raise ValueError(
+                f"classes={shown(given)} are not the labels of the first call of "
+                f"partial_fit or of fit, {shown(known)}: leave classes out, or call "
+                "fit again."
+            )
+    return given
 
 
 def check_same_labels(target: Target, form: Target) -> None:
     """Raise ValueError for other labels than those that were fitted."""
-    same_form = form.multilabel == target.multilabel
-    if not same_form or not np.array_equal(target.classes, form.classes):
+    same = form.multilabel == target.multilabel
+    if not same or not np.array_equal(target.classes, form.classes):
         raise ValueError(
-            f"y has {len(target.classes)} labels ({target.kind}) that are not the "
-            f"{len(form.classes)} ({form.kind}) that this estimator was fitted with: "
-            "use the same labels, or fit with warm_start=False."
+            f"y has {FORMS[target.kind]} of {shown(target.classes)}, but this "
+            f"estimator was fitted to {FORMS[form.kind]} of {shown(form.classes)}: "
+            "pass these, or fit with warm_start=False."
         )
 
 
@@ -322,7 +268,8 @@ def _check_class_weight(class_weight: dict[Any, float], target: Target) -> None:
 
     A fold of a cross-validation may lack some labels.
     """
-    known = {*target.classes.tolist(), *np.asarray(target.untrained).tolist()}
+    all_classes = target.classes if target.all_classes is None else target.all_classes
+    known = set(all_classes.tolist())
     if class_weight and known.isdisjoint(class_weight):
         keys, labels = list(class_weight), target.classes.tolist()
         raise ValueError(
