@@ -109,8 +109,9 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
         {X}
         {y}
         classes : array-like of shape (n_labels,), default=None
-            All labels. Needed in the first call, unless `fit` was called before or `y`
-            is an indicator; lists of labels may hold all of them instead.
+            All labels, for an indicator without names in the order of its columns.
+            Needed in the first call, unless `fit` was called before or `y` is an
+            indicator; lists of labels may hold all of them instead.
         {sample_weight}
         label_features : {{array-like, sparse matrix}}, default=None
             See `fit`; known from the first call on.

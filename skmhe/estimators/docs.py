@@ -204,11 +204,13 @@ SAMPLES = inspect.cleandoc(
 TARGETS = inspect.cleandoc(
     """
     y : array-like of shape (n_samples,)
-        Labels: integers, strings or other objects that can be sorted.
-        `MHEMultiLabelClassifier` also takes multi-label targets: an indicator of zeros
-        and ones ({array-like, sparse matrix} of shape (n_samples, n_labels)), or lists
-        of labels, which may be empty: a list of them, or a column of pandas, polars or
-        Arrow.
+        Labels: integers, strings or other objects that can be hashed and sorted, such
+        as dates or, in a column of dtype object, tuples. `MHEMultiLabelClassifier` also
+        takes multi-label targets: an indicator of zeros and ones ({array-like, sparse
+        matrix} of shape (n_samples, n_labels)), where the names of a DataFrame's
+        columns are the labels; or lists of labels, which may be empty: a list of them,
+        or a column of pandas, polars or Arrow. A label that a list names twice counts
+        once; a missing value is an error.
     """
 )
 
