@@ -20,7 +20,10 @@ from skmhe.estimators.features import Features, has_features
 from skmhe.estimators.fitting import Fitted, Outcome, fit
 from skmhe.estimators.recipe import prediction_settings
 from skmhe.estimators.short_forms import EstimatorParameters
-from skmhe.estimators.validation.label_features import check_added_labels
+from skmhe.estimators.validation.label_features import (
+    check_added_labels,
+    check_feature_names,
+)
 from skmhe.estimators.validation.samples import (
     check_k,
     check_predict_samples,
@@ -178,6 +181,7 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
                 "add_labels needs an estimator that was fitted with features of "
                 "labels: call fit(X, y, label_features=Z) first."
             )
+        check_feature_names(label_features, fitted.feature_names, "fit")
         n_features = known.shape[1]
         added = check_added_labels(label_features, labels, fitted.form, n_features)
         self._show(fitted.with_labels(*added))

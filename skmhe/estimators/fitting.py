@@ -10,7 +10,11 @@ from skmhe.estimators.recipe import check_same_shapes, make_recipe
 from skmhe.estimators.resolution import make_setting, resolve_strategy
 from skmhe.estimators.setting import Setting
 from skmhe.estimators.table import check_contradictions
-from skmhe.estimators.validation.label_features import check_label_features, set_aside
+from skmhe.estimators.validation.label_features import (
+    check_feature_names,
+    check_label_features,
+    set_aside,
+)
 from skmhe.estimators.validation.samples import (
     check_fit_samples,
     check_predict_samples,
@@ -54,6 +58,7 @@ class Fitted(NamedTuple):
     state: TrainingState  # what training can go on from
     form: Target  # the form of the targets; without their values
     n_first_labels: int  # without those that were added
+    feature_names: np.ndarray | None = None  # of the labels' features
 
     def with_labels(
         self, Z: Rows, names: np.ndarray, classes: np.ndarray | None = None
@@ -92,6 +97,7 @@ class Inputs(NamedTuple):
     label_weight: np.ndarray | None
     Z: Rows | None  # features of the labels, in the order of the classes
     late: Any  # features of the labels without a sample
+    feature_names: np.ndarray | None  # of the labels' features
 
 
 @own_torch_settings()
@@ -123,7 +129,7 @@ def fit(
     if form is None or not is_partial_fit:  # partial_fit keeps that of the first call
         form = inputs.target._replace(y=None, all_classes=None)
     n_first = len(form.classes) if previous is None else previous.n_first_labels
-    fitted = Fitted(model, state, form, n_first)
+    fitted = Fitted(model, state, form, n_first, inputs.feature_names)
     everything = inputs.target.all_classes
     if everything is not None:
         has_no_sample = find_labels(everything, form.classes) < 0
@@ -165,8 +171,10 @@ def _checked(
             target, Z, late = set_aside(Z, target)
     if form is not None:
         check_same_labels(target, form)
+    names = None if previous is None else previous.feature_names
+    names = check_feature_names(label_features, names, "the earlier call")
     label_weight = check_label_weight(estimator.class_weight, target, weight)
-    return Inputs(X, target, weight, label_weight, Z, late)
+    return Inputs(X, target, weight, label_weight, Z, late, names)
 
 
 def _prepare(
@@ -186,6 +194,7 @@ def _prepare(
         n_samples=Y.shape[0],
         n_features=estimator.n_features_in_,
         n_label_features=None if inputs.Z is None else inputs.Z.shape[1],
+        has_other_names=_are_other_names(estimator, inputs.feature_names),
         is_partial_fit=is_partial_fit,
     )
     check_contradictions(setting)
@@ -204,6 +213,14 @@ def _prepare(
     if model is not None:
         check_same_shapes(model.spec, recipe.spec, setting)
     return setting, recipe, _task(setting, inputs, codec, counts), state
+
+
+def _are_other_names(estimator: Any, names: np.ndarray | None) -> bool:
+    """Tell whether the features of labels and of samples have other names."""
+    of_samples = getattr(estimator, "feature_names_in_", None)
+    if names is None or of_samples is None:
+        return False
+    return not np.array_equal(names, of_samples)
 
 
 def _random_state(seed: Any) -> np.random.RandomState:
@@ -244,7 +261,7 @@ def _task(
     setting: Setting, inputs: Inputs, codec: LabelCodec, counts: np.ndarray
 ) -> Task:
     """Return what is learned from, with labels at their positions."""
-    X, target, weight, label_weight, Z, _ = inputs
+    X, target, weight, label_weight, Z, *_ = inputs
     order, y = codec.order, target.renumbered(codec.positions, setting.n_labels)
     data = TrainingData(X, y, None if weight is None else weight.astype(np.float32))
     return Task(

@@ -89,7 +89,7 @@ class LabelEncoder(BaseEstimator):
         Whether samples and labels share their first layer, which needs as many features
         of labels as of samples, in the same order, as one vectorizer makes them. If
         False, labels have a layer of their own. "auto" shares it where the numbers of
-        features are equal.
+        features are equal and, where both are DataFrames, the names of their columns.
     pool_size : int or "auto", default="auto"
         Number of labels in a pool. "auto" is ``2 * batch_size``. If there are no more
         labels than that, all of them are scored: the full softmax.

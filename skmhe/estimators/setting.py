@@ -16,6 +16,7 @@ class Setting(NamedTuple):
     n_samples: int = 0
     n_features: int = 0
     n_label_features: int | None = None  # None: labels have no features
+    has_other_names: bool = False  # whether features of labels and of X are named apart
     is_partial_fit: bool = False
 
     @property
@@ -28,7 +29,8 @@ class Setting(NamedTuple):
         """Whether features of labels and of samples have the same meaning."""
         shared = self.values["label_encoder__shared"]
         if isinstance(shared, str):
-            return self.n_label_features == self.n_features
+            same_number = self.n_label_features == self.n_features
+            return same_number and not self.has_other_names
         return self.has_label_features and bool(shared)
 
     @property

@@ -273,6 +273,13 @@ CONTRADICTIONS = (
         "use one vectorizer for both, or shared='auto'",
     ),
     Contradiction(
+        "label_encoder__shared",
+        lambda v, s: s.shares_layer and s.has_other_names,
+        "needs the same features of labels and samples, but the columns of "
+        "label_features have other names, or another order, than those of X",
+        "name and order the columns alike, or use shared='auto'",
+    ),
+    Contradiction(
         "label_encoder__score_with",
         lambda v, s: v == "encoder" and not s.has_label_features,
         "needs an encoder, but labels have no features",

@@ -231,6 +231,38 @@ def test_columns_without_samples_keep_their_places():
     assert (predicted[:, [0, 2, 3]] == Y.to_numpy()[:, [0, 2, 3]]).mean() > 0.6
 
 
+def named(Z, names):
+    return pd.DataFrame(Z, index=tf.NAMES[: len(Z)], columns=list(names))
+
+
+def test_features_of_labels_keep_their_names():
+    clf = tf.make(MHEMultiLabelClassifier)
+    clf.fit(tf.X, tf.frame(), label_features=named(Z, "abcde"))
+    added = pd.DataFrame(np.eye(1, 5), index=["dog"], columns=list("bacde"))
+    match = r"label_features has columns \['b', 'a', .* of fit are \['a', 'b', 'c'"
+    with pytest.raises(ValueError, match=match):
+        clf.add_labels(added)
+    with pytest.raises(ValueError, match="those of the earlier call are"):
+        clf.partial_fit(tf.X, tf.frame(), label_features=named(Z, "bacde"))
+    assert clf.classes_.tolist() == tf.NAMES
+    clf.add_labels(added[list("abcde")])
+    assert clf.classes_.tolist() == [*tf.NAMES, "dog"]
+
+
+@pytest.mark.parametrize(("names", "shares"), [("abcde", True), ("bacde", False)])
+def test_a_layer_is_shared_by_features_of_the_same_names(names, shares):
+    X = pd.DataFrame(tf.X, columns=list("abcde"))
+    clf = tf.make(MHEMultiLabelClassifier)
+    clf.fit(X, tf.frame(), label_features=named(Z, names))
+    assert clf._fitted.model.spec.encoder.shares_layer == shares
+    clf.set_params(label_encoder__shared=True)
+    if shares:
+        clf.fit(X, tf.frame(), label_features=named(Z, names))
+        return
+    with pytest.raises(ValueError, match="have other names, or another order"):
+        clf.fit(X, tf.frame(), label_features=named(Z, names))
+
+
 # ------------------------------------------------------------ tuples
 
 

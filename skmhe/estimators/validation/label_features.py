@@ -33,6 +33,27 @@ def check_label_features(label_features: Any, target: Target) -> tuple[Rows, Tar
     return Z, target
 
 
+def check_feature_names(
+    label_features: Any, known: np.ndarray | None, of: str
+) -> np.ndarray | None:
+    """Return the names of a DataFrame's columns; they must be those that are known.
+
+    None where columns have no names, or not all of them are strings, as scikit-learn
+    sees it for samples. `of` says what the known ones are the names of.
+    """
+    names = getattr(label_features, "columns", None)
+    is_named = names is not None and all(isinstance(name, str) for name in names)
+    if not is_named:
+        return known
+    found = np.asarray(names, dtype=object)
+    if known is not None and not np.array_equal(found, known):
+        raise ValueError(
+            f"label_features has columns {shown(found)}, but those of {of} are "
+            f"{shown(known)}: name the same features, in the same order."
+        )
+    return found
+
+
 def set_aside(Z: Rows, target: Target) -> tuple[Target, Rows, Rows]:
     """Split off the labels without a sample, which training can say nothing of.
 
