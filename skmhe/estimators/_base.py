@@ -327,7 +327,8 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
 
     def _predict_best(self, X: Any) -> np.ndarray:
         """Return the most probable label of each sample."""
-        return self.classes_[self._best_places(X)]
+        places = self._best_places(X)
+        return self.classes_[places]
 
     def _best_places(self, X: Any) -> np.ndarray:
         """Return the place in `classes_` of the most probable label of each sample."""

@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.utils import check_random_state
 
 from skmhe.estimators.recipe import check_same_shapes, make_recipe
@@ -205,7 +204,18 @@ def _prepare(
     counts = Y.T @ (np.ones(Y.shape[0]) if weight is None else weight)
     if previous is None:
         state, model = TrainingState(_random_state(estimator.random_state)), None
-        codec = _make_codec(setting, head_sizes, inputs.X, Y, counts, state.rng)
+        features = None
+        if setting.label_order == "cluster":
+            X = flat_rows(inputs.X) if setting.has_backbone else inputs.X
+            features = label_centroids(X, Y)
+        codec = LabelCodec(
+            n_labels,
+            head_sizes,
+            setting.label_order,
+            label_counts=counts,
+            label_features=features,
+            random_state=state.rng,
+        )
     else:
         state, model = previous.state, previous.model
         codec = model.codec
@@ -230,31 +240,6 @@ def _random_state(seed: Any) -> np.random.RandomState:
     rng = check_random_state(seed)
     # An instance goes on, so that the next fit draws other numbers.
     return np.random.RandomState(rng.randint(MAX_SEED)) if rng is seed else rng
-
-
-def _make_codec(
-    setting: Setting,
-    head_sizes: tuple[int, ...],
-    X: Rows,
-    Y: sp.csr_array,
-    counts: np.ndarray,
-    rng: np.random.RandomState,
-) -> LabelCodec:
-    """Return the label order and codes."""
-    order, features = setting.values["label_order"], None
-    if not setting.strategy.needs_order:
-        # With a single head, there is nothing that an order could change.
-        order = "natural"
-    if order == "cluster":
-        features = label_centroids(flat_rows(X) if setting.has_backbone else X, Y)
-    return LabelCodec(
-        setting.n_labels,
-        head_sizes,
-        order,
-        label_counts=counts,
-        label_features=features,
-        random_state=rng,
-    )
 
 
 def _task(

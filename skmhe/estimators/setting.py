@@ -34,6 +34,12 @@ class Setting(NamedTuple):
         return self.has_label_features and bool(shared)
 
     @property
+    def label_order(self) -> str:
+        """The order of labels; with a single head, there is nothing that it changes."""
+        order: str = self.values["label_order"]
+        return order if self.strategy.needs_order else "natural"
+
+    @property
     def has_backbone(self) -> bool:
         """Whether there is a user's backbone."""
         return self.values["backbone"] is not None

@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from skmhe.labels.containers import (
+    distinct_labels,
     find_labels,
     is_missing,
     is_row,
@@ -43,6 +44,12 @@ class LabelColumn:
     def n_samples(self) -> int:
         """Number of samples."""
         return len(self.labels)
+
+    def distinct(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the labels that occur, sorted, and the place of each sample's."""
+        if self.labels.dtype == object:
+            return distinct_labels(self.labels, name)
+        return np.unique(self.labels, return_inverse=True)
 
 
 @dataclass(frozen=True)
@@ -135,7 +142,7 @@ def read_labels(
         _raise_several(name, "lists of labels")
     if rows is not None:
         return _nested(rows, name, zeros_and_ones)
-    names = names_of_table(y)
+    names = None if isinstance(y, np.ndarray) else names_of_table(y)
     values = _as_array(y if names is None else values_of_table(y), name)
     is_indicator = sp.issparse(values) or (values.ndim == 2 and values.shape[1] != 1)
     if is_indicator and single:
@@ -192,7 +199,8 @@ def _as_array(y: Any, name: str) -> Any:
 
 def _one_per_sample(values: np.ndarray, name: str) -> np.ndarray:
     """Return labels of shape (n_samples,) without missing ones."""
-    labels = label_array(column_or_1d(values))
+    labels = column_or_1d(values)
+    labels = label_array(labels) if labels.dtype == object else labels
     bad = np.zeros(len(labels), dtype=bool)
     if labels.dtype == object:
         bad = np.fromiter(map(is_missing, labels), dtype=bool, count=len(labels))

@@ -283,10 +283,13 @@ ONE = np.ones((1, D))
         ((np.ones((1, 9)),), "label_features has 9 features, but those .* have 40"),
         ((np.full((1, D), np.nan),), "label_features contains NaN"),
         ((np.empty((0, D)),), "Found array with 0 sample"),
-        ((ONE, [3]), "1 names that are repeated or known already, 3 among them"),
-        ((np.ones((2, D)), [30, 30]), "30 among them: each label can be added once"),
+        ((ONE, [3]), r"labels=\[3\] has 3, which is repeated or known already"),
+        (
+            (np.ones((2, D)), [30, 30]),
+            "has 30, which is repeated .* each label can be added once",
+        ),
         ((ONE, [30, 31]), r"labels has shape \(2,\), but label_features has 1 rows"),
-        ((ONE, ["a"]), "labels are of type <U1, but the known labels of type int64"),
+        ((ONE, ["a"]), "labels of type str.* with those of type number"),
         ((ONE, [1.5]), r"labels=\[1.5\] cannot be of type int64"),
     ],
 )

@@ -111,7 +111,7 @@ def _of_column(labels: LabelColumn, known: np.ndarray | None) -> Target:
             stacklevel=2,
         )
     if known is None:
-        known, places = distinct_labels(labels.labels, "y")
+        known, places = labels.distinct("y")
     else:
         places = _find(labels.labels, known)
     if len(known) < 2:
@@ -218,9 +218,9 @@ def check_classes(
         known = form.classes
         if len(given) != len(known) or (find_labels(known, given) < 0).any():
             raise ValueError(
-                f"classes={shown(given)} are not the labels of the first call of "
-                f"partial_fit or of fit, {shown(known)}: leave classes out, or call "
-                "fit again."
+                f"classes has {len(given)} labels, {shown(given)}, that are not the "
+                f"{len(known)} of the first call of partial_fit or of fit, "
+                f"{shown(known)}: leave classes out, or call fit again."
             )
     return given
 
@@ -230,9 +230,10 @@ def check_same_labels(target: Target, form: Target) -> None:
     same = form.multilabel == target.multilabel
     if not same or not np.array_equal(target.classes, form.classes):
         raise ValueError(
-            f"y has {FORMS[target.kind]} of {shown(target.classes)}, but this "
-            f"estimator was fitted to {FORMS[form.kind]} of {shown(form.classes)}: "
-            "pass these, or fit with warm_start=False."
+            f"y is {FORMS[target.kind]}, of the {len(target.classes)} labels "
+            f"{shown(target.classes)}, but this estimator was fitted to "
+            f"{FORMS[form.kind]}, of the {len(form.classes)} labels "
+            f"{shown(form.classes)}: pass these, or fit with warm_start=False."
         )
 
 
