@@ -104,19 +104,25 @@ class LinearScores:
         """Return the groups that the beam reached, for multi-label tasks.
 
         With one label per sample, others may still be among the best five, and so may
-        labels that the classifiers do not know.
+        labels that the classifiers do not know. None, too, if the beam has room for all
+        groups; otherwise each of its groups has a label.
         """
         scorer = self.scorer
         all_known = scorer.n_known == scorer.search.n_labels
         if not (scorer.search.multilabel and all_known) or len(scorer.levels) == 1:
             return None
         size = scorer.levels[-1].intercepts.shape[1]
-        return self.found()[0][:, ::size] // size
+        groups = self.found()[0][:, ::size] // size
+        return groups if groups.shape[1] * size < scorer.n_known else None
 
     def candidates(self, groups: Tensor) -> Tensor:
-        """Return the log-scores of the labels of `shortlist()`."""
-        path = self.found()[1].clamp(min=FLOOR).mul_(self.scorer.weight)
-        return path.view(*groups.shape, -1)
+        """Return the log-scores of the labels of `shortlist()`.
+
+        -inf of codes that name no label.
+        """
+        path = self.found()[1]
+        scores = path.clamp(min=FLOOR).mul_(self.scorer.weight)
+        return scores.masked_fill_(path == -inf, -inf).view(*groups.shape, -1)
 
     def labels(self) -> Tensor:
         """Return the log-scores of all labels; `FLOOR` outside of the beam."""
@@ -129,7 +135,6 @@ class LinearScores:
             scores = path.new_full((n, scorer.n_known), FLOOR)
             # Codes that name no label fall on the last one, to which they add nothing.
             gain = (path - FLOOR).clamp_(min=0)
-            gain.masked_fill_(nodes >= scorer.n_known, 0)
             scores.scatter_add_(1, nodes.clamp(max=scorer.n_known - 1), gain)
         if n_unknown:
             scores = F.pad(scores, (0, n_unknown), value=-1.0)
@@ -160,11 +165,7 @@ class LinearScores:
             # The first level may have more nodes than the classifiers know.
             scores = F.pad(scores, (0, size - scores.shape[1]))
         for n, value in zip(self._n_nodes(level), (0.0, -inf), strict=True):
-            rows = (nodes >= n // size).nonzero().squeeze(1)
-            if len(rows):
-                places = torch.arange(size, device=nodes.device)
-                beyond = nodes[rows, None] * size + places >= n
-                scores[rows] = scores[rows].masked_fill(beyond, value)
+            _fill_beyond(scores, nodes, n, value)
         return scores
 
     def _raw(self, level: int, samples: Tensor, nodes: Tensor) -> Tensor:
@@ -175,6 +176,18 @@ class LinearScores:
         scores = child_scores(table, self.X, rows, parents)
         return torch.from_numpy(scores).to(self.device)
 
+    def _own(self, level: int, samples: Tensor, nodes: Tensor) -> Tensor:
+        """Return the scores of children in the classifiers' own tree.
+
+        -inf of those that do not exist, which would take places in the beam.
+        """
+        scores = self._raw(level, samples, nodes)
+        below = prod(
+            made.intercepts.shape[1] for made in self.scorer.levels[level + 1 :]
+        )
+        _fill_beyond(scores, nodes, -(-self.scorer.n_known // below), -inf)
+        return scores
+
     def found(self) -> tuple[Tensor, Tensor]:
         """Return labels below the best nodes, and log-scores of their paths; once."""
         if self._found is None:
@@ -182,10 +195,20 @@ class LinearScores:
             zeros = torch.zeros(n, 1, device=self.device)
             start = Beam(zeros.long(), zeros, zeros[:, 0])
             levels = range(len(self.scorer.levels))
-            width, own = self.scorer.beam_width, SimpleNamespace(children=self._raw)
+            width, own = self.scorer.beam_width, SimpleNamespace(children=self._own)
             best = beam_search(own, start, levels, width, _add_loss)
             self._found = best.nodes, best.scores
         return self._found
+
+
+def _fill_beyond(scores: Tensor, nodes: Tensor, n: int, value: float) -> None:
+    """Fill in the scores of children (n_pairs, size) beyond the first n of a level."""
+    size = scores.shape[1]
+    rows = (nodes >= n // size).nonzero().squeeze(1)
+    if len(rows):
+        places = torch.arange(size, device=nodes.device)
+        beyond = nodes[rows, None] * size + places >= n
+        scores[rows] = scores[rows].masked_fill(beyond, value)
 
 
 def _add_loss(path: Tensor, scores: Tensor) -> Tensor:
