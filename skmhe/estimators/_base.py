@@ -5,10 +5,10 @@ from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skmhe.estimators._sklearn import fit_context
+from skmhe.estimators.available import available_if
 from skmhe.estimators.docs import (
     LABEL_FEATURES,
     SAMPLES,
@@ -19,6 +19,7 @@ from skmhe.estimators.docs import (
 from skmhe.estimators.features import Features, has_features
 from skmhe.estimators.fitting import Fitted, Outcome, fit
 from skmhe.estimators.recipe import prediction_settings
+from skmhe.estimators.restore import unchanged_on_error
 from skmhe.estimators.short_forms import EstimatorParameters
 from skmhe.estimators.validation.label_features import (
     check_added_labels,
@@ -27,7 +28,6 @@ from skmhe.estimators.validation.label_features import (
 from skmhe.estimators.validation.samples import (
     check_k,
     check_predict_samples,
-    unchanged_on_error,
 )
 from skmhe.scorers.batch import Rows
 from skmhe.scorers.linear import N_NEWTON

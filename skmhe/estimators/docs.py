@@ -75,7 +75,8 @@ PARAMETERS = inspect.cleandoc(
     linear : LinearTree or None, default=None
         Parameters of the linear classifiers, such as their regularization. There are
         none with a `backbone`, with "product", and of `partial_fit` alone. None is the
-        short form of ``LinearTree()``.
+        short form of ``LinearTree()``; it does not leave them out, which is
+        ``model="network"``.
         {linear}
     label_encoder : LabelEncoder or None, default=None
         Parameters of the label encoder. None is the short form of ``LabelEncoder()``.

@@ -4,16 +4,16 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
-from sklearn.base import BaseEstimator
 from torch import nn
 
 from skmhe.estimators.docs import documented
+from skmhe.estimators.names import Parameters, explained_names
 from skmhe.estimators.table import constraints, only_used
 from skmhe.scorers.user_backbone import name_of
 
 
 @documented(**only_used("LinearTree"))
-class LinearTree(BaseEstimator):
+class LinearTree(Parameters):
     """Parameters of the linear classifiers.
 
     One-vs-rest linear classifiers (squared hinge loss, as `sklearn.svm.LinearSVC`) of
@@ -55,6 +55,7 @@ class LinearTree(BaseEstimator):
 
     _parameter_constraints = constraints("LinearTree")
 
+    @explained_names
     def __init__(
         self,
         *,
@@ -70,7 +71,7 @@ class LinearTree(BaseEstimator):
 
 
 @documented(**only_used("LabelEncoder"))
-class LabelEncoder(BaseEstimator):
+class LabelEncoder(Parameters):
     """Parameters of the label encoder, which scores labels by their features.
 
     It is trained together with the network where `fit` is given `label_features`, and
@@ -134,6 +135,7 @@ class LabelEncoder(BaseEstimator):
 
     _parameter_constraints = constraints("LabelEncoder")
 
+    @explained_names
     def __init__(
         self,
         *,
@@ -161,7 +163,7 @@ class LabelEncoder(BaseEstimator):
 
 
 @documented(**only_used("Backbone"))
-class Backbone(BaseEstimator):
+class Backbone(Parameters):
     """A network of yours in place of the hidden layers, and how to train it.
 
     It maps samples, which may have any shape, to features of shape (n_samples, d).

@@ -83,6 +83,7 @@ class Parameter(NamedTuple):
     # adds the parameter objects.
     constraint: list[Any]
     used: Condition  # given that its object is used
+    hint: str = ""  # what the error of an invalid value says as well
 
 
 class Contradiction(NamedTuple):

@@ -12,9 +12,12 @@ from typing import Any, Self
 
 from sklearn.base import BaseEstimator
 
+from skmhe.estimators._sklearn import Options
+from skmhe.estimators.names import Parameters, explained_names
 from skmhe.estimators.parameters import Backbone, LabelEncoder, LinearTree
+from skmhe.estimators.restore import objects_with_parameters, restored_on_error
 from skmhe.estimators.strategies import STRATEGIES, Strategy
-from skmhe.estimators.table import constraints
+from skmhe.estimators.table import PARENTS, constraints
 
 # The parameters that hold objects, and the classes of these.
 BASES: dict[str, type[BaseEstimator]] = {
@@ -40,19 +43,36 @@ def long_form(estimator: BaseEstimator, name: str) -> Any:
     return value
 
 
+class _ObjectOf(Options):
+    """The constraint to be a parameter object, of a class that users know."""
+
+    def __init__(self, parent: str) -> None:
+        super().__init__(BASES[parent], set())
+        self.names = [owner for owner, above in PARENTS.items() if above == parent]
+
+    def is_satisfied_by(self, value: Any) -> bool:
+        """Tell whether a value is such an object."""
+        return isinstance(value, self.type)
+
+    def __str__(self) -> str:
+        *others, last = self.names
+        return f"a {', '.join(others)}{' or ' * bool(others)}{last} object"
+
+
 def _constraints() -> dict[str, list[Any]]:
     """Return the constraints of the estimators' parameters, by name."""
     result = constraints("estimator")
-    for name, base in BASES.items():
-        result[name] = [*result[name], base]
+    for name in BASES:
+        result[name] = [*result[name], _ObjectOf(name)]
     return result
 
 
-class EstimatorParameters(BaseEstimator):
+class EstimatorParameters(Parameters):
     """The parameters of both estimators."""
 
     _parameter_constraints = _constraints()
 
+    @explained_names
     def __init__(
         self,
         strategy: Any = "auto",
@@ -124,7 +144,7 @@ class EstimatorParameters(BaseEstimator):
         Raises
         ------
         ValueError
-            If there is no such parameter.
+            If there is no such parameter. Nothing is set then.
         """
         nested: dict[str, dict[str, Any]] = defaultdict(dict)
         plain = {}
@@ -134,11 +154,11 @@ class EstimatorParameters(BaseEstimator):
                 nested[parent][inner] = value
             else:
                 plain[name] = value
-        super().set_params(**plain)
-        for parent, inner_params in nested.items():
-            # Set before it is the estimator's, which an error leaves as it was.
-            promoted = self._promoted(parent, inner_params)
-            setattr(self, parent, promoted.set_params(**inner_params))
+        with restored_on_error(*objects_with_parameters(self, *params.values())):
+            super().set_params(**plain)
+            for parent, inner_params in nested.items():
+                promoted = self._promoted(parent, inner_params)
+                setattr(self, parent, promoted.set_params(**inner_params))
         return self
 
     def _get_params_html(self, deep: bool = True, *args: Any, **options: Any) -> Any:

@@ -6,9 +6,8 @@ Estimators ask a strategy for what it can do, never for its name.
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from sklearn.base import BaseEstimator
-
 from skmhe.estimators.docs import documented
+from skmhe.estimators.names import Parameters, explained_names
 from skmhe.estimators.setting import Setting
 from skmhe.estimators.table import constraints, only_used
 from skmhe.nn import CascadeHead, FullHead, Head, Margin, ProductHead, SamplingHead
@@ -19,7 +18,7 @@ from skmhe.scorers.network import HeadSpec
 MAX_FULL_LABELS, MAX_SAMPLED_LABELS = 1024, 2**17
 
 
-class Strategy(BaseEstimator, ABC):
+class Strategy(Parameters, ABC):
     """Base class of the strategies."""
 
     name: ClassVar[str]  # the short form, as in strategy="cascade"
@@ -100,6 +99,7 @@ class Full(Strategy):
     linear_alone = True
     _parameter_constraints = constraints("Full")
 
+    @explained_names
     def __init__(self, *, margin: Margin | str | None = None):
         self.margin = margin
 
@@ -139,6 +139,7 @@ class Product(Strategy):
     adds_linear = False
     _parameter_constraints = constraints("Product")
 
+    @explained_names
     def __init__(self, *, rank: int = 1):
         self.rank = rank
 
@@ -196,6 +197,7 @@ class Cascade(Strategy):
     has_beam = True
     _parameter_constraints = constraints("Cascade")
 
+    @explained_names
     def __init__(self, *, beam_width: int = 10, hard_negatives: bool | str = "auto"):
         self.beam_width = beam_width
         self.hard_negatives = hard_negatives
@@ -264,6 +266,7 @@ class Sampling(Strategy):
     adds_centroids = True
     _parameter_constraints = constraints("Sampling")
 
+    @explained_names
     def __init__(
         self,
         *,

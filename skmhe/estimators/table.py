@@ -32,6 +32,8 @@ AT_LEAST_2 = Interval(Integral, 2, None, closed="left")
 SCHEDULE = _one_of("constant", "linear", "cosine", "one_cycle")
 STRATEGY = _one_of("auto", "full", "product", "cascade", "sampling")
 POOL = _one_of("auto", "batch", "batch_and_own_group", "batch_groups", "own_group")
+A_MODULE = "Pass a torch.nn.Module, or a class or function that makes one"
+NO_LINEAR = "For no linear classifiers, use model='network'"
 MARGIN = Parameter("margin", [_one_of("arcface", "cosface"), Margin, None], when.ALONE)
 
 TABLE: dict[str, tuple[Parameter, ...]] = {
@@ -41,9 +43,20 @@ TABLE: dict[str, tuple[Parameter, ...]] = {
         Parameter("n_heads", [AUTO, COUNT], when.DERIVED_HEADS),
         Parameter("head_sizes", ["array-like", None], when.SEVERAL_HEADS),
         Parameter("label_order", [_one_of(*LABEL_ORDERS)], when.SEVERAL_HEADS),
-        Parameter("linear", [None], when.LINEAR),
-        Parameter("label_encoder", [None], when.LABEL_FEATURES),
-        Parameter("backbone", [callable, None], when.NETWORK),
+        Parameter(
+            "linear",
+            [None],
+            when.LINEAR,
+            f"None is the short form of LinearTree(). {NO_LINEAR}",
+        ),
+        Parameter(
+            "label_encoder",
+            [None],
+            when.LABEL_FEATURES,
+            "None is the short form of LabelEncoder(). There is none without "
+            "label_features, nor with LabelEncoder(loss_weight=0)",
+        ),
+        Parameter("backbone", [callable, None], when.NETWORK, A_MODULE),
         Parameter("hidden_layer_sizes", ["array-like", COUNT], when.OWN_LAYERS),
         Parameter("dropout", [SHARE, "array-like"], when.OWN_LAYERS),
         Parameter("batch_size", [AUTO, COUNT], when.NETWORK),
@@ -75,7 +88,7 @@ TABLE: dict[str, tuple[Parameter, ...]] = {
     "LinearTree": (
         Parameter("C", [ABOVE_0], when.ALWAYS),
         Parameter("centroid_prior", [AT_LEAST_0], when.ALWAYS),
-        Parameter("weight", [ABOVE_0], when.BOTH),
+        Parameter("weight", [ABOVE_0], when.BOTH, NO_LINEAR),
         Parameter("beam_width", [COUNT], when.OWN_BEAM),
     ),
     "LabelEncoder": (
@@ -97,7 +110,7 @@ TABLE: dict[str, tuple[Parameter, ...]] = {
         ),
     ),
     "Backbone": (
-        Parameter("module", [callable], when.ALWAYS),
+        Parameter("module", [callable], when.ALWAYS, A_MODULE),
         Parameter("freeze", ["boolean", str, "array-like"], when.ALWAYS),
         Parameter("learning_rate", [ABOVE_0, dict, None], when.ALWAYS),
         Parameter("weight_decay", [AT_LEAST_0], when.ALWAYS),

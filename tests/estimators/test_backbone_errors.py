@@ -85,7 +85,7 @@ def test_there_is_no_backbone_to_set_parameters_of(name):
 
 
 def test_unknown_keywords():
-    with pytest.raises(TypeError, match="unexpected keyword argument 'max_iterr'"):
+    with pytest.raises(TypeError, match="no parameter 'max_iterr': did you mean"):
         MHEClassifier(max_iterr=3)
     with pytest.raises(ValueError, match="Invalid parameter 'max_iterr'"):
         MHEClassifier().set_params(max_iterr=3)

@@ -20,6 +20,7 @@ from error_checks import (
 )
 from numpy.testing import assert_array_equal
 from sklearn.exceptions import DataConversionWarning
+from torch import nn
 
 from skmhe import MHEClassifier, MHEMultiLabelClassifier
 
@@ -100,7 +101,63 @@ def test_x_is_one_dimensional(cls):
 
 @both
 def test_x_holds_strings(cls):
-    check_fit_error(cls, "could not convert string", [["a"] * D] * N, target(cls))
+    match = rf"X holds texts, such as 'a',.*make_pipeline\(.*{cls.__name__}\(\)\)"
+    check_fit_error(cls, match, [["a"] * D] * N, target(cls))
+
+
+TEXTS = ["a ship", "a dog that barks", "a cat", "an oil tanker"] * (N // 4)
+FORMS_OF_TEXTS = {
+    "list": list,
+    "array": np.array,
+    "objects": lambda texts: np.array(texts, dtype=object),
+    "Series": pd.Series,
+    "strings": lambda texts: pd.Series(texts, dtype="string"),
+    "column": lambda texts: np.array(texts)[:, None],
+    "DataFrame": lambda texts: pd.DataFrame({"number": 1.0, "text": texts}),
+    "tokens": lambda texts: [text.split() for text in texts],
+}
+
+
+@pytest.mark.filterwarnings("ignore:X has feature names")
+@both
+@pytest.mark.parametrize("form", FORMS_OF_TEXTS)
+def test_x_holds_texts(cls, form):
+    texts, name = FORMS_OF_TEXTS[form](TEXTS), cls.__name__
+    match = (
+        rf"^X holds texts, such as 'a( ship)?', but {name} needs numbers: use "
+        rf"make_pipeline\(TfidfVectorizer\(\), {name}\(\)\) for a list of texts"
+    )
+    check_fit_error(cls, match, texts, target(cls))
+    clf = fitted(cls)
+    for method in ["predict", "predict_topk", "transform"]:
+        check_error(clf, match, lambda clf, m=method: getattr(clf, m)(texts))
+    check_error(clf, match, lambda clf: clf.partial_fit(texts, target(cls)))
+    match = "^X holds texts, such as 'a.*pass token ids, integers of shape .* padded to"
+    check_fit_error(cls, match, texts, target(cls), backbone=nn.Embedding(3, 2))
+
+
+@both
+def test_x_has_more_dimensions(cls):
+    match = (
+        rf"X has shape \(40, 2, 3\), but {cls.__name__} takes \(n_samples, n_features\)"
+        r": pass backbone=, a torch.nn.Module .*\(2, 3\); or X.reshape\(len\(X\), -1\)"
+    )
+    images = np.zeros((N, 2, 3))
+    check_fit_error(cls, match, images, target(cls))
+    check_error(fitted(cls), match, lambda clf: clf.predict(images))
+
+
+@both
+@pytest.mark.parametrize("backbone", [None, nn.Embedding(3, 2)])
+def test_rows_of_x_have_different_lengths(cls, backbone):
+    rows = [[1, 2], [1]] * (N // 2)
+    match = "X has rows of different lengths.*pad tokens to one length"
+    check_fit_error(cls, match, rows, target(cls), backbone=backbone)
+
+
+@both
+def test_a_sample_that_is_no_row(cls):
+    check_error(fitted(cls), "Reshape your data", lambda clf: clf.predict(X[0]))
 
 
 def sparse_objects(values, shape):

@@ -1,5 +1,7 @@
 """What users call: methods with conditions, forms of predictions, and tags."""
 
+import inspect
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,9 +37,10 @@ def make(cls=MHEClassifier, **params):
 def test_linear_classifiers_have_no_partial_fit(cls):
     clf = make(cls, model="linear")
     assert not hasattr(clf, "partial_fit")
-    with pytest.raises(AttributeError) as error:
+    with pytest.raises(AttributeError, match=r"^model='linear' has no partial_fit"):
         clf.partial_fit(X, Y_1D)
-    assert "model='linear' has no partial_fit" in str(error.value.__cause__)
+    with pytest.raises(AttributeError, match=r"^model='linear' has no partial_fit"):
+        cls.partial_fit(clf, X, Y_1D)
     assert hasattr(clf.set_params(model="both"), "partial_fit")
 
 
@@ -51,9 +54,26 @@ def test_features(cls):
     ]:
         clf = make(cls, **params)
         assert hasattr(clf, "transform") == hasattr(clf, "fit_transform") == has
-    with pytest.raises(AttributeError) as error:
-        make(cls, model="linear").transform(X)
-    assert "has no features but X" in str(error.value.__cause__)
+    clf = make(cls, model="linear")
+    for name in ("transform", "fit_transform", "get_feature_names_out"):
+        for owner in (clf, make_pipeline(clf)[-1]):
+            assert not hasattr(owner, name)
+            with pytest.raises(AttributeError, match="has no features but X"):
+                getattr(owner, name)
+        with pytest.raises(AttributeError, match="has no features but X"):
+            getattr(cls, name)(clf, X)
+    assert not hasattr(make_pipeline(clf), "transform")
+
+
+@both
+def test_methods_with_a_condition_are_methods(cls):
+    clf = make(cls)
+    for name in ("partial_fit", "transform", "fit_transform", "get_feature_names_out"):
+        method = getattr(clf, name)
+        assert (method.__name__, method.__self__) == (name, clf)
+        assert method.__doc__ == getattr(cls, name).__doc__
+        unbound = list(inspect.signature(getattr(cls, name)).parameters)
+        assert unbound == ["self", *inspect.signature(method).parameters]
 
 
 def test_containers_of_features():

@@ -179,7 +179,10 @@ def expected(case, name, setting, value):
     if name == "device":
         return "used"  # even if the network is not: no other device is at hand
     if setting.is_partial_fit and value == "linear":
-        return f"This {case.cls.__name__!r} has no attribute 'partial_fit'"
+        return (
+            "model='linear' has no partial_fit: linear classifiers are fitted to all "
+            "samples at once. Use model='network' or 'both', or fit."
+        )
     try:
         check_contradictions(setting)
     except ValueError as error:

@@ -8,6 +8,7 @@ from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import DataConversionWarning
 
+from skmhe.estimators.restore import unchanged_on_error
 from skmhe.estimators.validation import samples
 from skmhe.estimators.validation.label_features import (
     check_added_labels,
@@ -19,7 +20,6 @@ from skmhe.estimators.validation.samples import (
     check_k,
     check_predict_samples,
     check_weight,
-    unchanged_on_error,
 )
 from skmhe.estimators.validation.targets import (
     Target,

@@ -32,9 +32,9 @@ FOLDERS = {name for name in ARROWS if (PACKAGE / name).is_dir()}
 # its own, and nothing else of its folder.
 LAYERS = {
     "estimators": (
-        {"_sklearn", "setting"},
+        {"_sklearn", "available", "restore", "setting"},
         {"table", "validation"},
-        {"docs", "topk"},
+        {"docs", "names", "topk"},
         {"features", "parameters", "strategies"},
         {"short_forms"},
         {"resolution"},

@@ -1,9 +1,8 @@
 """Samples, their weights, and the number of labels to predict."""
 
-import functools
-from collections.abc import Callable
+import reprlib
 from numbers import Integral
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,24 +16,6 @@ from skmhe.scorers.user_backbone import UserBackbone
 # Labels that predict_topk returns, if there are so many.
 DEFAULT_K = 5
 
-Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-def unchanged_on_error(method: Method) -> Method:
-    """Make a method that fits leave the estimator as it was if it fails."""
-
-    @functools.wraps(method)
-    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-        before = vars(self).copy()
-        try:
-            return method(self, *args, **kwargs)
-        except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
-            raise
-
-    return wrapper  # type: ignore[return-value]
-
 
 def check_fit_samples(
     estimator: BaseEstimator, X: Any, has_backbone: bool, reset: bool = True
@@ -44,17 +25,74 @@ def check_fit_samples(
     A user's backbone takes dense samples of any shape. The estimator gets
     `n_features_in_` and `feature_names_in_`; without `reset`, it must have the same.
     """
-    if not has_backbone:
+    try:
+        if has_backbone:
+            return _dense_samples(estimator, X, reset)
         X = validate_data(
             estimator, X, reset=reset, accept_sparse="csr", dtype=np.float32, order="C"
         )
-        return canonical_rows(X)
+    except ValueError as error:
+        advice = _advice(type(estimator).__name__, X, has_backbone)
+        if advice is None:
+            raise
+        raise ValueError(advice) from error
+    return canonical_rows(X)
+
+
+def _dense_samples(estimator: BaseEstimator, X: Any, reset: bool) -> np.ndarray:
+    """Return samples for a backbone."""
     X = validate_data(
         estimator, X, reset=reset, dtype="numeric", order="C", allow_nd=True
     )
     if X.dtype.kind in "iu":
         return X.astype(np.int64, copy=False)
     return check_array(X, dtype=np.float32, order="C", allow_nd=True, input_name="X")
+
+
+def _advice(name: str, X: Any, has_backbone: bool) -> str | None:
+    """Return what to do about samples that scikit-learn refused, if that is known."""
+    values = _values(X)
+    if values is None:
+        return None
+    cells = [] if values.dtype != object else values.ravel().tolist()
+    rows = [cell for cell in cells if isinstance(cell, list | tuple | np.ndarray)]
+    inside = (cell for row in [cells, *rows] for cell in row)
+    text = next((cell for cell in inside if isinstance(cell, str | bytes)), None)
+    if text is not None:
+        found = f"X holds texts, such as {reprlib.repr(text)}, but "
+        if has_backbone:
+            return found + (
+                "a backbone needs numbers: pass token ids, integers of shape "
+                "(n_samples, length), padded to one length."
+            )
+        return found + (
+            f"{name} needs numbers: use make_pipeline(TfidfVectorizer(), {name}()) for "
+            "a list of texts, OneHotEncoder() for columns of categories."
+        )
+    if rows:
+        return (
+            "X has rows of different lengths, but needs the same number of values in "
+            "each: pad tokens to one length, or pass a sparse matrix of features."
+        )
+    if values.ndim > 2 and not has_backbone:
+        return (
+            f"X has shape {values.shape}, but {name} takes (n_samples, n_features): "
+            "pass backbone=, a torch.nn.Module that makes features of samples of shape "
+            f"{values.shape[1:]}; or X.reshape(len(X), -1)."
+        )
+    return None
+
+
+def _values(X: Any) -> np.ndarray | None:
+    """Return samples as an array, of objects unless it is one of numbers already."""
+    if sp.issparse(X):
+        return None
+    try:
+        values = np.asarray(X)
+    except ValueError:  # of different lengths
+        return np.array(X, dtype=object)
+    # Not a copy of numbers, which may be many.
+    return values if values.dtype.kind in "biuf" else np.array(X, dtype=object)
 
 
 def check_predict_samples(
