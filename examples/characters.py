@@ -8,15 +8,17 @@ classes instead of all of them.
 Run it with ``python examples/characters.py characters.npz``. It takes a few minutes.
 """
 
-import sys
+import argparse
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from torch import nn
 
 from skmhe import MHEClassifier
 
+MAKE = "python benchmarks/tasks/make_characters.py characters.npz"
 N_FONTS = 6
 
 
@@ -68,6 +70,11 @@ def main(path):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    main(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "path", nargs="?", default="characters.npz", help=f"what {MAKE} makes"
+    )
+    path = parser.parse_args().path
+    if not Path(path).is_file():
+        parser.error(f"there is no file {path}: make it by {MAKE}")
+    main(path)

@@ -10,6 +10,7 @@ classes whose descriptions are most similar to the noun's, by TF-IDF.
 Run it with ``python examples/new_labels.py``. It takes one or two minutes.
 """
 
+import argparse
 import time
 
 import numpy as np
@@ -85,4 +86,5 @@ def main():
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     main()

@@ -9,6 +9,7 @@ score all of them.
 Run it with ``python examples/next_word.py``. It takes a few minutes.
 """
 
+import argparse
 import re
 import time
 from collections import Counter
@@ -100,4 +101,5 @@ def main():
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     main()

@@ -8,6 +8,7 @@ peak memory of each model can be measured.
 Run it with ``make demo``, or ``python examples/quickstart.py``.
 """
 
+import argparse
 import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -132,4 +133,5 @@ def main():
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     main()

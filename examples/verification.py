@@ -8,9 +8,10 @@ even if that was not in the training data. The images come from
 Run it with ``python examples/verification.py characters.npz``. It takes a few minutes.
 """
 
-import sys
+import argparse
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from torch import nn
@@ -18,6 +19,7 @@ from torch import nn
 from skmhe import MHEClassifier, Sampling
 from skmhe.nn import Margin
 
+MAKE = "python benchmarks/tasks/make_characters.py characters.npz"
 N_FONTS, N_UNSEEN = 6, 1_000
 
 
@@ -89,6 +91,11 @@ def main(path):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        raise SystemExit("usage: python examples/verification.py characters.npz")
-    main(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "path", nargs="?", default="characters.npz", help=f"what {MAKE} makes"
+    )
+    path = parser.parse_args().path
+    if not Path(path).is_file():
+        parser.error(f"there is no file {path}: make it by {MAKE}")
+    main(path)
