@@ -47,4 +47,5 @@ class Features(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def _n_features_out(self) -> int:
         """Number of features of `transform`, which names them."""
         check_is_fitted(self, "_fitted")
+        has_features(self)  # no other error than AttributeError, for `dir`
         return self._fitted.model.weights["head.weights.0"].shape[1]

@@ -1,6 +1,7 @@
 """What users call: methods with conditions, forms of predictions, and tags."""
 
 import inspect
+import re
 
 import numpy as np
 import pandas as pd
@@ -74,6 +75,23 @@ def test_methods_with_a_condition_are_methods(cls):
         assert method.__doc__ == getattr(cls, name).__doc__
         unbound = list(inspect.signature(getattr(cls, name)).parameters)
         assert unbound == ["self", *inspect.signature(method).parameters]
+
+
+@both
+@pytest.mark.parametrize(
+    "params", [{}, {"model": "linear"}, {"hidden_layer_sizes": ()}], ids=str
+)
+def test_notebooks_show_and_complete_estimators(cls, params):
+    clf = make(cls, **params)
+    assert "_n_features_out" not in dir(clf)
+    clf.fit(X, Y_1D)
+    has_features = params == {}
+    assert ("_n_features_out" in dir(clf)) == has_features
+    text = " ".join(re.sub("<[^>]*>", " ", clf._repr_html_()).split())
+    # As scikit-learn tells how many features transformers make.
+    assert ("4 features mheclassifier0" in text.lower()) == has_features or (
+        "4 features mhemultilabelclassifier0" in text.lower()
+    )
 
 
 def test_containers_of_features():
