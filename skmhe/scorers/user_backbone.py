@@ -3,7 +3,7 @@
 import copy
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, Self
 
@@ -37,13 +37,43 @@ class SampleForm(NamedTuple):
     out_features: int
 
 
-@dataclass(frozen=True)
+def same_values(one: Any, other: Any) -> bool:
+    """Compare what users pass, of which arrays alone have no truth value."""
+    if one is other:
+        return True
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(
+            same_values(value, other[key]) for key, value in one.items()
+        )
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        same_form = type(one) is type(other) and len(one) == len(other)
+        return same_form and all(map(same_values, one, other))
+    if isinstance(one, np.ndarray | Tensor) or isinstance(other, np.ndarray | Tensor):
+        same_form = type(one) is type(other) and one.shape == other.shape
+        return same_form and one.dtype == other.dtype and bool((one == other).all())
+    equal = one == other
+    # Tables, for example, are told apart unless they are the same object.
+    return isinstance(equal, bool | np.bool_) and bool(equal)
+
+
+@dataclass(frozen=True, eq=False)
 class UserBackbone:
-    """How to make a user's backbone, and what goes in and comes out."""
+    """How to make a user's backbone, and what goes in and comes out.
+
+    Two are equal if they make the same, whatever goes in and comes out.
+    """
 
     backbone: nn.Module | Callable[..., nn.Module]  # it is copied, or makes a module
     params: dict[str, Any]  # what to call it with
-    form: SampleForm | None = field(default=None, compare=False)  # None: see `probed`
+    form: SampleForm | None = None  # None: see `probed`
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, UserBackbone):
+            return NotImplemented
+        same_module = same_values(self.backbone, other.backbone)
+        return same_module and same_values(self.params, other.params)
+
+    __hash__ = None  # type: ignore[assignment]  # as params has none
 
     @property
     def name(self) -> str:

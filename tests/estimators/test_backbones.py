@@ -167,6 +167,22 @@ def test_changed_parameters_do_not_touch_what_was_fitted():
     assert_array_equal(clf.predict_proba(X), before)
 
 
+def test_training_goes_on_with_arrays_among_the_parameters():
+    X, y = make_data()
+
+    def scaled(scale):
+        return nn.Sequential(nn.Linear(X.shape[1], len(scale)), nn.ReLU())
+
+    clf = make(module=scaled, backbone={"scale": np.ones(4)}, warm_start=True)
+    clf.fit(X, y)
+    # An equal array, but not the same one, as copies of estimators have it.
+    clf.set_params(backbone__scale=np.ones(4)).fit(X, y)
+    clf.partial_fit(X, y)
+    clf.set_params(backbone__scale=np.zeros(4))
+    with pytest.raises(ValueError, match="does not fit the network that was fitted"):
+        clf.fit(X, y)
+
+
 def test_partial_fit_and_warm_start_go_on():
     X, y = make_data()
     clf = make(max_iter=1, warm_start=True, learning_rate="constant")

@@ -1,6 +1,7 @@
 """Users' backbones: how they are made, probed, frozen and called in networks."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from model_problems import CPU, head_spec
@@ -63,6 +64,34 @@ def test_the_same_backbone_has_the_same_parameters():
     assert UserBackbone(Small, {"width": 2}) != UserBackbone(Small, {})
     assert UserBackbone(Small, {}) != UserBackbone(nn.Linear, {})
     assert UserBackbone(Small, {}) != Small
+    form = SampleForm((3,), False, None, 2)
+    assert UserBackbone(Small, {}, form) == UserBackbone(Small, {})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: np.arange(3.0),
+        lambda: torch.arange(6).view(2, 3),
+        lambda: [np.arange(3), (torch.ones(2), "a")],
+        lambda: {"table": np.eye(2), "scale": 1.0},
+        lambda: np.array(["a", "b"], dtype=object),
+    ],
+    ids=["array", "tensor", "list", "dict", "objects"],
+)
+def test_arrays_among_the_parameters_are_compared(make):
+    user, same = (UserBackbone(Small, {"value": make()}) for _ in range(2))
+    assert user == same
+    for other in (1.0, [1.0], None, np.arange(4.0), torch.ones(3), {"table": 1}):
+        assert user != UserBackbone(Small, {"value": other})
+        assert UserBackbone(Small, {"value": other}) != user
+
+
+def test_values_that_say_nothing_of_equality_differ():
+    frame = pd.DataFrame({"a": [1, 2]})
+    user = UserBackbone(Small, {"value": frame})
+    assert user == UserBackbone(Small, {"value": frame})
+    assert user != UserBackbone(Small, {"value": frame.copy()})
 
 
 def test_a_module_is_copied():
