@@ -2,6 +2,7 @@
 
 import inspect
 import itertools
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -81,6 +82,7 @@ class RowAdamW(torch.optim.Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with settings of their own; see `torch.optim.Optimizer`."""
+        _check_settings(self.defaults | param_group)
         # torch's wrapper disables its compiler here, and imports it to do so, which
         # takes seconds.
         inspect.unwrap(torch.optim.Optimizer.add_param_group)(self, param_group)
@@ -112,6 +114,18 @@ class RowAdamW(torch.optim.Optimizer):
         for parts, part_grad in _pieces(tensors, grad):
             state["step"].copy_(before)
             _adamw(parts, part_grad, state["step"], group)
+
+
+def _check_settings(group: dict[str, Any]) -> None:
+    """Raise ValueError for numbers with which no step can be made."""
+    for name in ("lr", "eps", "weight_decay"):
+        if not 0 <= group[name] < math.inf:  # nor NaN
+            raise ValueError(
+                f"{name} must be a finite number of at least 0, got {group[name]!r}."
+            )
+    betas = tuple(group["betas"])
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        raise ValueError(f"betas must be two numbers in [0, 1), got {betas!r}.")
 
 
 def _lazy_step(

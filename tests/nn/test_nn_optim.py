@@ -1,10 +1,12 @@
 """RowAdamW against torch's AdamW, and row by row."""
 
+import math
 import subprocess
 import sys
 
 import pytest
 import torch
+from torch import nn
 from torch.testing import assert_close
 
 from skmhe.nn import RowAdamW, optim
@@ -257,3 +259,27 @@ MHEClassifier().partial_fit(X, y, classes=y).partial_fit(X, y)
 assert "torch._dynamo" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"lr": -0.1}, "lr must be a finite number of at least 0, got -0.1"),
+        ({"lr": math.nan}, "lr must be a finite number of at least 0, got nan"),
+        ({"eps": -1e-8}, "eps must be a finite number of at least 0, got -1e-08"),
+        ({"weight_decay": -1}, "weight_decay must be a finite number of at least 0"),
+        ({"betas": (1.0, 0.999)}, r"betas must be two .* in \[0, 1\), got \(1.0, 0.9"),
+        ({"betas": (0.9, -0.1)}, r"betas must be two numbers in \[0, 1\)"),
+        ({"betas": (0.9,)}, r"betas must be two numbers in \[0, 1\), got \(0.9,\)"),
+    ],
+)
+def test_bad_settings(settings, match):
+    table = nn.Parameter(torch.zeros(2, 2))
+    for params, own in (([table], settings), ([{"params": table} | settings], {})):
+        with pytest.raises(ValueError, match=match):
+            RowAdamW(params, **own)
+    optimizer = RowAdamW([nn.Parameter(torch.zeros(2))])
+    with pytest.raises(ValueError, match=match):
+        optimizer.add_param_group({"params": table} | settings)
+    assert len(optimizer.param_groups) == 1
+    RowAdamW([table], lr=0.0, betas=(0.0, 0.0), eps=0.0)
