@@ -198,7 +198,9 @@ def load_wordnet(
 def _check_arguments(multilabel: bool, subset: str, return_X_y: bool) -> None:
     for name, value in {"multilabel": multilabel, "return_X_y": return_X_y}.items():
         if not isinstance(value, bool | np.bool_):
-            raise TypeError(f"{name} must be True or False, got {value!r}.")
+            is_subset = isinstance(value, str) and value in SUBSETS
+            hint = f": did you mean subset={value!r}?" if is_subset else "."
+            raise TypeError(f"{name} must be True or False, got {value!r}{hint}")
     if not isinstance(subset, str):
         raise TypeError(
             f"subset must be a str, one of {sorted(SUBSETS)}, got {subset!r}."

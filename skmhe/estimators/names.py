@@ -54,7 +54,7 @@ def explained_names(init: Init) -> Init:
     @functools.wraps(init)
     def wrapper(self: Any, *args: Any, **params: Any) -> None:
         owner = type(self).__name__
-        for name in params.keys() - known:
+        for name in [name for name in params if name not in known]:
             hint = hint_for(name, sorted(known))
             raise TypeError(f"{owner} has no parameter {name!r}: {hint}")
         if len(args) > len(positional):

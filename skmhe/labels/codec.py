@@ -63,9 +63,8 @@ def check_head_sizes(head_sizes: Iterable[int], n_labels: int) -> tuple[int, ...
     product = math.prod(sizes)
     if product < n_labels:
         raise ValueError(
-            f"head_sizes={sizes} can name {product} labels, but there are "
-            f"{n_labels}: {n_labels - product} labels would have no code. Make the "
-            f"heads longer, for example head_sizes="
+            f"head_sizes={sizes} can name {product} of {n_labels} labels; the rest "
+            "would have no code. Make the heads longer, for example head_sizes="
             f"{balanced_head_sizes(n_labels, len(sizes))}, or leave "
             "head_sizes=None to derive them from n_heads."
         )

@@ -267,6 +267,12 @@ def test_return_X_y_of_the_multilabel_variant(multi):
         ({"subset": None}, TypeError, "subset must be a str.*'train'.*None"),
         ({"subset": ["train"]}, TypeError, r"subset must be a str.*got \['train'\]"),
         ({"multilabel": "yes"}, TypeError, "multilabel must be True or False.*'yes'"),
+        (
+            {"multilabel": "test"},
+            TypeError,
+            r"multilabel must be True or False, got 'test': did you mean subset='test'",
+        ),
+        ({"multilabel": np.zeros(2)}, TypeError, "multilabel must be True or False"),
         ({"multilabel": 1}, TypeError, "multilabel must be True or False, got 1"),
         ({"return_X_y": None}, TypeError, "return_X_y must be True or False.*None"),
     ],

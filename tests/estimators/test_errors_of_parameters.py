@@ -93,7 +93,7 @@ def test_class_weight_names_no_label(cls):
         ((True, 9), r"positive integers.*got \(True, 9\)"),
         (("a", "b"), "positive integers"),
         ((), r"positive integers.*got \(\)"),
-        ((2, 2), r"\(2, 2\) can name 4 labels, but there are 5.*n_heads"),
+        ((2, 2), r"\(2, 2\) can name 4 of 5 labels.*n_heads"),
         ((10**15, 2), f"{10**15}, longer than the number of labels, {C}.*=None"),
         ((2, C + 1), f"{C + 1}, longer than the number of labels, {C}.*=None"),
     ],

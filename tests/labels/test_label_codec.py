@@ -252,7 +252,7 @@ def test_head_sizes_that_are_too_small_name_a_remedy():
     with pytest.raises(ValueError) as error:
         LabelCodec(100, (9, 10))
     assert str(error.value) == (
-        "head_sizes=(9, 10) can name 90 labels, but there are 100: 10 labels would "
+        "head_sizes=(9, 10) can name 90 of 100 labels; the rest would "
         "have no code. Make the heads longer, for example head_sizes=(10, 10), or "
         "leave head_sizes=None to derive them from n_heads."
     )
