@@ -15,10 +15,26 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
+
+class ObjectOf(Options):
+    """The constraint to be an object of a class, of which errors tell a public name."""
+
+    def __init__(self, kind: type, shown: str) -> None:
+        super().__init__(kind, set())
+        self.shown = shown
+
+    def is_satisfied_by(self, value: object) -> bool:
+        """Tell whether a value is such an object."""
+        return isinstance(value, self.type)
+
+    def __str__(self) -> str:
+        return f"a {self.shown} object"
+
+
 __all__ = [
     "Interval",
     "InvalidParameterError",
-    "Options",
+    "ObjectOf",
     "StrOptions",
     "check_sample_weight",
     "fit_context",

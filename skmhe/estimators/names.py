@@ -18,7 +18,7 @@ from skmhe.estimators.table import PARENTS, TABLE
 Init = TypeVar("Init", bound=Callable[..., None])
 
 NAMES = {owner: [row.name for row in rows] for owner, rows in TABLE.items()}
-HINTS = {row.name: row.hint for rows in TABLE.values() for row in rows if row.hint}
+HINTS = {(owner, row.name): row.hint for owner, rows in TABLE.items() for row in rows}
 # How similar a name must be to be a misspelling, so that "beam" is "beam_width".
 CUTOFF = 0.55
 # Names of earlier versions and of other libraries, and what they are called here.
@@ -48,13 +48,14 @@ def explained_names(init: Init) -> Init:
     The signature stays as it is, as scikit-learn reads parameters from it.
     """
     parameters = list(inspect.signature(init).parameters.values())[1:]
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     known = {parameter.name for parameter in parameters}
-    positional = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
 
     @functools.wraps(init)
     def wrapper(self: Any, *args: Any, **params: Any) -> None:
         owner = type(self).__name__
-        for name in [name for name in params if name not in known]:
+        for name in [] if takes_any else [name for name in params if name not in known]:
             hint = hint_for(name, sorted(known))
             raise TypeError(f"{owner} has no parameter {name!r}: {hint}")
         if len(args) > len(positional):
@@ -142,6 +143,8 @@ class Parameters(BaseEstimator):
             try:
                 validate_parameter_constraints({name: constraints}, given, owner)
             except InvalidParameterError as error:
-                if name not in HINTS:
+                row = owner if owner in PARENTS else "estimator", name
+                hint = HINTS.get(row)
+                if not hint:
                     raise
-                raise InvalidParameterError(f"{error} {HINTS[name]}.") from None
+                raise InvalidParameterError(f"{error} {hint}.") from None

@@ -215,6 +215,7 @@ class Backbone(Parameters):
 
     _parameter_constraints = constraints("Backbone")
 
+    @explained_names
     def __init__(
         self,
         module: nn.Module | Callable[..., nn.Module],

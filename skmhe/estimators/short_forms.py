@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from sklearn.base import BaseEstimator
 
-from skmhe.estimators._sklearn import Options
+from skmhe.estimators._sklearn import ObjectOf
 from skmhe.estimators.names import Parameters, explained_names
 from skmhe.estimators.parameters import Backbone, LabelEncoder, LinearTree
 from skmhe.estimators.restore import objects_with_parameters, restored_on_error
@@ -43,27 +43,13 @@ def long_form(estimator: BaseEstimator, name: str) -> Any:
     return value
 
 
-class _ObjectOf(Options):
-    """The constraint to be a parameter object, of a class that users know."""
-
-    def __init__(self, parent: str) -> None:
-        super().__init__(BASES[parent], set())
-        self.names = [owner for owner, above in PARENTS.items() if above == parent]
-
-    def is_satisfied_by(self, value: Any) -> bool:
-        """Tell whether a value is such an object."""
-        return isinstance(value, self.type)
-
-    def __str__(self) -> str:
-        *others, last = self.names
-        return f"a {', '.join(others)}{' or ' * bool(others)}{last} object"
-
-
 def _constraints() -> dict[str, list[Any]]:
     """Return the constraints of the estimators' parameters, by name."""
     result = constraints("estimator")
-    for name in BASES:
-        result[name] = [*result[name], _ObjectOf(name)]
+    for name, base in BASES.items():
+        *others, last = [owner for owner, parent in PARENTS.items() if parent == name]
+        shown = f"{', '.join(others)}{' or ' * bool(others)}{last}"
+        result[name] = [*result[name], ObjectOf(base, shown)]
     return result
 
 

@@ -10,7 +10,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from skmhe.estimators import setting as when
-from skmhe.estimators._sklearn import Interval, StrOptions
+from skmhe.estimators._sklearn import Interval, ObjectOf, StrOptions
 from skmhe.estimators.setting import Contradiction, Parameter, Setting
 from skmhe.labels.codec import LABEL_ORDERS
 from skmhe.nn import Margin
@@ -34,14 +34,20 @@ STRATEGY = _one_of("auto", "full", "product", "cascade", "sampling")
 POOL = _one_of("auto", "batch", "batch_and_own_group", "batch_groups", "own_group")
 A_MODULE = "Pass a torch.nn.Module, or a class or function that makes one"
 NO_LINEAR = "For no linear classifiers, use model='network'"
-MARGIN = Parameter("margin", [_one_of("arcface", "cosface"), Margin, None], when.ALONE)
+MARGINS = [_one_of("arcface", "cosface"), ObjectOf(Margin, "skmhe.nn.Margin"), None]
+MARGIN = Parameter("margin", MARGINS, when.ALONE)
 
 TABLE: dict[str, tuple[Parameter, ...]] = {
     "estimator": (
         Parameter("strategy", [STRATEGY], when.ALWAYS),
         Parameter("model", [_one_of("both", "linear", "network")], when.ADDED_MODELS),
         Parameter("n_heads", [AUTO, COUNT], when.DERIVED_HEADS),
-        Parameter("head_sizes", ["array-like", None], when.SEVERAL_HEADS),
+        Parameter(
+            "head_sizes",
+            ["array-like", None],
+            when.SEVERAL_HEADS,
+            "It is a length for each head, such as (97, 96)",
+        ),
         Parameter("label_order", [_one_of(*LABEL_ORDERS)], when.SEVERAL_HEADS),
         Parameter(
             "linear",
@@ -57,10 +63,26 @@ TABLE: dict[str, tuple[Parameter, ...]] = {
             "label_features, nor with LabelEncoder(loss_weight=0)",
         ),
         Parameter("backbone", [callable, None], when.NETWORK, A_MODULE),
-        Parameter("hidden_layer_sizes", ["array-like", COUNT], when.OWN_LAYERS),
-        Parameter("dropout", [SHARE, "array-like"], when.OWN_LAYERS),
+        Parameter(
+            "hidden_layer_sizes",
+            ["array-like", COUNT],
+            when.OWN_LAYERS,
+            "It is the width of each hidden layer, such as (256,); () is none",
+        ),
+        Parameter(
+            "dropout",
+            [SHARE, "array-like"],
+            when.OWN_LAYERS,
+            "It is a share, or a pair of them: of the input features, and of the "
+            "hidden layers' outputs",
+        ),
         Parameter("batch_size", [AUTO, COUNT], when.NETWORK),
-        Parameter("learning_rate", [SCHEDULE], when.NETWORK_IN_FIT),
+        Parameter(
+            "learning_rate",
+            [SCHEDULE],
+            when.NETWORK_IN_FIT,
+            "It is a schedule; the number is learning_rate_init",
+        ),
         Parameter("learning_rate_init", [AUTO, ABOVE_0], when.NETWORK),
         Parameter("max_iter", [COUNT], when.NETWORK_IN_FIT),
         Parameter("class_weight", [dict, _one_of("balanced"), None], when.ALWAYS),

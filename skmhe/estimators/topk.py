@@ -59,6 +59,13 @@ def predict_topk(
     array([[0, 1],
            [0, 1]])
     """
+    if isinstance(model, type) or not hasattr(model, "fit"):
+        is_class = isinstance(model, type)
+        got = f"the class {model.__name__}" if is_class else type(model).__name__
+        raise TypeError(
+            "model must be a fitted classifier, pipeline or search, as in "
+            f"predict_topk(model, X, k), but is {got}."
+        )
     model, X = final_classifier(model, X)
     if hasattr(model, "predict_topk"):
         return model.predict_topk(X) if k is None else model.predict_topk(X, k=k)

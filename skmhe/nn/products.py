@@ -121,8 +121,18 @@ class SparseRows(NamedTuple):
         return features, dense
 
 
+def check_tensor(name: str, value: object, *others: type) -> None:
+    """Raise TypeError for arrays and lists, where a tensor is needed."""
+    if not isinstance(value, (Tensor, *others)):
+        raise TypeError(
+            f"{name} must be a torch.Tensor, got {type(value).__name__}: "
+            f"torch.as_tensor({name}) makes one."
+        )
+
+
 def check_width(name: str, rows: Tensor | SparseRows, width: int) -> None:
     """Raise ValueError if these are no rows of this width."""
+    check_tensor(name, rows, SparseRows)
     shape = tuple(rows.shape)
     if len(shape) != 2 or shape[1] != width:
         raise ValueError(f"{name} must have shape (n, {width}), got {shape}.")

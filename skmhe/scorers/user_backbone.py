@@ -117,7 +117,8 @@ class UserBackbone:
             raise TypeError(
                 f"backbone={self.name} cannot be called with "
                 f"{given or 'no parameters'}: {error}. Set its parameters by "
-                "backbone__<name>=value."
+                f"backbone=Backbone({self.name}, <name>=value), or backbone__<name> in "
+                "set_params."
             ) from error
         module = self.backbone(**self.params)
         if not isinstance(module, nn.Module):

@@ -66,6 +66,9 @@ def test_sample_weight_is_bad(cls):
     )
     check_fit_error(cls, "sample_weight.shape", X, y, sample_weight=np.ones(N - 1))
     check_fit_error(cls, "NaN", X, y, sample_weight=np.full(N, np.nan))
+    match = f"^sample_weight must be {N} finite numbers .* one for each sample: .*"
+    for weight in ("balanced", ["a"] * N, np.ones((N, 2)), np.ones(3)):
+        check_fit_error(cls, match + "class_weight", X, y, sample_weight=weight)
 
 
 @pytest.mark.parametrize("value", [-1.0, np.inf, "a"])

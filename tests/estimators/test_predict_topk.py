@@ -160,3 +160,18 @@ def test_k_is_5_or_all_by_default(n_labels, k):
     assert clf.predict_topk(X)[0].shape == predict_topk(clf, X)[1].shape == (36, k)
     forest = RandomForestClassifier(3, random_state=0).fit(X, y)
     assert predict_topk(forest, X)[0].shape == (36, k)
+
+
+@pytest.mark.parametrize(
+    ("model", "got"),
+    [
+        (np.eye(3), "ndarray"),
+        (MHEClassifier, "the class MHEClassifier"),
+        ("model.pkl", "str"),
+    ],
+    ids=["array", "class", "str"],
+)
+def test_what_is_no_model(model, got):
+    match = rf"model must be a fitted .*predict_topk\(model, X, k\), but is {got}\."
+    with pytest.raises(TypeError, match=match):
+        predict_topk(model, np.eye(3), 1)

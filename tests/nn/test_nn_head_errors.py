@@ -170,7 +170,8 @@ def test_sizes_must_be_positive(make, sizes):
     with pytest.raises(ValueError) as error:
         make()
     assert str(error.value) == (
-        f"in_features must be at least 0 and n_labels at least 1, got {sizes}."
+        "in_features must be an integer of at least 0 and n_labels one of at least 1, "
+        f"got {sizes}."
     )
 
 
@@ -210,3 +211,23 @@ def test_gradients_can_be_turned_off_and_on():
         for context in (nullcontext(), torch.no_grad(), torch.inference_mode()):
             with context:
                 randomize(HEADS[name](3)).topk(make_features(2, 3), 2)
+
+
+@every_head
+def test_arrays_are_no_tensors(name):
+    head = make_head(name)
+    features, targets = make_features(3), make_targets(head, 3)
+    weight = torch.ones(3)
+    for argument, call in [
+        ("features", lambda: head.loss(features.numpy(), targets)),
+        ("features", lambda: head.topk(features.tolist(), 1)),
+        ("targets", lambda: head.loss(features, targets.numpy())),
+        ("targets", lambda: head.loss(features, targets.tolist())),
+        (
+            "sample_weight",
+            lambda: head.loss(features, targets, sample_weight=weight.numpy()),
+        ),
+    ]:
+        match = f"^{argument} must be a torch.Tensor, got (ndarray|list): torch.as_t"
+        with pytest.raises(TypeError, match=match):
+            call()

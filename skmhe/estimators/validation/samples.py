@@ -143,9 +143,15 @@ def check_weight(sample_weight: Any, X: Rows) -> np.ndarray | None:
     """
     if sample_weight is None:
         return None
-    weight = check_sample_weight(
-        sample_weight, X, dtype=np.float64, ensure_non_negative=True
-    )
+    try:
+        weight = check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"sample_weight must be {X.shape[0]} finite numbers of at least 0, one for "
+            f"each sample: {error} (For weights of labels, use class_weight.)"
+        ) from error
     if not np.any(weight):
         raise ValueError(
             "sample_weight is 0 for every sample: there is nothing to learn from. Pass "

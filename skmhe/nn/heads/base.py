@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any, Self
 
 import torch
@@ -115,10 +116,11 @@ class Head(nn.Module, ABC):
         self, in_features: int, n_labels: int, multilabel: bool, sparse_grad: bool
     ) -> None:
         super().__init__()
-        if n_labels < 1 or in_features < 0:
+        integers = isinstance(in_features, Integral) and isinstance(n_labels, Integral)
+        if not integers or n_labels < 1 or in_features < 0:
             raise ValueError(
-                "in_features must be at least 0 and n_labels at least 1, got "
-                f"in_features={in_features} and n_labels={n_labels}."
+                "in_features must be an integer of at least 0 and n_labels one of at "
+                f"least 1, got in_features={in_features!r} and n_labels={n_labels!r}."
             )
         self.in_features = in_features
         self.n_labels = n_labels
@@ -230,7 +232,7 @@ class Head(nn.Module, ABC):
         """
         has_extra = extra_scores is not None
         check_options(self, has_extra, ignore_index, reduction, label_smoothing)
-        leading = check_features(tuple(features.shape), self.in_features)
+        leading = check_features(features, self.in_features)
         check_shape("sample_weight", sample_weight, leading)
         check_shape("label_weight", label_weight, (self.n_labels,))
         true: Any

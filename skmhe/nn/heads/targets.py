@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from skmhe.nn.products import SparseRows, check_tensor
+
 
 class Positives(NamedTuple):
     """True labels of multi-label samples, as (sample, label) pairs."""
@@ -16,8 +18,10 @@ class Positives(NamedTuple):
     weights: Tensor | None  # shape: (n_positives,)
 
 
-def check_features(shape: tuple[int, ...], width: int) -> tuple[int, ...]:
+def check_features(features: Tensor | SparseRows, width: int) -> tuple[int, ...]:
     """Return the leading dimensions of features; raise if these have another width."""
+    check_tensor("features", features, SparseRows)
+    shape = tuple(features.shape)
     if not shape or shape[-1] != width:
         raise ValueError(f"features must have shape (..., {width}), got {shape}.")
     return shape[:-1]
@@ -25,6 +29,8 @@ def check_features(shape: tuple[int, ...], width: int) -> tuple[int, ...]:
 
 def check_shape(name: str, weights: Tensor | None, shape: tuple[int, ...]) -> None:
     """Raise ValueError if there are weights, but of another shape."""
+    if weights is not None:
+        check_tensor(name, weights)
     if weights is not None and tuple(weights.shape) != shape:
         raise ValueError(f"{name} must have shape {shape}, got {tuple(weights.shape)}.")
 
@@ -33,6 +39,7 @@ def check_labels(
     targets: Tensor, shape: tuple[int, ...], n_labels: int, ignore_index: int
 ) -> None:
     """Raise ValueError if these are no label indices of samples."""
+    check_tensor("targets", targets)
     if tuple(targets.shape) != shape or targets.dtype != torch.int64:
         raise ValueError(
             f"targets must be int64 label indices of shape {shape}, got "
@@ -55,6 +62,7 @@ def positives_of(
 
     The samples are those of flattened leading dimensions.
     """
+    check_tensor("targets", targets)
     if tuple(targets.shape) != shape:
         raise ValueError(
             f"targets of a multi-label head must be an indicator of shape {shape}, got "
