@@ -112,6 +112,10 @@ class Scorer(ABC):
     def bind(self, batch: Batch) -> Any:
         """Return the scores of a batch."""
 
+    def multiply_adds(self, n_stored: float) -> float:
+        """Estimate those of a sample with so many nonzero features; inf if unknown."""
+        return math.inf
+
 
 class RowScores:
     """Scores that a scorer gives rows of unit length."""

@@ -2,46 +2,29 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
-from threading import Lock
 
 import torch
-from threadpoolctl import ThreadpoolController
+
+from skmhe.scorers.threads import SharedSetting, in_forked_child, threads_for
 
 # Types of devices that users may have turned autocast on for.
 AUTOCAST_DEVICES = ("cpu", "cuda", "xpu", "mps")
 
 
-@cache
-def threads_controller() -> ThreadpoolController:
-    """Return the controller of libraries' threads; to find these takes a while."""
-    return ThreadpoolController()
+class _DefaultFloat32(SharedSetting):
+    """Makes float32 the type of torch's new tensors, of which there is one default."""
 
+    _of_user: torch.dtype | None = None  # None: float32
 
-class _DefaultFloat32:
-    """Makes float32 the type of torch's new tensors while any thread is inside.
+    def _set(self) -> None:
+        if torch.get_default_dtype() != torch.float32:
+            self._of_user = torch.get_default_dtype()
+            torch.set_default_dtype(torch.float32)
 
-    torch has one default for all threads: whoever enters first keeps the user's, and
-    who leaves last puts it back.
-    """
-
-    def __init__(self) -> None:
-        self._lock, self._n_inside = Lock(), 0
-        self._of_user: torch.dtype | None = None  # None: float32
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._n_inside += 1
-            if torch.get_default_dtype() != torch.float32:
-                self._of_user = torch.get_default_dtype()
-                torch.set_default_dtype(torch.float32)
-
-    def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._n_inside -= 1
-            if self._n_inside == 0 and self._of_user is not None:
-                torch.set_default_dtype(self._of_user)
-                self._of_user = None
+    def _put_back(self) -> None:
+        if self._of_user is not None:
+            torch.set_default_dtype(self._of_user)
+            self._of_user = None
 
 
 _default_float32 = _DefaultFloat32()
@@ -54,9 +37,11 @@ def own_torch_settings() -> Iterator[None]:
     New tensors are float32 and on the CPU, gradients can be computed, and no autocast
     rounds anything. All but the type hold for the thread that enters; new threads start
     with them. Deterministic algorithms stay as they are: who asks for them means ours,
-    too, and on the CPU their results are the same.
+    too, and on the CPU their results are the same. In a forked child, there is one
+    thread (see `threads_for`).
     """
     with ExitStack() as stack:
+        stack.enter_context(threads_for())
         stack.enter_context(_default_float32)
         # It turns gradients on, too; enable_grad alone does not leave inference_mode.
         stack.enter_context(torch.inference_mode(False))
@@ -95,7 +80,8 @@ def resolve_device(device: str) -> torch.device:
     It is an error if torch does not know it, or this machine does not have it.
     """
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        resolved = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return _usable_after_fork(device, resolved)
     remedy = "use device='auto' or device='cpu'"
     try:
         resolved = torch.device(device)
@@ -117,4 +103,37 @@ def resolve_device(device: str) -> torch.device:
                 f"device={device!r} was asked for, but torch finds {n_devices} CUDA "
                 f"devices here: {remedy}."
             )
+    return _usable_after_fork(device, resolved)
+
+
+def _usable_after_fork(device: str, resolved: torch.device) -> torch.device:
+    """Return a device; RuntimeError if a fork has made it unusable, as it does CUDA."""
+    if resolved.type == "cuda" and in_forked_child():
+        try:
+            torch.cuda.init()
+        except RuntimeError as error:
+            raise RuntimeError(
+                f"device={device!r} cannot be used in this process: it was forked off "
+                "from one that had used CUDA. Use device='cpu', or start processes by "
+                "'spawn' or 'forkserver', as joblib's 'loky' does."
+            ) from error
     return resolved
+
+
+def check_gradients() -> None:
+    """Raise RuntimeError if a fork has left torch unable to compute gradients.
+
+    On machines with CUDA, even gradients on the CPU start threads, which a forked child
+    lacks.
+    """
+    if not in_forked_child():
+        return
+    try:
+        torch.zeros((), requires_grad=True).backward()
+    except RuntimeError as error:
+        raise RuntimeError(
+            "A network cannot be trained in this process: it was forked off from one "
+            "in which torch had computed gradients on a machine with CUDA. Start "
+            "processes by 'spawn' or 'forkserver', as joblib's 'loky' does, or use "
+            "model='linear'."
+        ) from error

@@ -49,6 +49,10 @@ class LabelEncoderScorer(Scorer):
         self.table, self.late_table = table[: self.n_labels], table[self.n_labels :]
         self.scores_late = len(self.late_table) > 0
 
+    def multiply_adds(self, n_stored: float) -> float:
+        """Estimate those of an embedding, and of its products with all labels."""
+        return self.table.shape[1] * (n_stored + sum(self.table.shape))
+
     def bind(self, batch: Batch) -> "LabelEncoderScores":
         """Return the scores of a batch."""
         samples = self.network.embed_samples(batch.tensor)

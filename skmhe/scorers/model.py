@@ -40,6 +40,7 @@ from skmhe.scorers.own_labels import own_label_score
 from skmhe.scorers.scoring import AllScores, Scoring
 from skmhe.scorers.similarity import CentroidScorer, LateLabelScorer
 from skmhe.scorers.storage import compacted, restored
+from skmhe.scorers.threads import threads_for
 from skmhe.scorers.user_backbone import UserBackbone
 
 # Returns what a search gives of all labels, shape (n, n_labels).
@@ -175,10 +176,11 @@ class Model:
         Both of shape (n, k), best first.
         """
         scoring = self._scoring(settings)
+        threads = threads_for(scoring.multiply_adds(X))
         positions = np.empty((X.shape[0], k), dtype=np.int64)
         log_p = np.empty((X.shape[0], k), dtype=np.float32)
         n_scores = scoring.n_scores(k) + self.n_late
-        with torch.inference_mode():
+        with threads, torch.inference_mode():
             for rows, scores in scoring.blocks(X, n_scores, exact):
                 best, found = scoring.search.topk(scores, k, exact)
                 positions[rows] = best.cpu().numpy()
@@ -203,14 +205,17 @@ class Model:
             # A mode other than "raise" writes to `out` without a copy.
             np.take(found.numpy(), positions, axis=1, out=out, mode="clip")
 
-        return scoring.of_all_labels(X, self.codec.n_labels, finish)
+        n_labels = self.codec.n_labels
+        with threads_for(scoring.multiply_adds(X, n_labels)):
+            return scoring.of_all_labels(X, n_labels, finish)
 
     @own_torch_settings()
     def above(self, X: Rows, threshold: float, settings: Settings) -> sp.csr_array:
         """Return the labels of more than a log-probability as a CSR indicator."""
         scoring, n_labels = self._scoring(settings), self.codec.n_labels
         samples, labels = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-        with torch.inference_mode():
+        threads = threads_for(scoring.multiply_adds(X, n_labels))
+        with threads, torch.inference_mode():
             for rows, scores in scoring.blocks(X, 4 * n_labels, exact=True):
                 sample, position = scoring.search.above(scores, threshold)
                 samples.append(sample.cpu().numpy() + rows.start)
@@ -228,7 +233,9 @@ class Model:
         """Return the features that the head scores, float32 of shape (n, d)."""
         assert self.spec is not None
         network = network_from_weights(self.spec, self.weights, device)
-        return network_features(network, X)
+        n = X.shape[0]
+        with threads_for(n * network.multiply_adds(X.size / n)):
+            return network_features(network, X)
 
     def _scoring(self, settings: Settings) -> Scoring:
         """Return what scores samples; that of the last call is kept."""

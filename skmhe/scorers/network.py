@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -119,6 +120,17 @@ class Network(nn.Module):
         """Whether the backbone makes the same features of a sample in every epoch."""
         return isinstance(self.backbone, UserModule) and self.backbone.is_frozen
 
+    def multiply_adds(self, n_stored: float) -> float:
+        """Estimate those of a sample with so many nonzero features.
+
+        Of a user's network nothing is known: infinity.
+        """
+        if self.spec.user_backbone is not None:
+            return math.inf
+        widths = [n_stored, *self.spec.hidden_layer_sizes]
+        scores = self.head.multiply_adds() / self.head.in_features
+        return sum(a * b for a, b in pairwise([*widths, scores]))
+
     def features(self, rows: Features) -> Features:
         """Return the features that the head scores, shape (n, d)."""
         features = self.backbone(rows)
@@ -211,3 +223,7 @@ class NetworkScorer(Scorer):
     def bind(self, batch: Batch) -> HeadScores:
         """Return the scores of a batch."""
         return self.network.head.bind(self.network.features(batch.tensor))
+
+    def multiply_adds(self, n_stored: float) -> float:
+        """Estimate those of the network, see `Network.multiply_adds`."""
+        return self.network.multiply_adds(n_stored)

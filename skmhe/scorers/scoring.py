@@ -13,8 +13,8 @@ from torch import Tensor
 from skmhe.nn.scores import Search
 from skmhe.scorers.batch import Batch, Rows, row_chunks, rows_per_chunk
 from skmhe.scorers.combination import Combination, SumOfScores
-from skmhe.scorers.device import threads_controller
 from skmhe.scorers.network import Network
+from skmhe.scorers.threads import OneThread
 
 # Scores of a block: 4 MiB in float32. Fewer rows would read all weights for each.
 BLOCK_SCORES = 2**20
@@ -27,6 +27,8 @@ MAX_BLOCK_ROWS, MAX_BLOCK_SCORES = 256, 2**22
 MAX_PART_ROWS, MAX_PART_SCORES = 48, 2**20
 # and arrays of a block's scores that are held at a time.
 BLOCK_COPIES = 8
+# A label's probability in float64 takes about as long as so many multiply-adds.
+MULTIPLY_ADDS_PER_OUTPUT = 100
 
 
 class AllScores(NamedTuple):
@@ -95,6 +97,13 @@ class Scoring(NamedTuple):
     def has_user_backbone(self) -> bool:
         """Whether the network's first layers are a user's."""
         return self.network is not None and self.network.spec.user_backbone is not None
+
+    def multiply_adds(self, X: Rows, n_outputs: int = 0) -> float:
+        """Estimate those of scoring samples, and of outputs in place of the best."""
+        n = X.shape[0]
+        scorers = self.combination.scorers
+        of_row = sum(scorer.multiply_adds(X.size / n) for scorer in scorers)
+        return n * (of_row + MULTIPLY_ADDS_PER_OUTPUT * n_outputs)
 
     def n_scores(self, k: int) -> int:
         """Return the largest number of scores that a search for k labels holds."""
@@ -171,6 +180,5 @@ def even_slices(n: int, most: int) -> list[slice]:
 
 
 def _one_thread() -> None:
-    """Let torch compute on one thread in this thread; others keep their number."""
-    torch.get_num_threads()  # torch sets its own number at its first use in a thread
-    threads_controller().limit(limits=1, user_api="openmp")
+    """Let torch compute on one thread in this thread, until it ends."""
+    OneThread().__enter__()

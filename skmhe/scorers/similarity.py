@@ -34,6 +34,10 @@ class CentroidScorer(Scorer):
         if not isinstance(X, np.ndarray):
             _ = self.table
 
+    def multiply_adds(self, n_stored: float) -> float:
+        """Estimate those of all labels, as if no weight were 0."""
+        return n_stored * len(self.centroids.block)
+
     def bind(self, batch: Batch) -> "CentroidScores":
         """Return the scores of a batch."""
         return CentroidScores(self, batch.unit_rows())
@@ -72,6 +76,10 @@ class LateLabelScorer(Scorer):
     texts: Rows | None = None  # in columns of unit length; (n_features, n_late)
 
     scores_late = True
+
+    def multiply_adds(self, n_stored: float) -> float:
+        """Estimate those of all labels, as if no feature were 0."""
+        return n_stored * self.n_late
 
     def bind(self, batch: Batch) -> "LateLabelScores":
         """Return the scores of a batch."""

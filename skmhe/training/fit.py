@@ -14,6 +14,7 @@ from skmhe.nn import Backbone
 from skmhe.nn.scores import Search
 from skmhe.scorers.batch import Rows, in_form, to_tensor, unit_rows
 from skmhe.scorers.centroids import TrainingCentroids, fit_centroids
+from skmhe.scorers.device import check_gradients
 from skmhe.scorers.linear import fit_levels
 from skmhe.scorers.linear.tables import Level
 from skmhe.scorers.model import Model
@@ -193,8 +194,7 @@ def _fit_linear(
         own = label_weight[Y.indices]
         weight, label_weight = own if weight is None else own * weight, None
     sizes, C, prior, _ = recipe.linear
-    n_threads = torch.get_num_threads()
-    linear = fit_levels(samples, Y, sizes, C, prior, weight, label_weight, n_threads)
+    linear = fit_levels(samples, Y, sizes, C, prior, weight, label_weight)
     round_to_half(linear)
     return linear, centroids
 
@@ -208,6 +208,7 @@ def _train(
     keeps_moments: bool,
 ) -> Fit:
     """Train a network, and return the model with its weights."""
+    check_gradients()
     data, rng, plan, validation = task.data, state.rng, recipe.plan, None
     own_counts = model.own_label_counts + _own_label_counts(recipe, task)
     if recipe.validation_fraction is not None:

@@ -48,6 +48,13 @@ class LabelTraining:
             k = min(plan.shortlist_size, self.Z.shape[0])
             self.shortlists = nearest_labels(network, X, self.Z, k, plan.search)
 
+    def multiply_adds(self, network: Network, n_samples: int, n_stored: float) -> float:
+        """Estimate those of a batch: two embeddings, and the product of these."""
+        n_pool, dim = self.plan.pool_size, network.spec.hidden_layer_sizes[0]
+        n_stored_of_label = self.Z.size / self.Z.shape[0]
+        of_samples = n_samples * (n_stored + dim + n_pool)
+        return dim * (of_samples + n_pool * (n_stored_of_label + dim))
+
     def order(self, n_samples: int, rng: np.random.RandomState) -> np.ndarray:
         """Return the order of an epoch's samples."""
         if self.plan.neighbor_batches and self.shortlists is not None:

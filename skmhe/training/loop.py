@@ -17,6 +17,7 @@ from skmhe.scorers.combination import Bound, Calibration, Combination, Scorer
 from skmhe.scorers.label_encoder import LabelEncoderScorer
 from skmhe.scorers.network import Network, network_features
 from skmhe.scorers.similarity import scores_to_complete
+from skmhe.scorers.threads import MIN_STEP_OPERATIONS, threads_for
 from skmhe.training.data import TrainingData, batch_slices, optional_tensor
 from skmhe.training.interruption import Interruption, warn_of_interruption
 from skmhe.training.label_encoder import LabelTraining
@@ -183,12 +184,14 @@ class Trainer:
             for epoch in range(first_epoch, first_epoch + self.plan.max_iter):
                 if self.labels is not None:
                     self.labels.start_epoch(self.network, self.data.X, epoch)
-                loss = self.run_epoch(interruption)
+                with threads_for(self.multiply_adds(), MIN_STEP_OPERATIONS):
+                    loss = self.run_epoch(interruption)
                 if loss is None:
                     break
                 history.loss_curve.append(loss)
                 if validation is not None:
-                    score = validation_score(self.kept, validation, self.labels)
+                    with threads_for(self.multiply_adds(validation)):
+                        score = validation_score(self.kept, validation, self.labels)
                     if score > max(history.validation_scores, default=-1.0):
                         best_state = copy.deepcopy(self.kept.state_dict())
                     history.validation_scores.append(score)
@@ -230,6 +233,20 @@ class Trainer:
                 f"learning_rate_init={self.plan.learning_rate_init}."
             )
         return mean if n_seen == n else None
+
+    def multiply_adds(self, validation: TrainingData | None = None) -> float:
+        """Estimate those of the forward pass of a step, or of validation samples."""
+        data = self.data if validation is None else validation
+        n, network = data.X.shape[0], self.network
+        n_stored = data.X.size / n
+        if validation is None:
+            n = min(n, self.plan.batch_size)
+        if data.has_features:
+            return n * network.head.multiply_adds()
+        result = n * network.multiply_adds(n_stored)
+        if self.labels is not None:
+            result += self.labels.multiply_adds(network, n, n_stored)
+        return result
 
     def step(self, rows: np.ndarray) -> float:
         """Take one step on some rows of the data, and return their loss."""

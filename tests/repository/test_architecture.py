@@ -52,8 +52,8 @@ LAYERS = {
         {"dual_encoder"},
     ),
     "scorers": (
-        {"batch", "device", "storage", "user_backbone"},
-        {"combination"},
+        {"batch", "storage", "threads", "user_backbone"},
+        {"combination", "device"},
         {"linear", "network", "own_labels"},
         {"centroids"},
         {"label_encoder", "scoring", "similarity"},

@@ -1,8 +1,11 @@
 """Fitting a tree of linear classifiers, against the problems of its nodes."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import torch
 from linear_problems import (
     CONTAINERS,
     N_LABELS,
@@ -19,6 +22,20 @@ from skmhe.scorers.linear import fit as fitting
 from skmhe.scorers.linear.tables import child_scores
 
 
+@pytest.fixture
+def use_threads(monkeypatch):
+    """Return a function that lets fits have some threads."""
+    before = torch.get_num_threads()
+
+    def use(n_threads):
+        torch.set_num_threads(n_threads)
+        # Of problems as small as these, too.
+        monkeypatch.setattr(fitting, "threads_for", lambda _: nullcontext())
+
+    yield use
+    torch.set_num_threads(before)
+
+
 @containers
 def test_one_level_is_one_problem(container):
     X, Y = make_data()
@@ -31,10 +48,11 @@ def test_one_level_is_one_problem(container):
 @containers
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_levels_choose_among_the_children_on_the_samples_of_their_node(
-    container, n_threads
+    container, n_threads, use_threads
 ):
     X, Y = make_data()
-    levels = fit(container(X), Y, (3, 3), prior=2.0, n_threads=n_threads)
+    use_threads(n_threads)
+    levels = fit(container(X), Y, (3, 3), prior=2.0)
     # Nodes 0, 1 and 2 have the labels 0-2, 3-5 and 6.
     parents = np.stack([Y[:, 3 * i : 3 * i + 3].any(1) for i in range(3)], axis=1)
     weights, intercepts = solve(X, parents)
@@ -67,11 +85,12 @@ def test_a_node_without_samples_says_no(container):
     assert_array_equal(scores, np.full((N, 3), -1))
 
 
-def test_blocks_of_labels_change_nothing(monkeypatch):
+def test_blocks_of_labels_change_nothing(monkeypatch, use_threads):
     X, Y = make_data()
     whole = fit(sp.csr_array(X), Y, (N_LABELS,))
     monkeypatch.setattr(fitting, "BLOCK_SCORES", 2 * N)
-    parts = fit(sp.csr_array(X), Y, (N_LABELS,), n_threads=2)
+    use_threads(2)
+    parts = fit(sp.csr_array(X), Y, (N_LABELS,))
     for a, b in zip(whole[0], parts[0], strict=True):
         assert_allclose(a, b, atol=1e-5)
 

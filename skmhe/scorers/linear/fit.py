@@ -8,11 +8,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 
 from skmhe.scorers.batch import Rows
-from skmhe.scorers.device import threads_controller
-from skmhe.scorers.linear.newton import Problem, Samples, newton_coefficients
+from skmhe.scorers.linear.newton import (
+    N_CG,
+    N_NEWTON,
+    Problem,
+    Samples,
+    newton_coefficients,
+)
 from skmhe.scorers.linear.tables import DenseLevel, Level, SparseLevel, starts_of
+from skmhe.scorers.threads import one_blas_thread, threads_for
 
 # Scores of (sample, label) pairs that are solved at a time: what a step needs of
 # them stays in the processor's cache.
@@ -32,7 +39,6 @@ def fit_levels(
     prior: float,
     weight: np.ndarray | None = None,
     label_weight: np.ndarray | None = None,
-    n_threads: int = 1,
 ) -> list[Level]:
     """Fit the classifiers of all nodes, each on the samples that have a label below.
 
@@ -50,19 +56,18 @@ def fit_levels(
         See `newton_coefficients`; for the labels, not for the nodes above.
     weight, label_weight : ndarray, default=None
         Weights of the samples, and of the labels' positive samples.
-    n_threads : int, default=1
-        Number of threads.
     """
     levels: list[Level] = []
-    n_stored = np.count_nonzero(X) if isinstance(X, np.ndarray) else X.nnz
+    n_stored = int(np.count_nonzero(X) if isinstance(X, np.ndarray) else X.nnz)
     is_dense = n_stored > DENSE_DATA_SHARE * X.shape[0] * X.shape[1]
     smallest = 0.0 if is_dense else SMALLEST_WEIGHT
     cost = np.full(X.shape[0], C, np.float32)
     if weight is not None:
         cost *= weight
+    with threads_for(_multiply_adds(n_stored, Y, sizes)):
+        n_threads = torch.get_num_threads()
     # Threads of ours have larger pieces of work than those of a matrix product.
-    one_each = threads_controller().limit(limits=1, user_api="blas")
-    with one_each, ThreadPoolExecutor(n_threads) as threads:
+    with one_blas_thread, ThreadPoolExecutor(n_threads) as threads:
         for depth, size in enumerate(sizes):
             below = int(np.prod(sizes[depth + 1 :], dtype=np.int64))
             last = depth == len(sizes) - 1
@@ -78,6 +83,13 @@ def fit_levels(
             assemble = _sparse_level if sp.issparse(X) else _dense_level
             levels.append(assemble(parts, tasks, n_parents, size, X.shape[1]))
     return levels
+
+
+def _multiply_adds(n_stored: int, Y: sp.csr_array, sizes: Sequence[int]) -> float:
+    """Estimate those of all products with X, as if there were no kernel matrices."""
+    # All samples are in the root's problem, and then in one for each label.
+    n_children = sizes[0] + Y.nnz / Y.shape[0] * sum(sizes[1:])
+    return 2 * N_NEWTON * (N_CG + 1) * n_stored * n_children
 
 
 def _ancestors(Y: sp.csr_array, below: int) -> sp.csr_array:

@@ -75,6 +75,11 @@ class LinearScorer(Scorer):
         for level in range(len(self.levels) if self.search.steered else 0):
             self.table(level)
 
+    def multiply_adds(self, n_stored: float) -> float:
+        """Estimate those of the beam's nodes, with all weights of their features."""
+        shapes = [level.intercepts.shape for level in self.levels]
+        return n_stored * sum(min(n, self.beam_width) * size for n, size in shapes)
+
     def bind(self, batch: Batch) -> "LinearScores":
         """Return the scores of a batch."""
         is_dense = isinstance(self.levels[0], DenseLevel)

@@ -1,0 +1,166 @@
+"""How many threads to compute with: those of the user, or one."""
+
+import ctypes
+import math
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import cache, partial
+from typing import Any
+
+import torch
+from threadpoolctl import ThreadpoolController
+
+# Multiply-adds from which more than one thread are used, in a call that predicts or in
+# fitting linear classifiers; and in the forward pass of a training step, which consists
+# of more and smaller operations. Below, a second thread saves less than a tenth of the
+# time of training, and fractions of a millisecond of a prediction, on an idle machine.
+# On a busy one, each operation waits for a thread that has no processor: training takes
+# up to 30 times as long. See benchmarks/bench_threads.py.
+MIN_OPERATIONS, MIN_STEP_OPERATIONS = 2**24, 2**26
+
+_IMPORTED_IN = os.getpid()
+
+
+def in_forked_child() -> bool:
+    """Tell whether this process was forked off from one that had imported this.
+
+    The threads of OpenMP's pools are not copied by a fork, but the pools are: an
+    operation that is divided among several threads would wait for them for ever.
+    """
+    return os.getpid() != _IMPORTED_IN
+
+
+class SharedSetting(ABC):
+    """A setting that holds for all threads, and is ours while any thread is inside.
+
+    Whoever enters first keeps the user's, and who leaves last puts it back. A fork
+    copies none of the other threads: in the child, they are outside.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._n_inside, self._own = threading.Lock(), 0, threading.local()
+        if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+            os.register_at_fork(
+                before=self._lock.acquire,
+                after_in_parent=self._lock.release,
+                after_in_child=self._after_fork,
+            )
+
+    @abstractmethod
+    def _set(self) -> None:
+        """Set it, and keep the user's, unless it is ours already."""
+
+    @abstractmethod
+    def _put_back(self) -> None:
+        """Set it as the user had, if that was another."""
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._n_inside += 1
+            self._own.n_inside = getattr(self._own, "n_inside", 0) + 1
+            self._set()
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            self._own.n_inside -= 1
+            if self._n_inside == 0:
+                self._put_back()
+
+    def _after_fork(self) -> None:
+        self._n_inside = getattr(self._own, "n_inside", 0)
+        if self._n_inside == 0:
+            self._put_back()
+        self._lock.release()
+
+
+@cache
+def _libraries(process: int, user_api: str) -> ThreadpoolController:
+    """Return the controller of libraries' threads; to find these takes a while.
+
+    A forked process looks again: others may have been loaded since, and have pools.
+    """
+    return ThreadpoolController().select(user_api=user_api)
+
+
+class _OneBlasThread(SharedSetting):
+    """Lets NumPy's products have one thread, wherever they are computed.
+
+    A thread that sets OpenBLAS's number owns it, in recent versions of threadpoolctl,
+    until the thread ends: what others set has no effect. So nobody owns it here.
+    """
+
+    _of_user: Any = None
+
+    def _set(self) -> None:
+        if self._of_user is None:
+            limit = _libraries(os.getpid(), "blas").limit
+            self._of_user = _in_new_thread(partial(limit, limits=1))
+
+    def _put_back(self) -> None:
+        if self._of_user is not None:
+            _in_new_thread(self._of_user.restore_original_limits)
+            self._of_user = None
+
+
+def _in_new_thread(function: Callable[[], Any]) -> Any:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
+
+
+one_blas_thread = _OneBlasThread()
+
+
+@cache
+def _mkl_set_own_threads() -> Callable[[int], int]:
+    """Return what sets MKL's number of threads in this thread, and returns the last.
+
+    0 is OpenMP's number. `torch.set_num_threads` sets another, which then wins; torch
+    has no function that would set it back for one thread only.
+    """
+    try:
+        found = ctypes.CDLL(torch._C.__file__).MKL_Set_Num_Threads_Local
+    except (AttributeError, OSError):  # a torch without MKL
+        return lambda n_threads: 0
+    return found
+
+
+class OneThread:
+    """Lets torch, and all else that uses OpenMP, have one thread in this thread.
+
+    Other threads keep their number. That of `torch.set_num_threads` would be taken over
+    by all threads that begin meanwhile, for good.
+    """
+
+    def __enter__(self) -> None:
+        # torch sets its own number at its first use in a thread.
+        torch.get_num_threads()
+        self._openmp = _libraries(os.getpid(), "openmp").limit(limits=1)
+        self._mkl = _mkl_set_own_threads()(1)
+
+    def __exit__(self, *error: object) -> None:
+        _mkl_set_own_threads()(self._mkl)
+        self._openmp.restore_original_limits()
+
+
+@contextmanager
+def threads_for(
+    operations: float = math.inf, least: int = MIN_OPERATIONS
+) -> Iterator[None]:
+    """Compute with as many threads as some work is worth, and never more than before.
+
+    That is one thread for less than `least` operations, counted as multiply-adds, and
+    always one in a forked child. `torch.get_num_threads()` is the number inside.
+    """
+    with ExitStack() as stack:
+        is_forked = in_forked_child()
+        if is_forked:
+            stack.enter_context(one_blas_thread)
+        is_small = operations < least and torch.get_num_threads() > 1
+        if is_forked or is_small:
+            stack.enter_context(OneThread())
+        yield
