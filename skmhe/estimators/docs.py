@@ -145,9 +145,12 @@ PARAMETERS = inspect.cleandoc(
         dropout. An int gives the same result in every call. The global generators of
         NumPy and torch are not changed.
         {random_state}
-    verbose : bool, default=False
-        Whether to show a progress bar.
-        {verbose}
+    verbose : bool or int, default=False
+        Whether fitting shows its progress. 1 or True shows a bar in terminals and
+        notebooks, and elsewhere (files, pipes, parallel jobs) a line after each epoch
+        of the network and each level of the linear classifiers. 2 or more shows lines
+        everywhere. They go to the logger "skmhe" as INFO or, where logging has no
+        handlers, to `sys.stderr`.
     device : str, default="auto"
         Where to compute: "cpu", "cuda", "cuda:1", and so on. "auto" is a CUDA device if
         there is one. Fitted weights are NumPy arrays, so that an estimator that was

@@ -37,6 +37,7 @@ from skmhe.labels.containers import distinct_labels, find_labels, label_array
 from skmhe.scorers.batch import Rows
 from skmhe.scorers.device import own_torch_settings
 from skmhe.scorers.model import Model
+from skmhe.scorers.progress import Progress, make_progress
 from skmhe.scorers.user_backbone import flat_rows
 from skmhe.training.data import TrainingData
 from skmhe.training.fit import (
@@ -120,11 +121,15 @@ def fit(
     sets_aside = previous is None and not is_partial_fit
     known = form.classes if is_partial_fit and form is not None else None
     inputs = _checked(estimator, given, (classes, known), previous, sets_aside)
-    setting, recipe, task, state = _prepare(estimator, inputs, previous, is_partial_fit)
-    if is_partial_fit and model is not None:
-        model, state, history = train_further(recipe, task, state, model)
-    else:
-        model, state, history = fit_model(recipe, task, state, model, is_partial_fit)
+    with make_progress(estimator.verbose) as progress:
+        setting, recipe, task, state = _prepare(
+            estimator, inputs, previous, is_partial_fit, progress
+        )
+        if is_partial_fit and model is not None:
+            outcome = train_further(recipe, task, state, model)
+        else:
+            outcome = fit_model(recipe, task, state, model, is_partial_fit)
+    model, state, history = outcome
     if form is None or not is_partial_fit:  # partial_fit keeps that of the first call
         form = inputs.target._replace(y=None, all_classes=None)
     n_first = len(form.classes) if previous is None else previous.n_first_labels
@@ -177,7 +182,11 @@ def _checked(
 
 
 def _prepare(
-    estimator: Any, inputs: Inputs, previous: Fitted | None, is_partial_fit: bool
+    estimator: Any,
+    inputs: Inputs,
+    previous: Fitted | None,
+    is_partial_fit: bool,
+    progress: Progress,
 ) -> tuple[Setting, Recipe, Task, TrainingState]:
     """Return the setting, what to fit, what to learn from, and to go on from."""
     target, weight = inputs.target, inputs.weight
@@ -205,24 +214,39 @@ def _prepare(
     if previous is None:
         state, model = TrainingState(_random_state(estimator.random_state)), None
         features = None
-        if setting.label_order == "cluster":
+        if setting.label_order == "cluster":  # no other order takes long
+            progress.start("label order")
             X = flat_rows(inputs.X) if setting.has_backbone else inputs.X
             features = label_centroids(X, Y)
-        codec = LabelCodec(
-            n_labels,
-            head_sizes,
-            setting.label_order,
-            label_counts=counts,
-            label_features=features,
-            random_state=state.rng,
-        )
+        codec = _make_codec(setting, head_sizes, features, counts, state.rng)
+        if features is not None:
+            progress.end_round()
     else:
         state, model = previous.state, previous.model
         codec = model.codec
     recipe = make_recipe(setting, extended_head_sizes(head_sizes, n_labels), model)
     if model is not None:
         check_same_shapes(model.spec, recipe.spec, setting)
+    recipe = recipe._replace(progress=progress)
     return setting, recipe, _task(setting, inputs, codec, counts), state
+
+
+def _make_codec(
+    setting: Setting,
+    head_sizes: tuple[int, ...],
+    features: Rows | None,
+    counts: np.ndarray,
+    rng: np.random.RandomState,
+) -> LabelCodec:
+    """Return the label order and codes."""
+    return LabelCodec(
+        setting.n_labels,
+        head_sizes,
+        setting.label_order,
+        label_counts=counts,
+        label_features=features,
+        random_state=rng,
+    )
 
 
 def _are_other_names(estimator: Any, names: np.ndarray | None) -> bool:

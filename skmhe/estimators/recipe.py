@@ -99,7 +99,6 @@ def _plan(setting: Setting, device: torch.device) -> TrainingPlan:
         learning_rate=values["learning_rate"],
         tol=values["tol"],
         n_iter_no_change=values["n_iter_no_change"],
-        verbose=bool(values["verbose"]),
         dtype=resolve_dtype(values["dtype"], device),
         **settings,
     )

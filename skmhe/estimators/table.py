@@ -92,7 +92,7 @@ TABLE: dict[str, tuple[Parameter, ...]] = {
         Parameter("tol", [AT_LEAST_0], when.NETWORK_IN_FIT),
         Parameter("warm_start", ["boolean"], when.NETWORK_IN_FIT),
         Parameter("random_state", ["random_state"], when.CHANCE),
-        Parameter("verbose", ["verbose"], when.NETWORK),
+        Parameter("verbose", ["verbose"], when.ALWAYS),
         Parameter("device", [str], when.ALWAYS),
         Parameter("dtype", [_one_of("auto", "float32", "bfloat16")], when.NETWORK),
     ),

@@ -25,6 +25,7 @@ from skmhe.scorers.network import (
     weights_to_numpy,
 )
 from skmhe.scorers.own_labels import count_own_labels
+from skmhe.scorers.progress import Progress
 from skmhe.scorers.storage import round_to_half
 from skmhe.training.data import TrainingData, hold_out, optional_tensor, true_pairs
 from skmhe.training.label_encoder import LabelTraining
@@ -56,6 +57,7 @@ class Recipe(NamedTuple):
     pools: PoolPlan | None = None  # of the label encoder
     validation_fraction: float | None = None  # None: no early stopping
     keeps_precision: bool = False  # training goes on: its steps may be small
+    progress: Progress = Progress()  # is told what is being fitted
 
 
 class Task(NamedTuple):
@@ -180,21 +182,24 @@ def _fit_linear(
     """Fit linear classifiers and, if the network is to complete them, centroids."""
     if recipe.linear is None:
         return None, None
-    data, label_weight = task.data, task.label_weight
+    data, label_weight, progress = task.data, task.label_weight, recipe.progress
     Y, weight = indicator(data.y, task.codec.n_labels), data.sample_weight
     samples, centroids = unit_rows(data.X), None
     if recipe.spec is not None and recipe.spec.centroid_scale is not None:
         weighted = Y
         if weight is not None:
             weighted = sp.csr_array(sp.diags_array(weight) @ Y)
+        progress.start("centroids")
         centroids = fit_centroids(samples, weighted)
+        progress.end_round()
     if label_weight is not None and not recipe.search.multilabel:
         # Of the samples in all problems. Not in centroids, from which a sample is left
         # out with its own weight.
         own = label_weight[Y.indices]
         weight, label_weight = own if weight is None else own * weight, None
     sizes, C, prior, _ = recipe.linear
-    linear = fit_levels(samples, Y, sizes, C, prior, weight, label_weight)
+    progress.start("linear classifiers", len(sizes), "level")
+    linear = fit_levels(samples, Y, sizes, C, prior, weight, label_weight, progress)
     round_to_half(linear)
     return linear, centroids
 
@@ -210,19 +215,23 @@ def _train(
     """Train a network, and return the model with its weights."""
     check_gradients()
     data, rng, plan, validation = task.data, state.rng, recipe.plan, None
+    progress = recipe.progress
     own_counts = model.own_label_counts + _own_label_counts(recipe, task)
+    if network.is_frozen:
+        # They are the same in every epoch.
+        progress.start("features of the frozen backbone")
+        data = with_features(network, data, progress)
+        progress.end_round()
     if recipe.validation_fraction is not None:
         kept, held_out = hold_out(data.y, recipe.validation_fraction, rng)
         data, validation = data.take(kept), data.take(held_out)
     label_weight = optional_tensor(task.label_weight, network.device)
     optimizer = make_optimizer(network, plan, state.moments)
-    if network.is_frozen:
-        # Features are the same in every epoch.
-        data = with_features(network, data)
-        validation = validation and with_features(network, validation)
     labels, counts = _label_training(recipe, task, state, data)
     with seeded(rng.randint(MAX_SEED), network.device):
-        trainer = Trainer(network, optimizer, data, plan, rng, label_weight, labels)
+        trainer = Trainer(
+            network, optimizer, data, plan, rng, label_weight, labels, progress
+        )
         history = trainer.train(validation, state.n_epochs)
     moments = moments_of(network, optimizer) if keeps_moments else None
     weights = weights_to_numpy(network)

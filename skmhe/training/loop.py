@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from skmhe.nn.heads.base import ExtraScores
 from skmhe.scorers.batch import Batch, row_chunks, rows_to_tensor, unit_rows
 from skmhe.scorers.combination import Bound, Calibration, Combination, Scorer
 from skmhe.scorers.label_encoder import LabelEncoderScorer
 from skmhe.scorers.network import Network, network_features
+from skmhe.scorers.progress import Progress
 from skmhe.scorers.similarity import scores_to_complete
 from skmhe.scorers.threads import MIN_STEP_OPERATIONS, threads_for
 from skmhe.training.data import TrainingData, batch_slices, optional_tensor
@@ -49,11 +49,11 @@ class History:
             best = max(best, sign * value)
         return n_stalled >= plan.n_iter_no_change
 
-    def last_epoch(self) -> dict[str, Any]:
-        """Return what the progress bar shows."""
-        shown = {"epoch": self.n_iter, "loss": f"{self.loss_curve[-1]:.4f}"}
+    def last_epoch(self) -> dict[str, float]:
+        """Return what to show of the last epoch."""
+        shown = {"loss": self.loss_curve[-1]}
         if self.validation_scores:
-            shown["validation"] = f"{self.validation_scores[-1]:.4f}"
+            shown["validation"] = self.validation_scores[-1]
         return shown
 
 
@@ -131,9 +131,12 @@ def validation_score(
     return float(np.average(np.concatenate(correct), weights=data.sample_weight))
 
 
-def with_features(network: Network, data: TrainingData) -> TrainingData:
+def with_features(
+    network: Network, data: TrainingData, progress: Progress | None = None
+) -> TrainingData:
     """Return data with the backbone's features in place of the samples."""
-    return data._replace(X=network_features(network, data.X), has_features=True)
+    X = network_features(network, data.X, progress)
+    return data._replace(X=X, has_features=True)
 
 
 class Trainer:
@@ -152,15 +155,16 @@ class Trainer:
         rng: np.random.RandomState,
         label_weight: Tensor | None = None,
         labels: LabelTraining | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.network, self.optimizer, self.plan = network, optimizer, plan
         self.data, self.label_weight = data, label_weight
         self.rng, self.labels = rng, labels
+        self.progress = progress or Progress()
         self.batches = batch_slices(data.X.shape[0], plan.batch_size)
         n_steps = plan.max_iter * len(self.batches)
         self.schedule = make_schedule(optimizer, plan.learning_rate, n_steps)
         self.average: Any = make_average(network, plan.averaging_decay)
-        self.bar = tqdm(total=n_steps, unit="batch", disable=not plan.verbose)
 
     @property
     def kept(self) -> Network:
@@ -180,7 +184,8 @@ class Trainer:
         complete epochs. A second Ctrl-C raises KeyboardInterrupt at once.
         """
         history, best_state = History(), None
-        with self.bar, Interruption() as interruption:
+        self.progress.start("network", self.plan.max_iter, "epoch")
+        with Interruption() as interruption:
             for epoch in range(first_epoch, first_epoch + self.plan.max_iter):
                 if self.labels is not None:
                     self.labels.start_epoch(self.network, self.data.X, epoch)
@@ -195,10 +200,11 @@ class Trainer:
                     if score > max(history.validation_scores, default=-1.0):
                         best_state = copy.deepcopy(self.kept.state_dict())
                     history.validation_scores.append(score)
-                self.bar.set_postfix(history.last_epoch())
+                self.progress.end_round(**history.last_epoch())
                 if interruption.requested or history.has_stalled(self.plan):
                     break
         if interruption.requested:
+            self.progress.close()  # the warning begins a line of its own
             warn_of_interruption(history.n_iter, keeps_best=best_state is not None)
         if best_state is None and self.average is not None:
             best_state = self.kept.state_dict()
@@ -214,7 +220,7 @@ class Trainer:
         n, labels, total, n_seen = self.data.X.shape[0], self.labels, 0.0, 0
         self.network.train()
         order = self.rng.permutation(n) if labels is None else labels.order(n, self.rng)
-        for places in self.batches:
+        for places in self.progress.pieces(self.batches, len(self.batches)):
             if interruption.requested:
                 break
             # Sorted rows slice faster; within a batch their order means nothing.
@@ -265,7 +271,6 @@ class Trainer:
             self.average.update_parameters(network)
         if self.schedule is not None:
             self.schedule.step()
-        self.bar.update()
         return loss.item()
 
     def _loss(self, rows: np.ndarray) -> Tensor:

@@ -26,7 +26,6 @@ class TrainingPlan(NamedTuple):
     learning_rate: str
     tol: float
     n_iter_no_change: int
-    verbose: bool
     dtype: torch.dtype | None = None  # of products; None: that of the weights
     # Of a user's backbone; None: learning_rate_init.
     backbone_learning_rate: float | dict[str, float] | None = None

@@ -114,22 +114,6 @@ def test_samples_are_held_out(cls, fraction, n_held_out, batches):
 
 
 @both
-def test_verbose(cls, capsys):
-    silent = fit(cls, verbose=False)
-    output = capsys.readouterr()
-    assert (output.out, output.err) == ("", "")
-    assert not differ(silent, fit(cls, verbose=1))
-    capsys.readouterr()
-    fit(cls, verbose=True, early_stopping=True)
-    output = capsys.readouterr()
-    assert output.out == ""
-    for shown in ("6/6", "epoch=2", "loss=", "validation="):  # 6 steps
-        assert shown in output.err
-    fit(cls).predict(make_data(cls)[0])
-    assert capsys.readouterr().err == ""
-
-
-@both
 def test_device(cls, monkeypatch):
     asked, resolve = [], recipe.resolve_device
 

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import logging
 import re
 import sys
 
@@ -153,11 +154,12 @@ def base_result(case, context, n_calls):
     return case.result(dict(context), n_calls)
 
 
-def outcome(case, name, context, value, monkeypatch, capsys):
+def outcome(case, name, context, value, monkeypatch, caplog):
     """Return what changing a parameter does: "used", "unused", or the error."""
     n_calls = case.n_calls(name)
     before = base_result(case, tuple(context.items()), n_calls)
-    capsys.readouterr()
+    caplog.clear()
+    caplog.set_level(logging.INFO, "skmhe")
     try:
         with monkeypatch.context() as patches:
             if name == "label_encoder__shortlist_search":
@@ -170,7 +172,7 @@ def outcome(case, name, context, value, monkeypatch, capsys):
         return str(error)
     except ValueError as error:
         return "used" if name == "device" else str(error)
-    shown = capsys.readouterr().err != ""
+    shown = len(caplog.records) > 0
     return "used" if after != before or shown else "unused"
 
 
@@ -197,22 +199,22 @@ def expected(case, name, setting, value):
 
 
 @pytest.mark.parametrize("case", FITTED, ids=str)
-def test_every_cell(case, monkeypatch, capsys):
+def test_every_cell(case, monkeypatch, caplog):
     names = [name for name, _ in parameters_of(case.setting({}))]
-    check_cells(case, names, monkeypatch, capsys)
+    check_cells(case, names, monkeypatch, caplog)
 
 
 @pytest.mark.parametrize("multilabel", [False, True])
-def test_linear_classifiers_form_a_tree_with_sampling(multilabel, monkeypatch, capsys):
+def test_linear_classifiers_form_a_tree_with_sampling(multilabel, monkeypatch, caplog):
     monkeypatch.setattr(strategies, "MAX_FULL_LABELS", N_LABELS - 1)
     case = Case("sampling", "both", multilabel, "nothing", "fit")
     assert is_used("linear__beam_width", case.setting({}))
     base_result.cache_clear()  # of the same setting without a tree
-    check_cells(case, ["linear__beam_width"], monkeypatch, capsys)
+    check_cells(case, ["linear__beam_width"], monkeypatch, caplog)
     base_result.cache_clear()
 
 
-def check_cells(case, names, monkeypatch, capsys):
+def check_cells(case, names, monkeypatch, caplog):
     wrong = []
     for name in names:
         context, values = CHANGES[name]
@@ -226,7 +228,7 @@ def check_cells(case, names, monkeypatch, capsys):
                 continue
             setting = case.setting(context | {name: value})
             wanted = expected(case, name, setting, value)
-            found = outcome(case, name, context, value, monkeypatch, capsys)
+            found = outcome(case, name, context, value, monkeypatch, caplog)
             if found != wanted:
                 wrong.append(f"{name}={value!r}: {found}, but the table says {wanted}")
     assert wrong == []

@@ -52,7 +52,7 @@ LAYERS = {
         {"dual_encoder"},
     ),
     "scorers": (
-        {"batch", "storage", "threads", "user_backbone"},
+        {"batch", "progress", "storage", "threads", "user_backbone"},
         {"combination", "device"},
         {"linear", "network", "own_labels"},
         {"centroids"},

@@ -135,8 +135,7 @@ def test_run_epoch_switches_dropout_on():
     modes = []
     network.backbone.register_forward_hook(lambda m, *_: modes.append(m.training))
     trainer = make_trainer(network, make_data(), make_plan())
-    with trainer.bar:
-        trainer.run_epoch(Interruption())
+    trainer.run_epoch(Interruption())
     assert modes == [True] * 4
 
 

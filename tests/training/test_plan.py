@@ -9,7 +9,6 @@ SETTINGS = {
     "learning_rate": "linear",
     "tol": 0.1,
     "n_iter_no_change": 2,
-    "verbose": False,
 }
 
 

@@ -46,7 +46,6 @@ def make_plan(**changes):
         learning_rate="constant",
         tol=1e-4,
         n_iter_no_change=10,
-        verbose=False,
     )
     return plan._replace(**changes)
 

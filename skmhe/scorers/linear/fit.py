@@ -1,6 +1,6 @@
 """Fitting a tree of linear classifiers over the labels' codes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
@@ -19,6 +19,7 @@ from skmhe.scorers.linear.newton import (
     newton_coefficients,
 )
 from skmhe.scorers.linear.tables import DenseLevel, Level, SparseLevel, starts_of
+from skmhe.scorers.progress import Progress
 from skmhe.scorers.threads import one_blas_thread, threads_for
 
 # Scores of (sample, label) pairs that are solved at a time: what a step needs of
@@ -39,6 +40,7 @@ def fit_levels(
     prior: float,
     weight: np.ndarray | None = None,
     label_weight: np.ndarray | None = None,
+    progress: Progress | None = None,
 ) -> list[Level]:
     """Fit the classifiers of all nodes, each on the samples that have a label below.
 
@@ -56,8 +58,11 @@ def fit_levels(
         See `newton_coefficients`; for the labels, not for the nodes above.
     weight, label_weight : ndarray, default=None
         Weights of the samples, and of the labels' positive samples.
+    progress : Progress, default=None
+        Is told of the levels, which are its rounds.
     """
     levels: list[Level] = []
+    progress = progress or Progress()
     n_stored = int(np.count_nonzero(X) if isinstance(X, np.ndarray) else X.nnz)
     is_dense = n_stored > DENSE_DATA_SHARE * X.shape[0] * X.shape[1]
     smallest = 0.0 if is_dense else SMALLEST_WEIGHT
@@ -68,13 +73,17 @@ def fit_levels(
         n_threads = torch.get_num_threads()
     # Threads of ours have larger pieces of work than those of a matrix product.
     with one_blas_thread, ThreadPoolExecutor(n_threads) as threads:
+
+        def share(solve: Callable[[Any], Any], pieces: list[Any]) -> Iterator[Any]:
+            return progress.pieces(threads.map(solve, pieces), len(pieces))
+
         for depth, size in enumerate(sizes):
             below = int(np.prod(sizes[depth + 1 :], dtype=np.int64))
             last = depth == len(sizes) - 1
             nodes = _ancestors(Y, below)
             tasks = _tasks(nodes, size)
             # Threads share either the nodes or, at the root, its children.
-            inner, outer = (map, threads.map) if depth else (threads.map, map)
+            inner, outer = (map, share) if depth else (share, map)
             weights = label_weight if last else None
             arguments = (cost, prior * last, weights, smallest, inner)
             fit_node = partial(_fit_node, X, nodes, *arguments)
@@ -82,6 +91,7 @@ def fit_levels(
             n_parents = -(-nodes.shape[1] // size)
             assemble = _sparse_level if sp.issparse(X) else _dense_level
             levels.append(assemble(parts, tasks, n_parents, size, X.shape[1]))
+            progress.end_round()
     return levels
 
 
