@@ -151,10 +151,11 @@ PARAMETERS = inspect.cleandoc(
         of the network and each level of the linear classifiers. 2 or more shows lines
         everywhere. They go to the logger "skmhe" as INFO or, where logging has no
         handlers, to `sys.stderr`.
-    device : str, default="auto"
-        Where to compute: "cpu", "cuda", "cuda:1", and so on. "auto" is a CUDA device if
-        there is one. Fitted weights are NumPy arrays, so that an estimator that was
-        fitted on one device predicts on any other.
+    device : str or torch.device, default="auto"
+        Where to compute: a `torch.device` or its name, such as "cpu", "cuda" or
+        "cuda:1". "auto" is a CUDA device if there is one. Fitted weights are NumPy
+        arrays, so that an estimator that was fitted on one device predicts on any
+        other.
     dtype : {{"auto", "float32", "bfloat16"}}, default="auto"
         Type in which matrix products are computed in training. "bfloat16" rounds their
         factors to 16 bits, of which 8 are significant. "auto" does so where the device

@@ -84,7 +84,7 @@ class EstimatorParameters(Parameters):
         warm_start: bool = False,
         random_state: Any = None,
         verbose: Any = False,
-        device: str = "auto",
+        device: Any = "auto",
         dtype: str = "auto",
     ) -> None:
         self.strategy = strategy

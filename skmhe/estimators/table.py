@@ -9,6 +9,8 @@ the result, one that is unused does not, and a contradiction raises.
 from numbers import Integral, Real
 from typing import Any
 
+import torch
+
 from skmhe.estimators import setting as when
 from skmhe.estimators._sklearn import Interval, ObjectOf, StrOptions
 from skmhe.estimators.setting import Contradiction, Parameter, Setting
@@ -93,7 +95,7 @@ TABLE: dict[str, tuple[Parameter, ...]] = {
         Parameter("warm_start", ["boolean"], when.NETWORK_IN_FIT),
         Parameter("random_state", ["random_state"], when.CHANCE),
         Parameter("verbose", ["verbose"], when.ALWAYS),
-        Parameter("device", [str], when.ALWAYS),
+        Parameter("device", [str, torch.device], when.ALWAYS),
         Parameter("dtype", [_one_of("auto", "float32", "bfloat16")], when.NETWORK),
     ),
     "Full": (MARGIN,),

@@ -74,7 +74,7 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype | None:
     return torch.bfloat16 if dtype == "bfloat16" else None
 
 
-def resolve_device(device: str) -> torch.device:
+def resolve_device(device: str | torch.device) -> torch.device:
     """Return the `torch.device` that the parameter `device` asks for.
 
     It is an error if torch does not know it, or this machine does not have it.

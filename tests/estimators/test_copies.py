@@ -23,6 +23,7 @@ from estimator_problems import (
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_html_repr
 
@@ -236,6 +237,27 @@ def test_html(cls):
         assert "max_iter=77" in html
         assert "linear=LinearTree(C=77.0" in html
         assert ("n_iter_no_change=3" in html) != changed_only
+
+
+@both
+def test_a_device_object_is_as_good_as_its_name(cls):
+    (X, y), device = make_data(cls), torch.device("cpu")
+    clf = make(cls, device=device, max_iter=1)
+    assert "device=device(type='cpu')" in repr(clf)
+    assert "device" in estimator_html_repr(clf)
+    named = make(cls, device="cpu", max_iter=1).fit(X, y)
+    for twin in (clf, clone(clf), pickle.loads(pickle.dumps(clf)), copy.deepcopy(clf)):
+        assert twin.get_params()["device"] == device
+        assert not differ(twin.fit(X, y), named)
+        assert_array_equal(twin.transform(X), named.transform(X))
+    restored = pickle.loads(pickle.dumps(clf))
+    assert_array_equal(restored.predict_proba(X), named.predict_proba(X))
+    assert "device" in estimator_html_repr(restored)
+    grid = {"device": [device, "cpu"]}
+    search = GridSearchCV(make(cls, max_iter=1), grid, cv=2).fit(X, y)
+    assert set(search.cv_results_["mean_test_score"]) == {search.best_score_}
+    assert search.best_params_ == {"device": device}
+    assert list(search.cv_results_["param_device"]) == grid["device"]
 
 
 def test_html_of_parameter_objects():

@@ -34,6 +34,8 @@ def test_named_devices(cuda):
     assert resolve_device("cpu") == CPU
     assert resolve_device("cuda") == torch.device("cuda")
     assert resolve_device("cuda:1") == torch.device("cuda:1")
+    for device in (CPU, torch.device("cuda"), torch.device("cuda", 1)):
+        assert resolve_device(device) == device
     cuda(0)
     assert resolve_device("cpu") == CPU
 
@@ -53,6 +55,19 @@ def test_unknown_device(device):
     match = f"device='{device}' is not a device that torch knows: use device='auto'"
     with pytest.raises(ValueError, match=match):
         resolve_device(device)
+
+
+def test_absent_objects(cuda):
+    cuda(1)
+    match = (
+        r"device=device\(type='cuda', index=1\) was asked for, but torch finds 1 CUDA"
+    )
+    with pytest.raises(ValueError, match=match):
+        resolve_device(torch.device("cuda:1"))
+    with pytest.raises(
+        ValueError, match=r"device=device\(type='meta'\) cannot be used"
+    ):
+        resolve_device(torch.device("meta"))
 
 
 @pytest.mark.skipif(torch.xpu.is_available(), reason="it is not absent here")
