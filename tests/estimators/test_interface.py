@@ -54,7 +54,20 @@ def test_features(cls):
         ({"hidden_layer_sizes": (), "backbone": layers}, True),
     ]:
         clf = make(cls, **params)
-        assert hasattr(clf, "transform") == hasattr(clf, "fit_transform") == has
+        methods = "transform", "fit_transform", "get_feature_names_out", "set_output"
+        pipeline = make_pipeline(StandardScaler(), clf)
+        for _ in ("before", "after"):
+            assert [hasattr(clf, name) for name in methods] == [has] * 4
+            # Of the other two methods, scikit-learn's pipelines do not ask their steps.
+            assert hasattr(pipeline, "transform") == has
+            clf.fit(X, Y_1D)
+        if has:
+            names = pipeline.fit(X, Y_1D).get_feature_names_out()
+            assert len(names) == pipeline.transform(X).shape[1]
+        else:
+            assert pipeline.set_output(transform="pandas").fit(X, Y_1D).predict(X).any()
+            with pytest.raises(AttributeError, match="get_feature_names_out"):
+                pipeline.get_feature_names_out()
     clf = make(cls, model="linear")
     for name in ("transform", "fit_transform", "get_feature_names_out"):
         for owner in (clf, make_pipeline(clf)[-1]):
