@@ -34,9 +34,11 @@ def unchanged_on_error(method: Method) -> Method:
 
 def objects_with_parameters(*values: Any) -> list[Any]:
     """Return those of some values that have parameters, and theirs that do."""
-    found = []
-    for value in values:
-        # Classes have the method, too, but no parameters to set.
-        if hasattr(value, "get_params") and not isinstance(value, type):
-            found += [value, *objects_with_parameters(*value.get_params().values())]
-    return found
+    found = [value for value in values if _has_parameters(value)]
+    parts = [part for value in found for part in value.get_params().values()]
+    return found + [part for part in parts if _has_parameters(part)]
+
+
+def _has_parameters(value: Any) -> bool:
+    # Classes have the method, too, but no parameters to set.
+    return hasattr(value, "get_params") and not isinstance(value, type)
