@@ -105,7 +105,9 @@ class _Bar(Progress):
     def start(self, part: str, n_rounds: int = 1, name: str = "") -> None:
         super().start(part, n_rounds, name)
         if self._bar is None:
-            self._bar = self._tqdm(desc=part, total=n_rounds, bar_format=BAR)
+            # By default, tqdm skips as many pieces as it did of a faster part before.
+            options = {"bar_format": BAR, "miniters": 0}
+            self._bar = self._tqdm(desc=part, total=n_rounds, **options)
         else:
             self._bar.set_description(part, refresh=False)
             self._bar.set_postfix_str("", refresh=False)

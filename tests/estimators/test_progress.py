@@ -5,6 +5,7 @@ import logging
 import multiprocessing
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from user_modules import Dense
 
 from skmhe import Backbone
 from skmhe.scorers.progress import LOGGER
+from skmhe.training.loop import Trainer
 
 X, Y = make_data()
 SECONDS = r"\d+\.\d s"
@@ -117,6 +119,8 @@ def test_figures_of_lines_are_those_of_the_estimator(log):
 
 def test_each_part_has_lines(log):
     make(strategy="sampling", head_sizes=(4, 3), verbose=True, max_iter=2).fit(X, Y)
+    one_round = [re.fullmatch(rf"\w+( \w+)?: {SECONDS}", m) for m in messages(log)]
+    assert [bool(match) for match in one_round] == [True, True, False, False, False]
     expected = ["label order: ", "centroids: ", "linear classifiers: level 1/1, "]
     expected += ["network: epoch 1/2, ", "network: epoch 2/2, "]
     lines = messages(log)
@@ -189,6 +193,20 @@ def test_lines_are_on_stderr_where_nobody_set_up_logging(capsys, monkeypatch):
     lines = output.err.splitlines()
     assert len(lines) == 3
     assert all(re.fullmatch(rf"network: epoch \d/3, {EPOCH}", line) for line in lines)
+
+
+def test_lines_are_written_as_a_whole(monkeypatch):
+    # Those of other threads must not come between.
+    without_handlers(monkeypatch)
+    written = []
+    stderr = SimpleNamespace(
+        write=written.append, flush=lambda: None, isatty=lambda: False
+    )
+    monkeypatch.setattr(sys, "stderr", stderr)
+    lone(verbose=1).fit(X, Y)
+    assert len("".join(written).splitlines()) == 3
+    assert all(text.endswith("\n") for text in written if text)
+    assert all(len(text) > 1 for text in written if text)
 
 
 def test_a_handler_of_the_user_gets_all_lines(caplog, capsys, monkeypatch):
@@ -282,6 +300,8 @@ def test_a_process_of_another_one_has_lines(log, monkeypatch):
 @pytest.mark.parametrize("verbose", [True, 1, np.True_])
 def test_a_bar_in_a_terminal(verbose, log, monkeypatch):
     terminal = in_terminal(monkeypatch)
+    # It warns in notebooks without widgets.
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
     lone(verbose=verbose, early_stopping=True).fit(X, Y)
     rows = terminal.rows()
     assert re.match(r"network: +0%\|", rows[0])
@@ -300,7 +320,10 @@ def test_one_bar_shows_which_part_is_running(monkeypatch):
     assert list(dict.fromkeys(parts)) == order
     assert parts == sorted(parts, key=order.index)
     assert "level=1/1" in rows[parts.index("network") - 1]
-    assert "level" not in rows[-1]
+    assert not any("level" in row for row in rows[parts.index("network") :])
+    for part in order:
+        last = rows[len(parts) - 1 - parts[::-1].index(part)]
+        assert last.startswith(f"{part}: 100%|")
 
 
 def test_a_bar_is_full_when_training_stops_early(monkeypatch):
@@ -318,6 +341,24 @@ def test_a_bar_stays_where_an_error_ends_it(monkeypatch):
         lone(verbose=1, learning_rate_init=1e30, max_iter=50).fit(X, Y)
     assert re.match(r"network: +[0-9]%", terminal.rows()[-1])
     assert terminal.getvalue().endswith("\n")
+
+
+def test_a_bar_is_over_when_an_interruption_is_warned_of(monkeypatch):
+    terminal, step, told = in_terminal(monkeypatch), Trainer.step, []
+
+    def interrupted(trainer, rows):
+        signal.raise_signal(signal.SIGINT)
+        return step(trainer, rows)
+
+    monkeypatch.setattr(Trainer, "step", interrupted)
+    monkeypatch.setattr(
+        "skmhe.training.loop.warn_of_interruption",
+        lambda *_, **options: told.append(terminal.getvalue()),
+    )
+    lone(verbose=1).fit(X, Y)
+    assert told == [terminal.getvalue()]  # nothing is shown after it
+    assert told[0].endswith("\n")
+    assert re.match(r"network: +1\d%", terminal.rows()[-1])
 
 
 def test_nothing_is_shown_before_arguments_are_checked(monkeypatch):
@@ -423,6 +464,8 @@ def test_a_notebook_with_widgets_has_the_bar_of_tqdm(cell, monkeypatch):
     (bar,) = bars
     # Otherwise, tqdm would color it as after an error.
     assert bar.n == bar.total == 50
+    # A fast part must not keep tqdm from showing each piece of a slow one.
+    assert (bar.miniters, bar.dynamic_miniters) == (0, False)
     assert bar.desc == "network: "
     assert not cell.outputs
 
