@@ -178,26 +178,56 @@ def find_labels(labels: Any, classes: np.ndarray) -> np.ndarray:
     Shape: (n,). No number is equal to a string.
     """
     labels = label_array(labels)
-    if labels.dtype.kind == classes.dtype.kind and labels.dtype.kind in "iuf":
+    # NumPy compares times of different units by their values.
+    if labels.dtype.kind == classes.dtype.kind and labels.dtype.kind in "iufmM":
         order = np.argsort(classes, kind="stable")
         places = np.searchsorted(classes, labels, sorter=order)
         candidates = order[np.minimum(places, len(classes) - 1)]
         return np.where(classes[candidates] == labels, candidates, -1)
     # A dict, as comparing arrays of two types cuts strings and rounds numbers.
-    index = {label: i for i, label in enumerate(classes.tolist())}
-    found = (index.get(label, -1) for label in labels.tolist())
+    index = {label: i for i, label in enumerate(label_list(classes))}
+    found = (index.get(label, -1) for label in label_list(labels))
     return np.fromiter(found, dtype=np.int64, count=len(labels))
+
+
+def label_list(labels: np.ndarray) -> list[Any]:
+    """Return the labels of an array as objects that are equal if the labels are."""
+    # NumPy would turn times of nanoseconds into numbers.
+    return list(labels) if labels.dtype.kind in "mM" else labels.tolist()
+
+
+def find_columns(
+    classes: np.ndarray, names: np.ndarray | None, n_columns: int
+) -> np.ndarray | None:
+    """Return the column of each class, None if they are not the columns.
+
+    Shape: (n_classes,). Columns have the names of classes, in any order; or no names
+    (those of a DataFrame that was given none are no labels, either, unless the classes
+    are such numbers), and the order of the classes.
+    """
+    numbers = np.arange(n_columns)
+    if n_columns != len(classes):
+        return None
+    if names is not None:
+        columns = find_labels(classes, names)
+        if (columns >= 0).all():
+            return columns
+        is_numbered = np.array_equal(names, numbers)
+        if not is_numbered or (find_labels(numbers, classes) >= 0).any():
+            return None
+    return numbers
 
 
 def check_comparable(labels: np.ndarray, classes: np.ndarray, name: str) -> None:
     """Raise ValueError if no label can be equal to a class, as their types differ."""
     found, known = _kinds(labels), _kinds(classes)
     if found and known and found.isdisjoint(known):
+        label, other = label_list(labels)[0], label_list(classes)[0]
         raise ValueError(
             f"{name} has labels of type {' and '.join(sorted(found))}, such as "
-            f"{labels.tolist()[0]!r}, that cannot be compared with those of type "
-            f"{' and '.join(sorted(known))}, such as {classes.tolist()[0]!r}: convert "
-            "one of them, for example by astype(str)."
+            f"{label!r}, that cannot be compared with those of type "
+            f"{' and '.join(sorted(known))}, such as {other!r}: convert one of them, "
+            "for example by astype(str)."
         )
 
 
@@ -205,5 +235,5 @@ def _kinds(labels: np.ndarray) -> set[str]:
     """Return the types of labels, where all numbers are of one."""
     if labels.dtype.kind in "biuf":
         return {"number"} if len(labels) else set()
-    types = set(map(type, labels.tolist()))
+    types = set(map(type, label_list(labels)))
     return {"number" if issubclass(t, Number) else t.__name__ for t in types}

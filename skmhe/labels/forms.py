@@ -17,7 +17,7 @@ from sklearn.utils.validation import column_or_1d
 
 from skmhe.labels.containers import (
     distinct_labels,
-    find_labels,
+    find_columns,
     is_missing,
     is_row,
     label_array,
@@ -96,24 +96,8 @@ class LabelIndicator:
         return self.rows.shape[1]
 
     def columns_of(self, classes: np.ndarray) -> np.ndarray | None:
-        """Return the column of each class, None if they are not the columns.
-
-        Shape: (n_classes,). Columns have the names of classes, in any order; or no
-        names (those of a DataFrame that was given none are no labels, either, unless
-        the classes are such numbers), and the order of the classes.
-        """
-        numbers = np.arange(self.n_labels)
-        if self.n_labels != len(classes):
-            return None
-        names = self.names
-        if names is not None:
-            columns = find_labels(classes, names)
-            if (columns >= 0).all():
-                return columns
-            is_numbered = np.array_equal(names, numbers)
-            if not is_numbered or (find_labels(numbers, classes) >= 0).any():
-                return None
-        return numbers
+        """Return the column of each class, None if they are not the columns."""
+        return find_columns(classes, self.names, self.n_labels)
 
 
 Labels: TypeAlias = LabelColumn | LabelLists | LabelIndicator
@@ -145,6 +129,8 @@ def read_labels(
     names = None if isinstance(y, np.ndarray) else names_of_table(y)
     values = _as_array(y if names is None else values_of_table(y), name)
     is_indicator = sp.issparse(values) or (values.ndim == 2 and values.shape[1] != 1)
+    if values.ndim not in (1, 2):
+        raise ValueError(f"{name} is of shape {values.shape}; pass {FORMS}.")
     if is_indicator and single:
         _raise_several(name, f"shape {values.shape}")
     if sp.issparse(values):
@@ -332,11 +318,6 @@ def _canonical(y: Any) -> sp.csr_array:
 def _dense_indicator(
     values: np.ndarray, name: str, names: np.ndarray | None
 ) -> LabelIndicator:
-    if values.ndim != 2:
-        raise ValueError(
-            f"{name} is an array of shape {values.shape} and dtype {values.dtype}; "
-            f"pass {FORMS}."
-        )
     if values.dtype == object:
         values = _numbers(values, name)
     if values.dtype.kind == "f" and np.isnan(values.sum()):

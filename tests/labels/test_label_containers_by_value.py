@@ -1,0 +1,49 @@
+"""Labels are compared by their values, and forms are told by what they can mean."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from skmhe.labels.containers import check_comparable, find_columns, find_labels
+from skmhe.labels.forms import LabelLists, read_labels
+
+
+@pytest.mark.parametrize("unit", ["D", "us", "ns"])
+def test_times_of_different_units_are_equal(unit):
+    classes = np.array(["2021-05-01", "2020-01-31"], dtype="datetime64[us]")
+    labels = np.array(["2020-01-31", "2022-01-01", "2021-05-01"], f"datetime64[{unit}]")
+    check_comparable(labels, classes, "y")
+    assert_array_equal(find_labels(labels, classes), [1, -1, 0])
+    same = np.fromiter(list(labels.astype("datetime64[us]")), dtype=object, count=3)
+    assert_array_equal(find_labels(same, classes), [1, -1, 0])
+
+
+def test_times_are_no_numbers():
+    times = np.array(["2020-01-31"], dtype="datetime64[ns]")
+    with pytest.raises(ValueError, match="y has labels of type datetime64, such as"):
+        check_comparable(times, np.array([3]), "y")
+
+
+@pytest.mark.parametrize("rows", [[[0], [1], [1]], [[0]], [(1,), (0,)]])
+def test_lists_of_one_label_each_are_no_indicator(rows):
+    for zeros_and_ones in ("refuse", "indicator", "lists"):
+        read = read_labels(rows, zeros_and_ones=zeros_and_ones)
+        assert isinstance(read, LabelLists)
+        assert_array_equal(read.labels, np.ravel(rows))
+
+
+@pytest.mark.parametrize("y", [np.zeros((2, 2, 2)), 5, "ab"])
+def test_other_dimensions_name_the_argument(y):
+    with pytest.raises(ValueError, match=r"y_true is of shape .*; pass one label per"):
+        read_labels(y, "y_true")
+
+
+def test_columns_of_classes():
+    classes = np.array(["a", "b"], dtype=object)
+    assert_array_equal(find_columns(classes, classes[::-1], 2), [1, 0])
+    assert_array_equal(find_columns(classes, None, 2), [0, 1])
+    assert_array_equal(find_columns(classes, np.arange(2), 2), [0, 1])
+    assert_array_equal(find_columns(np.array([1, 0]), np.arange(2), 2), [1, 0])
+    assert find_columns(classes, None, 3) is None
+    assert find_columns(classes, np.array(["a", "c"], dtype=object), 2) is None
+    assert find_columns(np.array([1, 2]), np.arange(2), 2) is None
