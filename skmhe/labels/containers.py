@@ -178,8 +178,9 @@ def find_labels(labels: Any, classes: np.ndarray) -> np.ndarray:
     Shape: (n,). No number is equal to a string.
     """
     labels = label_array(labels)
+    same_kind = labels.dtype.kind == classes.dtype.kind
     # NumPy compares times of different units by their values.
-    if labels.dtype.kind == classes.dtype.kind and labels.dtype.kind in "iufmM":
+    if same_kind and labels.dtype.kind in "iufmM" and len(classes):
         order = np.argsort(classes, kind="stable")
         places = np.searchsorted(classes, labels, sorter=order)
         candidates = order[np.minimum(places, len(classes) - 1)]

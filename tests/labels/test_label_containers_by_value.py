@@ -18,6 +18,17 @@ def test_times_of_different_units_are_equal(unit):
     assert_array_equal(find_labels(same, classes), [1, -1, 0])
 
 
+def test_labels_among_classes_in_any_order():
+    classes = np.array([30, 10, 20])
+    values = np.array([10, 20, 30, 5, 99, 15])
+    assert_array_equal(find_labels(values, classes), [1, 2, 0, -1, -1, -1])
+    assert_array_equal(find_labels(values / 1.0, classes), [1, 2, 0, -1, -1, -1])
+    assert_array_equal(find_labels(values, classes[:0]), -1)
+    names = np.array(["b", "a"])
+    objects = np.array(["a", 3, "b", "long"], dtype=object)
+    assert_array_equal(find_labels(objects, names), [1, -1, 0, -1])
+
+
 def test_times_are_no_numbers():
     times = np.array(["2020-01-31"], dtype="datetime64[ns]")
     with pytest.raises(ValueError, match="y has labels of type datetime64, such as"):
