@@ -105,8 +105,11 @@ def label_array(labels: Any) -> np.ndarray:
     """
     if isinstance(labels, np.ndarray) and labels.dtype != object:
         return labels
-    labels = plain(labels)
+    labels = list(labels)
     types = set(map(type, labels))
+    if any(issubclass(kind, np.generic) for kind in types):
+        labels = plain(labels)
+        types = set(map(type, labels))
     if types and all(issubclass(kind, Integral) for kind in types):
         numbers = np.array(labels)
         if numbers.dtype.kind in "biu":

@@ -201,7 +201,7 @@ def _one_per_sample(values: np.ndarray, name: str) -> np.ndarray:
             f"{shown!r}. Every label must be known: leave the sample "
             "out, or name the label."
         )
-    if labels.dtype.kind in "buif":
+    if labels.dtype.kind == "f":
         with warnings.catch_warnings():
             # Many classes of few samples each are what this is for.
             warnings.filterwarnings("ignore", "The number of unique classes")
@@ -214,18 +214,11 @@ def _one_per_sample(values: np.ndarray, name: str) -> np.ndarray:
 
 def _nested(rows: list[Any], name: str, zeros_and_ones: str) -> Labels:
     """Return lists of labels, or the indicator that nested sequences may be."""
-    for i, row in enumerate(rows):
-        if is_missing(row):
-            raise ValueError(
-                f"Input {name} contains NaN or None: row {i} is {row!r} in place of a "
-                "list of labels. Pass an empty list, [], if the sample has no labels; "
-                "if they are unknown, leave the sample out."
-            )
-        if not is_row(row):
-            raise ValueError(
-                f"{name} mixes lists of labels with single labels: row {i} is {row!r}. "
-                "Put the labels of every sample in a list, [label] for a single one."
-            )
+    # Looking at types at once is faster than at each of many rows.
+    are_plain = set(map(type, rows)) <= {list, tuple, set, frozenset}
+    if not are_plain:
+        for i, row in enumerate(rows):
+            _check_row(row, i, name)
     if zeros_and_ones != "lists" and is_nested_indicator(rows):
         if zeros_and_ones == "refuse":
             raise ValueError(
@@ -236,10 +229,26 @@ def _nested(rows: list[Any], name: str, zeros_and_ones: str) -> Labels:
             )
         return _dense_indicator(np.asarray(rows), name, None)
     lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
-    flat = list(chain.from_iterable(map(_items, rows)))
+    flat = list(chain.from_iterable(rows if are_plain else map(_items, rows)))
     if not set(map(type, flat)) <= {int, str, bool}:
         _check_no_missing_label(rows, name)
     return LabelLists(label_array(flat), lengths)
+
+
+def _check_row(row: Any, i: int, name: str) -> None:
+    """Raise ValueError unless the row is the labels of a sample."""
+    if is_row(row):
+        return
+    if is_missing(row):
+        raise ValueError(
+            f"Input {name} contains NaN or None: row {i} is {row!r} in place of a "
+            "list of labels. Pass an empty list, [], if the sample has no labels; "
+            "if they are unknown, leave the sample out."
+        )
+    raise ValueError(
+        f"{name} mixes lists of labels with single labels: row {i} is {row!r}. "
+        "Put the labels of every sample in a list, [label] for a single one."
+    )
 
 
 def _items(row: Any) -> Any:
