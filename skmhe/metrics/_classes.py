@@ -1,15 +1,17 @@
-"""The classes of an estimator: their ranking, and users' own labels among them."""
+"""The classes of an estimator: their ranking, and the true labels among them."""
 
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from skmhe.final_classifier import class_scores, classes_of, final_classifier
+from skmhe.labels.containers import find_columns, find_labels, label_array, label_list
+from skmhe.labels.forms import LabelIndicator, Labels
+from skmhe.metrics._alignment import Nested, number_labels, read_true_labels
 from skmhe.metrics._predictions import check_no_nan
 from skmhe.metrics._topk import top_k_dense
-from skmhe.metrics._true_labels import TrueLabels, flatten_lists, is_nested
+from skmhe.metrics._true_labels import TrueLabels
 
 METHODS = ("decision_function", "predict_proba")
 
@@ -33,7 +35,7 @@ def rank_classes(
         check_no_nan(scores, f"The result of {name}.{method}")
         return top_k_dense(scores, k), classes
     predicted = np.asarray(estimator.predict_topk(X, k=k)[0])
-    ranked = label_positions(predicted.ravel(), classes).reshape(predicted.shape)
+    ranked = find_labels(predicted.ravel(), classes).reshape(predicted.shape)
     if (ranked < 0).any():
         raise ValueError(
             f"{name}.predict_topk returned the label "
@@ -42,83 +44,73 @@ def rank_classes(
     return ranked, classes
 
 
-def label_positions(values: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the position of each value in `classes`, -1 if it is not there.
+def read_y(y: Any, classes: NDArray[Any]) -> Labels:
+    """Read true labels to compare with classes.
 
-    The classes are distinct and in any order, the positions have shape (n_values,).
-    Raises ValueError if one side has numbers and the other one strings.
+    Nested zeros and ones are an indicator, unless they may be lists of the classes: of
+    three classes or more, one with a column for each would name a class twice.
     """
-    kinds = values.dtype.kind + classes.dtype.kind
-    if {"n" if kind in "buif" else kind for kind in kinds} == {"n", "U"}:
-        raise ValueError(
-            f"Labels of dtype {values.dtype} cannot be compared with labels of dtype "
-            f"{classes.dtype}; convert one of them, for example by y.astype(str)."
-        )
-    if not set(kinds) <= set("buif"):
-        position = {label: i for i, label in enumerate(classes.tolist())}
-        found = (position.get(label, -1) for label in values.tolist())
-        return np.fromiter(found, dtype=np.int64, count=len(values))
-    order = np.argsort(classes, kind="stable")
-    place = np.searchsorted(classes, values, sorter=order)
-    candidate = order[np.minimum(place, len(classes) - 1)]
-    return np.where(classes[candidate] == values, candidate, -1)
+    is_class = find_labels(np.arange(2), classes) >= 0
+    nested: Nested = "refuse" if is_class.any() and len(classes) < 3 else "indicator"
+    return read_true_labels(y, "y", classes, nested=nested)
 
 
-def is_indicator(y: Any) -> bool:
-    """Tell whether `y` is an indicator, and not labels or label lists."""
-    return sp.issparse(y) or (not is_nested(y) and np.ndim(y) == 2)
+def number_y(
+    y: Labels, classes: NDArray[Any], ranked: NDArray[np.int64]
+) -> tuple[TrueLabels, NDArray[np.int64], NDArray[Any]]:
+    """Give true labels and ranked positions in the classes the same numbers.
 
-
-def columns_of_classes(classes: NDArray[Any], n_columns: int) -> NDArray[np.int64]:
-    """Return the column of an indicator for each class, shape (n_classes,).
-
-    The classes themselves if all of them are column indices (the training part of a
-    cross-validation split may lack some), otherwise all columns in order.
+    Returns both with the labels that the numbers stand for: the columns of an
+    indicator; or the classes, followed by the labels of `y` that are not among them.
     """
-    if classes.dtype.kind in "iu" and 0 <= classes.min() <= classes.max() < n_columns:
-        return classes.astype(np.int64)
-    if len(classes) == n_columns:
-        return np.arange(n_columns)
-    raise ValueError(
-        f"y has {n_columns} columns but the estimator has {len(classes)} classes, "
-        "which are not column indices; pass an indicator with one column for each "
-        "class, or the labels themselves."
-    )
-
-
-def encode_labels(y: Any, classes: NDArray[Any]) -> tuple[TrueLabels, NDArray[Any]]:
-    """Encode labels, one or a list per sample, as positions in the classes.
-
-    Returns them with what the positions stand for, shape (n_classes + n_unseen,): the
-    classes, followed by the labels of `y` that are not among them.
-    """
-    if is_nested(y):
-        lengths, labels = flatten_lists(y, "y")
-        flat = as_label_array(labels)
-    else:
-        flat = np.asarray(y)
-        if flat.ndim != 1:
-            raise ValueError(
-                f"y has shape {flat.shape}; pass an indicator, one label per sample, "
-                "or one list of labels per sample."
-            )
-        lengths = np.ones(len(flat), dtype=np.int64)
-    indices = label_positions(flat, classes)
-    missed = np.flatnonzero(indices < 0)
+    if isinstance(y, LabelIndicator):
+        columns, labels = columns_of_classes(y, classes)
+        return TrueLabels(y.rows.indptr, y.rows.indices), columns[ranked], labels
+    truth = number_labels(y, classes, "y", "the estimator")
+    unseen = label_list(y.labels[find_labels(y.labels, classes) < 0])
     known = classes
-    if missed.size:
-        unseen = list(dict.fromkeys(flat[missed].tolist()))
-        new_positions = label_positions(flat[missed], as_label_array(unseen))
-        indices[missed] = len(classes) + new_positions
-        known = as_label_array(classes.tolist() + unseen)
-    return TrueLabels.from_flat(indices, lengths, len(known), "y"), known
+    if unseen:
+        known = label_array([*label_list(classes), *dict.fromkeys(unseen)])
+    return truth, ranked, known
 
 
-def as_label_array(labels: Any) -> NDArray[Any]:
-    """Convert labels to an array, of dtype object for tuples or mixed types."""
-    if hasattr(labels, "dtype"):
-        return np.asarray(labels)
-    labels = list(labels)
-    if len(set(map(type, labels))) == 1 and np.ndim(labels[0]) == 0:
-        return np.array(labels)
-    return np.fromiter(labels, dtype=object, count=len(labels))
+def columns_of_classes(
+    y: LabelIndicator, classes: NDArray[Any]
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Return the column of each class, (n_classes,), and the label of each column.
+
+    Classes that are column indices in increasing order are columns, as scikit-learn's
+    multi-label classifiers have them (the training part of a split may lack some).
+    Others have columns of their names or, without names, one each in their order.
+    """
+    numbers = np.arange(y.n_labels)
+    is_index = classes.dtype.kind in "iu" and (find_labels(classes, numbers) >= 0).all()
+    if is_index and (len(classes) < y.n_labels or np.array_equal(classes, numbers)):
+        if y.names is not None:
+            places = find_labels(classes, y.names)
+            _check_one_meaning(y, classes, (places >= 0) & (places != classes))
+        return classes.astype(np.int64), numbers
+    columns = find_columns(classes, y.names, y.n_labels)
+    if columns is None:
+        raise ValueError(
+            f"y has {y.n_labels} columns but the estimator has {len(classes)} classes, "
+            "which are neither the names nor the indices of these columns; pass an "
+            "indicator with one column for each class, or the labels themselves."
+        )
+    if y.names is None:
+        _check_one_meaning(y, classes, np.array([is_index]))
+    return columns, classes[np.argsort(columns)]
+
+
+def _check_one_meaning(
+    y: LabelIndicator, classes: NDArray[Any], is_odd: NDArray[np.bool_]
+) -> None:
+    """Raise ValueError if classes may be the indices of columns, or something else."""
+    if is_odd.any():
+        shown = "no names" if y.names is None else f"the names {y.names[:3].tolist()}"
+        raise ValueError(
+            f"y is ambiguous: its {y.n_labels} columns have {shown}, and the classes "
+            f"of the estimator, {classes[:3].tolist()}, may be the indices of columns, "
+            "or have their order or names. Pass a DataFrame whose columns are named by "
+            "the classes, in increasing order, or lists of labels."
+        )

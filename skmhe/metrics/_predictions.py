@@ -1,51 +1,78 @@
-"""Validation of predictions, and their conversion to ranked label indices."""
+"""The forms of predictions: scores of all labels, or the best labels of each sample."""
 
-from numbers import Integral
-from typing import Any
+from dataclasses import dataclass
+from itertools import chain
+from numbers import Integral, Real
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from skmhe.metrics._topk import (
-    NO_PREDICTION,
-    canonical_csr,
-    top_k_dense,
-    top_k_sparse,
+from skmhe.labels.containers import (
+    is_missing,
+    is_row,
+    label_array,
+    names_of_table,
+    rows_of_column,
 )
-from skmhe.metrics._true_labels import as_array, check_index_range
+from skmhe.metrics._topk import canonical_csr, top_k_dense, top_k_sparse
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A column of scores for each label."""
+
+    values: NDArray[Any] | sp.csr_array  # without NaN, canonical if sparse
+    names: NDArray[Any] | None  # those of a table's columns, of shape (n_labels,)
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns, one for each label."""
+        return self.values.shape[1]
+
+    @property
+    def known(self) -> NDArray[Any] | None:
+        """Labels that the predictions tell."""
+        return self.names
+
+    def top_columns(self, k: int) -> NDArray[np.int64]:
+        """Rank the columns, shape (n_samples, k), with -1 for no prediction."""
+        rank = top_k_sparse if sp.issparse(self.values) else top_k_dense
+        return rank(self.values, k)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The best labels of each sample, best first."""
+
+    labels: NDArray[Any]  # shape: (n_samples, m); integer -1 is no prediction
+    # Where there is no prediction; None where no label can be missing.
+    missing: NDArray[np.bool_] | None = None
+
+    @property
+    def n_columns(self) -> int:
+        """Number of ranks."""
+        return self.labels.shape[1]
+
+    @property
+    def known(self) -> NDArray[Any]:
+        """Labels that the predictions tell."""
+        return self.labels
+
+    def top(self, k: int) -> "Ranking":
+        """Return the first k ranks."""
+        missing = None if self.missing is None else self.missing[:, :k]
+        return Ranking(self.labels[:, :k], missing)
+
+
+Predictions: TypeAlias = Scores | Ranking
 
 
 def check_k(k: int) -> None:
     """Raise ValueError unless `k` is a positive integer."""
     if not isinstance(k, Integral) or isinstance(k, (bool, np.bool_)) or k < 1:
         raise ValueError(f"k={k!r} must be an integer of at least 1.")
-
-
-def check_y_pred(y_pred: Any) -> tuple[NDArray[Any] | sp.csr_array, int | None]:
-    """Validate predictions, and return them with their number of labels.
-
-    It is None for integers, which are ranked label indices. Floating-point numbers are
-    scores with one column per label, and CSR of canonical format if they are sparse.
-    """
-    if sp.issparse(y_pred):
-        is_scores = True
-    else:
-        y_pred = as_array(y_pred, "y_pred")
-        is_scores = y_pred.dtype.kind == "f"
-    if y_pred.ndim != 2 or y_pred.dtype.kind not in ("f" if is_scores else "iu"):
-        raise ValueError(
-            f"y_pred has shape {y_pred.shape} and dtype {y_pred.dtype}; pass a dense "
-            "integer array of shape (n_samples, m) of ranked label indices, or "
-            "floating-point scores of shape (n_samples, n_labels), dense or sparse. "
-            "Convert integer scores with y_pred.astype(float)."
-        )
-    if not is_scores:
-        return y_pred, None
-    if sp.issparse(y_pred):
-        y_pred = canonical_csr(y_pred)
-    check_no_nan(y_pred.data if sp.issparse(y_pred) else y_pred, "y_pred")
-    return y_pred, y_pred.shape[1]
 
 
 def check_no_nan(scores: NDArray[Any], name: str) -> None:
@@ -58,37 +85,108 @@ def check_no_nan(scores: NDArray[Any], name: str) -> None:
         )
 
 
-def rank_top_k(
-    y_pred: NDArray[Any] | sp.csr_array, k: int, n_labels: int | None
-) -> NDArray[np.int64]:
-    """Rank the top-k labels of each sample, shape (n_samples, k), of checked `y_pred`.
+def read_predictions(y_pred: Any, labels: NDArray[Any] | None) -> Predictions:
+    """Read predictions in any form; ValueError for what is none.
 
-    `NO_PREDICTION` stands where there is none. `n_labels` is None if it is not known.
+    `labels` are those that may be predicted, if the user has named them.
     """
-    n_columns = y_pred.shape[1]
-    for limit, what in ((n_columns, "columns of y_pred"), (n_labels, "labels")):
-        if limit is not None and k > limit:
-            raise ValueError(
-                f"k={k} is larger than the number of {what}, {limit}; pass k <= "
-                f"{limit}."
-            )
+    if _is_pair(y_pred):
+        return _first_of_pair(y_pred[0], y_pred[1], labels)
     if sp.issparse(y_pred):
-        return top_k_sparse(y_pred, k)
-    if y_pred.dtype.kind == "f":
-        return top_k_dense(y_pred, k)
-    return _check_ranked(y_pred[:, :k].astype(np.int64, copy=False), n_labels)
+        if y_pred.ndim != 2 or y_pred.dtype.kind != "f":
+            _raise_no_predictions(y_pred)
+        csr = canonical_csr(y_pred)
+        check_no_nan(csr.data, "y_pred")
+        return Scores(csr, None)
+    predicted = _read_dense(y_pred)
+    if isinstance(predicted, Ranking):
+        if predicted.labels.dtype.kind == "b":  # these may be a predicted indicator
+            _raise_no_predictions(predicted.labels)
+        return predicted
+    check_no_nan(predicted, "y_pred")
+    return Scores(predicted, names_of_table(y_pred))
 
 
-def _check_ranked(ranked: NDArray[np.int64], n_labels: int | None) -> NDArray[np.int64]:
-    check_index_range(ranked, NO_PREDICTION, n_labels, "y_pred")
-    in_order = np.sort(ranked, axis=1)
-    repeated = (in_order[:, 1:] == in_order[:, :-1]) & (in_order[:, 1:] >= 0)
-    if repeated.any():
-        sample, place = np.argwhere(repeated)[0]
+def _is_pair(y_pred: Any) -> bool:
+    """Tell the pair of arrays that `predict_topk` returns from a tuple of two rows."""
+    if not isinstance(y_pred, tuple) or len(y_pred) != 2:
+        return False
+    return all(len(getattr(part, "shape", ())) == 2 for part in y_pred)
+
+
+def _first_of_pair(ranked: Any, scores: Any, labels: NDArray[Any] | None) -> Ranking:
+    """Return the labels of a pair, of which the scores are not used."""
+    found, scores = _read_dense(ranked), np.asarray(scores)
+    ranking = found if isinstance(found, Ranking) else Ranking(found)
+    values = ranking.labels
+    # Floating-point labels are those that are known, or whole numbers.
+    is_fraction = values.dtype.kind == "f" and (values % 1 != 0).any()
+    is_pair = values.shape == scores.shape and scores.dtype.kind == "f"
+    if not is_pair or (is_fraction and labels is None):
         raise ValueError(
-            f"y_pred ranks the label index {in_order[sample, place]} twice in sample "
-            f"{sample}; a label can be predicted only once per sample. An integer "
-            "y_pred is interpreted as ranked label indices: pass scores as "
-            "floating-point numbers."
+            f"y_pred is a pair of arrays of shapes {values.shape} and {scores.shape} "
+            f"and dtypes {values.dtype} and {scores.dtype}, but it must be (labels, "
+            "probabilities), as predict_topk returns them. Pass scores as one array, "
+            "and labels=classifier.classes_ if the labels are fractions."
         )
-    return ranked
+    return ranking
+
+
+def _read_dense(y_pred: Any) -> Ranking | NDArray[Any]:
+    """Return ranked labels, or an array of floating-point numbers."""
+    values = _as_array(y_pred)
+    kind = values.dtype.kind
+    if values.ndim != 2 or kind in "cV":
+        _raise_no_predictions(values)
+    if kind == "f":
+        return values
+    if kind in "mM":
+        return Ranking(values, np.isnat(values))
+    return _of_objects(values) if kind == "O" else Ranking(values)
+
+
+def _as_array(y_pred: Any) -> NDArray[Any]:
+    rows = rows_of_column(y_pred)
+    if rows is None and isinstance(y_pred, list | tuple) and any(map(is_row, y_pred)):
+        rows = list(y_pred)
+    if rows is None:
+        return np.asarray(y_pred)
+    if not all(map(is_row, rows)) or len(set(map(len, rows))) > 1:
+        raise ValueError(
+            "y_pred has rows of different lengths. Rank the same number of labels for "
+            "every sample, with None (of integers, -1) for no prediction."
+        )
+    flat = list(chain.from_iterable(rows))
+    if all(isinstance(value, Real) for value in flat):
+        return np.array(rows)
+    # NumPy would turn numbers among strings into strings, and tuples into dimensions.
+    objects = np.fromiter(flat, dtype=object, count=len(flat))
+    return objects.reshape(len(rows), -1)
+
+
+def _of_objects(values: NDArray[Any]) -> Ranking | NDArray[Any]:
+    """Return objects as labels, or as numbers where all are."""
+    missing = np.frompyfunc(is_missing, 1, 1)(values).astype(bool)
+    present = label_array(values[~missing])
+    if any(type(label).__hash__ is None for label in present[:1].tolist()):
+        _raise_no_predictions(values)
+    if present.dtype.kind == "f":
+        scores = np.full(values.shape, np.nan)
+        scores[~missing] = present
+        return scores
+    if present.dtype.kind == "b" and not missing.any():
+        return Ranking(present.reshape(values.shape))
+    if present.dtype.kind != "i":
+        return Ranking(values, missing)
+    numbers = np.full(values.shape, -1, dtype=np.int64)
+    numbers[~missing] = present
+    return Ranking(numbers)
+
+
+def _raise_no_predictions(y_pred: Any) -> NoReturn:
+    raise ValueError(
+        f"y_pred has shape {y_pred.shape} and dtype {y_pred.dtype}; pass a dense array "
+        "of shape (n_samples, m) of the best labels of each sample (label indices, or "
+        "the labels themselves), or floating-point scores of shape (n_samples, "
+        "n_labels), dense or sparse. Convert integer scores with y_pred.astype(float)."
+    )

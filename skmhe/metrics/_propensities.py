@@ -6,19 +6,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from skmhe.labels.containers import distinct_labels
+from skmhe.labels.forms import LabelIndicator, Labels
+from skmhe.metrics._alignment import (
+    as_true_labels,
+    check_all_known,
+    check_labels,
+    check_range,
+    number_labels,
+    read_true_labels,
+    whole_numbers,
+)
 from skmhe.metrics._evaluation import evaluate
-from skmhe.metrics._true_labels import LabelsLike, TrueLabels, check_y_true
+from skmhe.metrics._measures import propensity_scored_precision
+from skmhe.metrics._true_labels import TrueLabels
 
 # With fewer samples, log(n) < 1 and the model gives propensities above 1.
 _MIN_SAMPLES = 3
 
 
 def propensities(
-    y_train: LabelsLike,
+    y_train: Any,
     a: float = 0.55,
     b: float = 1.5,
     *,
     n_labels: int | None = None,
+    labels: ArrayLike | None = None,
 ) -> NDArray[np.float64]:
     """Estimate the propensity of each label: the probability that it is observed.
 
@@ -29,8 +42,7 @@ def propensities(
 
     Parameters
     ----------
-    y_train : {array-like, sparse matrix} of shape (n_samples, n_labels), \
-            array-like of int of shape (n_samples,), or list of n_samples lists of int
+    y_train : array-like, sparse matrix, DataFrame or list of lists
         Training labels of at least 3 samples, in any form that `y_true` of
         :func:`precision_at_k` may have.
     a : float, default=0.55
@@ -40,8 +52,14 @@ def propensities(
         Offset of the model, above 0. Usual values are 2.6 for Amazon data sets, 0.4 for
         Wikipedia data sets, and 1.5 otherwise.
     n_labels : int, default=None
-        Number of labels. If None, the number of columns of an indicator, or the largest
-        index plus 1 for label indices and lists.
+        Number of labels. Only used without `labels`. If None, the number of columns of
+        an indicator, of names, or the largest integer label plus 1.
+    labels : array-like of shape (n_labels,), default=None
+        The label of each propensity, and of each column of an indicator without names.
+        All labels of `y_train` must be among them. If None, the propensities have the
+        order of the columns of an indicator, or the sorted order of names. Integer
+        labels are indices, so that there is one value for each integer from 0, whether
+        it occurs or not.
 
     Returns
     -------
@@ -52,11 +70,18 @@ def propensities(
     ------
     ValueError
         If `y_train` has another form or fewer than 3 samples, `a` or `b` is out of
-        range, or `n_labels` contradicts `y_train`.
+        range, or `n_labels` or `labels` contradict `y_train`.
 
     See Also
     --------
     propensity_scored_precision_at_k : Precision weighted by inverse propensities.
+
+    Notes
+    -----
+    The propensities of names have the order of `classes_` of an estimator that is
+    fitted to the same labels. Those of integers do so only if no integer from 0 to the
+    largest one is missing: for labels 3 and 7, there are 8 propensities and two
+    classes. Pass ``labels=classifier.classes_`` for the propensities of the classes.
 
     References
     ----------
@@ -68,16 +93,20 @@ def propensities(
     >>> from skmhe.metrics import propensities
     >>> propensities([[0], [0, 1], [0], [0]], n_labels=3).round(3)
     array([0.8  , 0.721, 0.662])
+    >>> y_train = [["cat"], ["cat", "dog"], ["cat"], ["cat"]]
+    >>> propensities(y_train, labels=["cat", "dog", "fox"]).round(3)
+    array([0.8  , 0.721, 0.662])
     """
-    truth = check_y_true(y_train, "y_train")
+    known = check_labels(labels)
+    read = read_true_labels(y_train, "y_train", known)
     _check_positive(a, "a", zero_allowed=True)
     _check_positive(b, "b", zero_allowed=False)
-    if truth.n_samples < _MIN_SAMPLES:
+    if read.n_samples < _MIN_SAMPLES:
         raise ValueError(
-            f"y_train has {truth.n_samples} samples; the propensity model needs at "
+            f"y_train has {read.n_samples} samples; the propensity model needs at "
             f"least {_MIN_SAMPLES}."
         )
-    size = _resolve_n_labels(truth, n_labels)
+    truth, size = _number_training_labels(read, known, n_labels)
     frequencies = np.bincount(truth.indices, minlength=size)  # shape: (n_labels,)
     scale = (np.log(truth.n_samples) - 1) * (b + 1) ** a
     odds: NDArray[np.float64] = scale * (frequencies + b) ** -a
@@ -85,11 +114,12 @@ def propensities(
 
 
 def propensity_scored_precision_at_k(
-    y_true: LabelsLike,
+    y_true: Any,
     y_pred: Any,
     propensities: ArrayLike,
     k: int = 5,
     *,
+    labels: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
 ) -> float:
     """Compute the propensity-scored precision at k, divided by its largest value.
@@ -105,17 +135,22 @@ def propensity_scored_precision_at_k(
 
     Parameters
     ----------
-    y_true : {array-like, sparse matrix} of shape (n_samples, n_labels), \
-            array-like of int of shape (n_samples,), or list of n_samples lists of int
+    y_true : array-like, sparse matrix, DataFrame or list of lists
         True labels, see :func:`precision_at_k`.
-    y_pred : array-like of int of shape (n_samples, m), or {array-like, sparse \
-            matrix} of float of shape (n_samples, n_labels)
-        Ranked label indices or scores, see :func:`precision_at_k`.
+    y_pred : array-like of shape (n_samples, m), {array-like, sparse matrix} of float \
+            of shape (n_samples, n_labels), or pair of arrays
+        Ranked labels, scores, or the result of `predict_topk`, see
+        :func:`precision_at_k`.
     propensities : array-like of shape (n_labels,)
         Propensity of each label, in (0, 1]. Estimate them from the training labels
         with :func:`propensities`.
     k : int, default=5
         Number of top-ranked predictions to consider.
+    labels : array-like of shape (n_labels,), default=None
+        The label of each propensity, and of each column of scores and of an indicator
+        without names. If None, they are the names of the columns of `y_pred` or
+        `y_true`, and otherwise the indices from 0: labels that are neither need
+        `labels`.
     sample_weight : array-like of shape (n_samples,), default=None
         Sample weights in both sums. If None, all samples have the same weight.
 
@@ -128,8 +163,8 @@ def propensity_scored_precision_at_k(
     Raises
     ------
     ValueError
-        If `propensities` does not have one value in (0, 1] for each label, or another
-        argument is invalid, see :func:`precision_at_k`.
+        If `propensities` does not have one value in (0, 1] for each label, also of
+        `y_true`, or another argument is invalid, see :func:`precision_at_k`.
 
     See Also
     --------
@@ -148,14 +183,11 @@ def propensity_scored_precision_at_k(
     >>> propensity_scored_precision_at_k([[0, 2], [1]], y_pred, [1, 1, 0.2], k=1)
     0.833...
     """
-    inverse = 1 / check_propensities(propensities)
-    found = evaluate(y_true, y_pred, k, sample_weight, n_propensities=len(inverse))
-    gains = np.where(found.hits, inverse[found.ranked], 0).sum(axis=1)
-    best = found.average(_best_gains(found.truth, inverse, k))
-    if best == 0:
-        return 0.0
-    # For the best ranking, rounding may make the ratio slightly larger than 1.
-    return min(found.average(gains) / best, 1.0)
+    values = check_propensities(propensities)
+    found = evaluate(
+        y_true, y_pred, k, labels, sample_weight, n_propensities=len(values)
+    )
+    return propensity_scored_precision(found, values)
 
 
 def check_propensities(propensities: ArrayLike) -> NDArray[np.float64]:
@@ -183,39 +215,41 @@ def _check_positive(value: float, name: str, *, zero_allowed: bool) -> None:
         raise ValueError(f"{name}={value!r} must be a finite number {bound}.")
 
 
-def _resolve_n_labels(truth: TrueLabels, n_labels: int | None) -> int:
+def _number_training_labels(
+    read: Labels, labels: NDArray[Any] | None, n_labels: int | None
+) -> tuple[TrueLabels, int]:
+    """Return the training labels by their numbers, and the number of labels."""
+    if labels is not None:
+        if n_labels is not None:
+            raise ValueError(
+                f"n_labels={n_labels!r} and labels, which has {len(labels)} values, "
+                "are both given; leave n_labels out."
+            )
+        truth = number_labels(read, labels, "y_train")
+        check_all_known(read, truth, labels, "y_train")
+        return truth, len(labels)
+    if isinstance(read, LabelIndicator):
+        truth = TrueLabels(read.rows.indptr, read.rows.indices)
+        return truth, _resolve_n_labels(read.n_labels, True, n_labels)
+    indices = whole_numbers(read.labels)
+    is_named = len(indices) > 0 and indices.dtype.kind not in "iu"
+    if is_named:
+        indices = distinct_labels(indices, "y_train")[1]
+    check_range(indices, 0, None, "y_train")
+    truth = as_true_labels(read, indices.astype(np.int64, copy=False))
+    least = int(truth.indices.max(initial=-1)) + 1
+    return truth, _resolve_n_labels(least, is_named, n_labels)
+
+
+def _resolve_n_labels(least: int, is_exact: bool, n_labels: int | None) -> int:
     """Return `n_labels` or, if it is None, the number that the training labels tell."""
-    smallest = int(truth.indices.max(initial=-1)) + 1
-    known = truth.n_labels
     if n_labels is None:
-        return smallest if known is None else known
+        return least
     _check_positive(n_labels, "n_labels", zero_allowed=False)
-    if (
-        n_labels != int(n_labels)
-        or n_labels < smallest
-        or known not in (None, n_labels)
-    ):
-        allowed = f"an integer >= {smallest}" if known is None else f"{known}"
+    is_possible = n_labels == least if is_exact else n_labels >= least
+    if n_labels != int(n_labels) or not is_possible:
+        allowed = f"{least}" if is_exact else f"an integer >= {least}"
         raise ValueError(
             f"n_labels={n_labels!r} contradicts y_train; it must be {allowed}."
         )
     return int(n_labels)
-
-
-def _best_gains(
-    truth: TrueLabels, inverse: NDArray[np.float64], k: int
-) -> NDArray[Any]:
-    """Sum the k largest inverse propensities of each sample's true labels.
-
-    `inverse` has shape (n_labels,), the sums have shape (n_samples,).
-    """
-    n_labels = len(inverse)
-    by_gain = np.argsort(-inverse, kind="stable")
-    rank_of_label = np.empty(n_labels, dtype=np.int64)
-    rank_of_label[by_gain] = np.arange(n_labels)
-    samples = truth.samples
-    # Sorting sample * n_labels + rank orders the labels within each sample.
-    keys = np.sort(samples * n_labels + rank_of_label[truth.indices])
-    leading = np.arange(len(keys)) - truth.indptr[samples] < k
-    gains = inverse[by_gain[keys[leading] % n_labels]]
-    return np.bincount(samples[leading], weights=gains, minlength=truth.n_samples)

@@ -2,18 +2,18 @@
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from skmhe.metrics._evaluation import evaluate
-from skmhe.metrics._true_labels import LabelsLike
+from skmhe.metrics._measures import coverage, ndcg, precision, recall
 
 
 def precision_at_k(
-    y_true: LabelsLike,
+    y_true: Any,
     y_pred: Any,
     k: int = 5,
     *,
+    labels: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
 ) -> float:
     """Compute precision at k: the fraction of the top-k predictions that are correct.
@@ -24,27 +24,36 @@ def precision_at_k(
 
     Parameters
     ----------
-    y_true : {array-like, sparse matrix} of shape (n_samples, n_labels), \
-            array-like of int of shape (n_samples,), or list of n_samples lists of int
-        True labels: a 0/1 indicator (dense or in any scipy sparse format), one label
-        index per sample, or one list of distinct label indices per sample, which may
-        be empty. A nested list is always interpreted as label lists; if all of its
-        lists have the same number of zeros and ones it is rejected, because it may be
-        an indicator as well.
-    y_pred : array-like of int of shape (n_samples, m), or {array-like, sparse \
-            matrix} of float of shape (n_samples, n_labels)
+    y_true : array-like, sparse matrix, DataFrame or list of lists
+        True labels, in every form that `fit` of an estimator takes: a 0/1 indicator
+        with a column for each label (an array, in any scipy sparse format, or a table
+        whose columns may have names), one label per sample, or one list of labels per
+        sample, which may be empty. A label that a list names twice counts once. Nested
+        lists that have the same number, two or more, of zeros and ones each are
+        rejected, because they may be an indicator as well.
+    y_pred : array-like of shape (n_samples, m), {array-like, sparse matrix} of float \
+            of shape (n_samples, n_labels), or pair of arrays
         Predictions.
 
-        - Integers are label indices ranked from best to worst, with m >= k. Columns
-          after the k-th are ignored. -1 means "no prediction": it takes up its rank
-          and is never correct.
+        - Integers or names, with m >= k, are labels ranked from best to worst. Columns
+          after the k-th are ignored. -1 (unless it is one of `labels`) or, of names,
+          None means "no prediction": it takes up its rank and is never correct.
         - Floating-point numbers are scores with one column per label. Of equal
-          scores, the lower label index ranks first. In a sparse matrix only stored
-          entries (including explicit zeros) are predictions; a row with fewer than k
-          of them is filled up with "no prediction".
+          scores, the one in the lower column ranks first. In a sparse matrix only
+          stored entries (including explicit zeros) are predictions; a row with fewer
+          than k of them is filled up with "no prediction".
+        - The pair of labels and probabilities that `predict_topk` returns stands for
+          its labels.
     k : int, default=5
         Number of top-ranked predictions to consider, at least 1 and at most the
         number of labels.
+    labels : array-like of shape (n_labels,), default=None
+        The labels that may be predicted: those of the columns of scores, and of an
+        indicator without names. Columns with names may have any order. A label of
+        `y_true` that is not among them counts as one that is not predicted. If None,
+        they are the names of the columns of `y_pred` or of `y_true`, if one of them is
+        a table. Without such names, labels are indices of columns, from 0; or if there
+        are no columns, they can be anything, and equal labels are the same.
     sample_weight : array-like of shape (n_samples,), default=None
         Sample weights. If None, all samples have the same weight.
 
@@ -57,8 +66,9 @@ def precision_at_k(
     ------
     ValueError
         If an argument has another form than described above, the numbers of samples
-        or labels differ, a label index or k is out of range, a label is ranked twice
-        in a sample, or a score is NaN.
+        or labels differ, columns have names that are not the labels, labels of two
+        types cannot be compared, a predicted label is not among the labels, k is out of
+        range, a label is ranked twice in a sample, or a score is NaN.
 
     See Also
     --------
@@ -78,18 +88,27 @@ def precision_at_k(
     >>> y_true = [[0, 2], [1]]
     >>> precision_at_k(y_true, np.array([[2, 1, 0], [0, 1, 2]]), k=2)
     0.5
-    >>> precision_at_k(y_true, np.array([[0.3, 0.2, 0.5], [0.5, 0.4, 0.1]]), k=2)
+    >>> scores = np.array([[0.3, 0.2, 0.5], [0.5, 0.4, 0.1]])
+    >>> precision_at_k(y_true, scores, k=2)
+    0.75
+
+    Labels may have names:
+
+    >>> y_true = [["cat", "old"], ["dog"]]
+    >>> precision_at_k(y_true, [["old", "dog"], ["cat", "dog"]], k=2)
+    0.5
+    >>> precision_at_k(y_true, scores, k=2, labels=["cat", "dog", "old"])
     0.75
     """
-    found = evaluate(y_true, y_pred, k, sample_weight)
-    return found.average(found.hits.mean(axis=1))
+    return precision(evaluate(y_true, y_pred, k, labels, sample_weight))
 
 
 def recall_at_k(
-    y_true: LabelsLike,
+    y_true: Any,
     y_pred: Any,
     k: int = 5,
     *,
+    labels: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
 ) -> float:
     """Compute recall at k: the fraction of true labels among the top-k predictions.
@@ -102,14 +121,16 @@ def recall_at_k(
 
     Parameters
     ----------
-    y_true : {array-like, sparse matrix} of shape (n_samples, n_labels), \
-            array-like of int of shape (n_samples,), or list of n_samples lists of int
+    y_true : array-like, sparse matrix, DataFrame or list of lists
         True labels, see :func:`precision_at_k`.
-    y_pred : array-like of int of shape (n_samples, m), or {array-like, sparse \
-            matrix} of float of shape (n_samples, n_labels)
-        Ranked label indices or scores, see :func:`precision_at_k`.
+    y_pred : array-like of shape (n_samples, m), {array-like, sparse matrix} of float \
+            of shape (n_samples, n_labels), or pair of arrays
+        Ranked labels, scores, or the result of `predict_topk`, see
+        :func:`precision_at_k`.
     k : int, default=5
         Number of top-ranked predictions to consider.
+    labels : array-like of shape (n_labels,), default=None
+        The labels that may be predicted, see :func:`precision_at_k`.
     sample_weight : array-like of shape (n_samples,), default=None
         Sample weights. If None, all samples have the same weight.
 
@@ -130,16 +151,15 @@ def recall_at_k(
     >>> recall_at_k([[0, 2], [1]], np.array([[2, 1, 0], [0, 1, 2]]), k=2)
     0.75
     """
-    found = evaluate(y_true, y_pred, k, sample_weight)
-    # Samples without true labels have no hits: dividing by 1 gives 0.
-    return found.average(found.hits.sum(axis=1) / np.maximum(found.truth.counts, 1))
+    return recall(evaluate(y_true, y_pred, k, labels, sample_weight))
 
 
 def ndcg_at_k(
-    y_true: LabelsLike,
+    y_true: Any,
     y_pred: Any,
     k: int = 5,
     *,
+    labels: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
 ) -> float:
     """Compute the normalized discounted cumulative gain of the top-k predictions.
@@ -152,14 +172,16 @@ def ndcg_at_k(
 
     Parameters
     ----------
-    y_true : {array-like, sparse matrix} of shape (n_samples, n_labels), \
-            array-like of int of shape (n_samples,), or list of n_samples lists of int
+    y_true : array-like, sparse matrix, DataFrame or list of lists
         True labels, see :func:`precision_at_k`.
-    y_pred : array-like of int of shape (n_samples, m), or {array-like, sparse \
-            matrix} of float of shape (n_samples, n_labels)
-        Ranked label indices or scores, see :func:`precision_at_k`.
+    y_pred : array-like of shape (n_samples, m), {array-like, sparse matrix} of float \
+            of shape (n_samples, n_labels), or pair of arrays
+        Ranked labels, scores, or the result of `predict_topk`, see
+        :func:`precision_at_k`.
     k : int, default=5
         Number of top-ranked predictions to consider.
+    labels : array-like of shape (n_labels,), default=None
+        The labels that may be predicted, see :func:`precision_at_k`.
     sample_weight : array-like of shape (n_samples,), default=None
         Sample weights. If None, all samples have the same weight.
 
@@ -185,17 +207,15 @@ def ndcg_at_k(
     >>> ndcg_at_k([[0, 2], [1]], np.array([[2, 0, 1], [0, 1, 2]]), k=2)
     0.815...
     """
-    found = evaluate(y_true, y_pred, k, sample_weight)
-    discounts = 1 / np.log2(np.arange(2, k + 2))
-    ideal = np.cumsum(discounts)[np.clip(found.truth.counts, 1, k) - 1]
-    return found.average(found.hits @ discounts / ideal)
+    return ndcg(evaluate(y_true, y_pred, k, labels, sample_weight))
 
 
 def coverage_at_k(
-    y_true: LabelsLike,
+    y_true: Any,
     y_pred: Any,
     k: int = 5,
     *,
+    labels: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
 ) -> float:
     """Compute the fraction of labels that are predicted correctly at least once.
@@ -208,14 +228,16 @@ def coverage_at_k(
 
     Parameters
     ----------
-    y_true : {array-like, sparse matrix} of shape (n_samples, n_labels), \
-            array-like of int of shape (n_samples,), or list of n_samples lists of int
+    y_true : array-like, sparse matrix, DataFrame or list of lists
         True labels, see :func:`precision_at_k`.
-    y_pred : array-like of int of shape (n_samples, m), or {array-like, sparse \
-            matrix} of float of shape (n_samples, n_labels)
-        Ranked label indices or scores, see :func:`precision_at_k`.
+    y_pred : array-like of shape (n_samples, m), {array-like, sparse matrix} of float \
+            of shape (n_samples, n_labels), or pair of arrays
+        Ranked labels, scores, or the result of `predict_topk`, see
+        :func:`precision_at_k`.
     k : int, default=5
         Number of top-ranked predictions to consider.
+    labels : array-like of shape (n_labels,), default=None
+        The labels that may be predicted, see :func:`precision_at_k`.
     sample_weight : array-like of shape (n_samples,), default=None
         Sample weights. Samples of weight 0 are ignored; all other weights have the
         same effect.
@@ -243,16 +265,4 @@ def coverage_at_k(
     >>> coverage_at_k([[0, 2], [2]], np.array([[2, 1, 0], [2, 0, 1]]), k=2)
     0.5
     """
-    found = evaluate(y_true, y_pred, k, sample_weight)
-    present, hits = found.truth.indices, found.hits
-    if found.weights is not None:
-        counted = found.weights > 0
-        present = present[counted[found.truth.samples]]
-        hits = hits & counted[:, None]
-    return _count_distinct(found.ranked[hits]) / max(_count_distinct(present), 1)
-
-
-def _count_distinct(labels: NDArray[np.integer]) -> int:
-    # np.unique uses a hash table, which takes ten times as long for millions of labels.
-    in_order = np.sort(labels)
-    return int(np.count_nonzero(np.diff(in_order))) + min(len(labels), 1)
+    return coverage(evaluate(y_true, y_pred, k, labels, sample_weight))

@@ -1,40 +1,22 @@
 """Scorers for model selection that compute a ranking metric of an estimator."""
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from skmhe.metrics._classes import (
-    as_label_array,
-    columns_of_classes,
-    encode_labels,
-    is_indicator,
-    label_positions,
-    rank_classes,
-)
+from skmhe.labels.containers import find_labels, plain
+from skmhe.labels.forms import LabelIndicator, Labels
+from skmhe.metrics._alignment import check_labels, check_n_labels
+from skmhe.metrics._classes import number_y, rank_classes, read_y
+from skmhe.metrics._evaluation import compare
+from skmhe.metrics._measures import MEASURES, propensity_scored_precision
 from skmhe.metrics._predictions import check_k
-from skmhe.metrics._propensities import (
-    check_propensities,
-    propensity_scored_precision_at_k,
-)
-from skmhe.metrics._ranking import (
-    coverage_at_k,
-    ndcg_at_k,
-    precision_at_k,
-    recall_at_k,
-)
+from skmhe.metrics._propensities import check_propensities
 
-_MEASURES: dict[str, Callable[..., float]] = {
-    "coverage": coverage_at_k,
-    "ndcg": ndcg_at_k,
-    "precision": precision_at_k,
-    "psp": propensity_scored_precision_at_k,
-    "recall": recall_at_k,
-}
+_MEASURES = sorted([*MEASURES, "psp"])
 _USUAL_K = (1, 3, 5)
 
 
@@ -139,13 +121,15 @@ class RankingScorer:
         of classes of the estimator.
     propensities : array-like of shape (n_labels,), default=None
         Propensity of each label, in (0, 1]. Only used, and required, for
-        ``measure="psp"``. For an indicator y there must be one value for each column,
-        otherwise one value for each item of `labels`.
+        ``measure="psp"``.
     labels : array-like of shape (n_labels,), default=None
         The label that each value of `propensities` belongs to. Only used for
-        ``measure="psp"``, if y is not an indicator. If None, the propensities are in
-        the order of `classes_` of the estimator; in cross-validation the training part
-        of a split may lack rare labels, so that `labels` is needed.
+        ``measure="psp"``. All classes of the estimator and all labels of y must be
+        among them. If None, there must be one value for each column of an indicator, or
+        one for each class, in the order of `classes_`. In cross-validation, the
+        training part of a split may lack rare labels, so that `labels` is needed. It is
+        needed as well for integer labels with gaps, for which :func:`propensities` has
+        more values than there are classes, unless it is given the labels.
 
     Attributes
     ----------
@@ -166,6 +150,14 @@ class RankingScorer:
     -----
     A label of y that the estimator has not seen during `fit` counts as a true label
     that is not predicted.
+
+    The columns of an indicator are found by their names, if they are those of the
+    classes, in any order. If all classes are indices of columns in increasing order, as
+    in scikit-learn's multi-label classifiers, each class is that column (the training
+    part of a split may lack some). Otherwise there must be one column without a name
+    for each class, in the order of `classes_`. Where two of these meanings are possible
+    and differ, y is rejected. Nested lists of zeros and ones are an indicator, unless
+    the estimator has less than three classes, among which are 0 or 1.
 
     Each call computes the predictions again, so that in multi-metric evaluation every
     scorer has the cost of a prediction.
@@ -214,12 +206,10 @@ class RankingScorer:
             Fitted classifier, pipeline or search.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples, in any form that the estimator accepts.
-        y : {array-like, sparse matrix} of shape (n_samples, n_labels), array-like \
-                of shape (n_samples,), or list of n_samples label lists
-            True labels: a 0/1 indicator (dense or sparse), one label per sample, or one
-            list of labels per sample. If all classes of the estimator are indices of
-            columns of the indicator, each class stands for that column; otherwise there
-            must be one column for each class, in the order of `classes_`.
+        y : array-like, sparse matrix, DataFrame or list of lists
+            True labels, in every form that `fit` takes: an indicator, one label per
+            sample, or one list of labels per sample. See the notes for what the columns
+            of an indicator are.
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights. If None, all samples have the same weight.
 
@@ -237,15 +227,13 @@ class RankingScorer:
             If the estimator has no `classes_`, or no method that ranks them.
         """
         ranked, classes = rank_classes(estimator, X, self.k)
-        if is_indicator(y):
-            ranked = columns_of_classes(classes, np.shape(y)[-1])[ranked]
-            propensities = self.propensities
-        else:
-            y, known = encode_labels(y, classes)
-            propensities = self._propensities_of(known, len(classes))
-        options = {} if propensities is None else {"propensities": propensities}
-        return _MEASURES[self.measure](
-            y, ranked, k=self.k, sample_weight=sample_weight, **options
+        read = read_y(y, classes)
+        truth, ranked, known = number_y(read, classes, ranked)
+        found = compare(truth, ranked, sample_weight)
+        if self.measure != "psp":
+            return MEASURES[self.measure](found)
+        return propensity_scored_precision(
+            found, self._propensities_of(read, known, classes)
         )
 
     def __repr__(self) -> str:
@@ -303,27 +291,47 @@ class RankingScorer:
         return True
 
     def _propensities_of(
-        self, known: NDArray[Any], n_classes: int
-    ) -> NDArray[Any] | None:
-        """Return the propensities of `known`, the classes followed by unseen labels."""
-        if self.propensities is None:
-            return None
-        values = np.asarray(self.propensities)
-        if self.labels is None:
-            if len(values) != n_classes or len(known) != n_classes:
+        self, y: Labels, known: NDArray[Any], classes: NDArray[Any]
+    ) -> NDArray[Any]:
+        """Return the propensities of `known`, the labels in their numbers' order."""
+        values = np.asarray(self.propensities)  # checked by the constructor
+        labels = check_labels(self.labels)
+        if labels is not None:
+            return values[_places_of_columns(y, known, labels)]
+        if isinstance(y, LabelIndicator):
+            check_n_labels({"y_true": len(known), "propensities": len(values)})
+            if len(known) == len(classes) and (known != classes).any():
                 raise ValueError(
-                    f"propensities has {len(values)} values, but the estimator has "
-                    f"{n_classes} classes and y has {len(known) - n_classes} other "
-                    "labels; pass the label of each propensity in labels."
+                    "y does not have its columns in the order of the estimator's "
+                    "classes, so that nothing tells which label each value of "
+                    "propensities belongs to; pass it in labels."
                 )
-            return values
-        place = label_positions(known, as_label_array(self.labels))
-        if (place < 0).any():
+        elif not len(values) == len(known) == len(classes):
             raise ValueError(
-                f"labels does not contain {known.tolist()[place.argmin()]!r}, which is "
-                "a class of the estimator or a label of y; pass its propensity too."
+                f"propensities has {len(values)} values, but the estimator has "
+                f"{len(classes)} classes and y has {len(known) - len(classes)} other "
+                "labels; pass the label of each propensity in labels."
             )
-        return values[place]
+        return values
+
+
+def _places_of_columns(
+    y: Labels, known: NDArray[Any], labels: NDArray[Any]
+) -> NDArray[np.int64]:
+    """Return the place of each known label among those that have a propensity.
+
+    Those of an indicator may be known by their indices, and by their names as well.
+    """
+    places = find_labels(known, labels)
+    if (places < 0).any() and isinstance(y, LabelIndicator) and y.names is not None:
+        places = np.maximum(places, find_labels(y.names, labels))
+    if (places < 0).any():
+        odd = known[places < 0]
+        raise ValueError(
+            f"labels does not contain {plain(odd[:1])[0]!r}, which is a class of the "
+            "estimator or a label of y; pass its propensity too."
+        )
+    return places
 
 
 def _check_propensities_and_labels(
@@ -343,13 +351,9 @@ def _check_propensities_and_labels(
             "pass propensities=skmhe.metrics.propensities(y_train)."
         )
     n_propensities = len(check_propensities(propensities))
-    if labels is None:
-        return
-    distinct = as_label_array(labels).tolist()
-    if len(distinct) != n_propensities:
+    names = check_labels(labels)
+    if names is not None and len(names) != n_propensities:
         raise ValueError(
-            f"labels has {len(distinct)} values but propensities has "
-            f"{n_propensities}; pass one label for each propensity."
+            f"labels has {len(names)} values but propensities has {n_propensities}; "
+            "pass one label for each propensity."
         )
-    if len(set(distinct)) < n_propensities:
-        raise ValueError("labels contains a label twice; pass each label once.")

@@ -18,7 +18,7 @@ from skmhe.metrics import (
     propensity_scored_precision_at_k,
     recall_at_k,
 )
-from skmhe.metrics._true_labels import check_y_true
+from skmhe.metrics._true_labels import TrueLabels
 
 
 @given(seeds)
@@ -226,8 +226,7 @@ def test_inputs_are_not_changed():
 
 
 def test_canonical_true_labels():
-    truth = check_y_true([[3], [], [0, 2]])
+    truth = TrueLabels.from_flat(np.array([3, 2, 0, 2]), np.array([1, 0, 3]))
+    assert_array_equal(truth.indices, [3, 0, 2])
     assert_array_equal(truth.counts, [1, 0, 2])
     assert_array_equal(truth.samples, [0, 2, 2])
-    assert truth.n_labels is None
-    assert check_y_true(np.eye(3)).n_labels == 3
