@@ -42,11 +42,18 @@ def check_labels(labels: Any) -> NDArray[Any] | None:
         return None
     if isinstance(labels, list | tuple):
         labels = label_array(labels)  # also of tuples
-    read = read_labels(labels, "labels", single=True)
-    assert isinstance(read, LabelColumn)
+    is_float = isinstance(labels, np.ndarray) and labels.dtype.kind == "f"
+    if is_float and labels.ndim == 1:
+        # Lists may have labels that are fractions, which a column must not.
+        read = read_labels([labels], "labels", zeros_and_ones="lists")
+    else:
+        read = read_labels(labels, "labels", single=True)
+    assert not isinstance(read, LabelIndicator)
     names = read.labels
     if len(names) == 0:
         raise ValueError("labels is empty; pass each label once.")
+    if any(type(label).__hash__ is None for label in label_list(names)):
+        raise TypeError("labels has a label that cannot be hashed; use other objects.")
     if len(set(label_list(names))) < len(names):
         raise ValueError("labels contains a label twice; pass each label once.")
     return names
@@ -228,9 +235,9 @@ def _predicted_labels(
         check_range(found[found < 0], NO_PREDICTION, None, "y_pred")
         check_range(true[true < 0], 0, None, "y_true")
         found = found[found != NO_PREDICTION]
-    if found.dtype.kind == "O":
-        return label_array(list(dict.fromkeys(found.tolist())))
-    return np.unique(found)
+    if found.dtype.kind in "iufmM":
+        return np.unique(found)
+    return label_array(list(dict.fromkeys(found.tolist())))
 
 
 def _largest(numbers: NDArray[Any]) -> int:

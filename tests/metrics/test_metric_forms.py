@@ -415,6 +415,18 @@ def test_unknown_true_labels_are_not_predicted():
     assert recall_at_k([2**40, 5], [[2**40, -1], [3, 4]], k=2) == 0.5
 
 
+def test_lists_of_fractions():
+    # A pair of floating-point numbers has labels only if these are known.
+    labels, y_true = np.array([0.5, 1.5]), [[0.5], [0.5, 1.5]]
+    pair = labels[[[0], [1]]], np.ones((2, 1))
+    assert precision_at_k(y_true, pair, k=1, labels=labels) == 1
+    assert precision_at_k(y_true, np.eye(2), k=1, labels=labels.tolist()) == 1
+    with pytest.raises(
+        ValueError, match=r"y_pred is a pair .*labels=classifier.classes"
+    ):
+        precision_at_k(y_true, pair, k=1)
+
+
 def test_minus_one_is_a_label_where_labels_say_so():
     y_true, y_pred = [-1, 1, 1], np.array([[-1, 1], [1, -1], [-1, 1]])
     assert precision_at_k(y_true, y_pred, k=1, labels=[-1, 1]) == 2 / 3
@@ -430,6 +442,8 @@ def test_minus_one_is_a_label_where_labels_say_so():
         (["a", None, "b"], ValueError, "labels contains NaN, None"),
         ("abc", ValueError, r"labels is of shape \(\)"),
         (np.eye(3), ValueError, "labels should be a 1d array"),
+        ([{"a": 1}, "b", "c"], TypeError, "labels has a label that cannot be hashed"),
+        (np.array([1.5, np.nan, 2]), ValueError, "labels contains NaN"),
     ],
 )
 def test_bad_labels(labels, error, text):
