@@ -106,7 +106,9 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return _usable_after_fork(device, resolved)
 
 
-def _usable_after_fork(device: str, resolved: torch.device) -> torch.device:
+def _usable_after_fork(
+    device: str | torch.device, resolved: torch.device
+) -> torch.device:
     """Return a device; RuntimeError if a fork has made it unusable, as it does CUDA."""
     if resolved.type == "cuda" and in_forked_child():
         try:

@@ -261,37 +261,55 @@ def result(form, function):
             return error
 
 
+TITLE = """# Forms of targets
+
+What each form of `y` gives, made by the test `tests/estimators/test_target_table.py`:
+`python tests/estimators/target_forms.py docs/target_forms.md`. Of `fit` and `partial_fit`,
+the table says how the targets are taken: one label per sample, lists of labels, or an
+indicator, dense or sparse; of `score` and of the scorer "precision@1", that there is one. A number
+in brackets is that of an error below. The names of labels are strings; other types cannot
+be compared with them, and columns that have no names are taken in the order of `classes_`.
+"""
+KINDS = {
+    "labels": "one label",
+    "lists": "lists",
+    "dense": "indicator",
+    "sparse": "sparse indicator",
+}
+
+
 def outcome(form, function):
     """Return the outcome of a cell in a few words."""
     found = result(form, function)
     if isinstance(found, float):
-        return f"{found:.3f}"
+        return "score"
     if not isinstance(found, Exception):
-        kind = found._fitted.form.kind
-        return {"dense": "indicator", "sparse": "sparse indicator"}.get(kind, kind)
-    return f"{type(found).__name__}: {str(found).split('. ')[0][:90]}"
+        return KINDS[found._fitted.form.kind]
+    return f"{type(found).__name__}: {found}"
 
 
-def table():
+def page():
     """Return the table as Markdown: short outcomes, and what the errors say."""
-    notes, lines = {}, []
-    lines.append("| Form | " + " | ".join(FUNCTIONS) + " |")
-    lines.append("|---" * (len(FUNCTIONS) + 1) + "|")
-    for form in FORMS:
-        cells = []
-        for function in FUNCTIONS:
-            text = outcome(form, function)
-            if "Error: " in text:
-                text = f"error {notes.setdefault(text, len(notes) + 1)}"
-            cells.append(text)
-        lines.append(f"| {form} | " + " | ".join(cells) + " |")
-    lines.append("")
+    notes, lines = {}, [TITLE]
+    for part in (list(FUNCTIONS)[:4], list(FUNCTIONS)[4:8], list(FUNCTIONS)[8:]):
+        lines.append("| Form | " + " | ".join(part) + " |")
+        lines.append("|---" * (len(part) + 1) + "|")
+        for form in FORMS:
+            cells = [outcome(form, function) for function in part]
+            cells = [
+                f"[{notes.setdefault(text, len(notes) + 1)}]"
+                if "Error: " in text
+                else text
+                for text in cells
+            ]
+            lines.append(f"| {form} | " + " | ".join(cells) + " |")
+        lines.append("")
     lines += [f"{number}. {text}" for text, number in notes.items()]
     return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(table(), "utf-8")
+        Path(sys.argv[1]).write_text(page(), "utf-8")
     else:
-        print(table())
+        print(page())

@@ -50,8 +50,50 @@ def has_words(form):
     return isinstance(np.asarray(tf.FORMS[form][1]()).ravel()[0], str)
 
 
+SCORERS = [function for function in tf.FUNCTIONS if "scorer" in function]
+
+
 @forms
-@pytest.mark.parametrize("function", [f for f in tf.FUNCTIONS if "scorer" not in f])
+@pytest.mark.parametrize("function", SCORERS)
+def test_cell_of_a_scorer(form, function):
+    meaning, make_form = tf.FORMS[form]
+    found, to = tf.result(form, function), function.split(" ")[-1]
+    clf = tf.fitted("class" if to == "MHEClassifier" else to)
+    if meaning == "missing":
+        assert re.search(MISSING, str(found)), found
+        return
+    truth = {
+        "lists": tf.LISTS,
+        "numbers": tf.NUMBERS,
+        "names": tf.LISTS,
+        "columns": [clf.classes_[np.flatnonzero(row)].tolist() for row in tf.Y],
+    }
+    if meaning == "names" and to == "columns":  # by position: its columns had no names
+        turned = form == "other column order"
+        truth["names"] = [
+            np.flatnonzero(row) for row in tf.Y[:, :: -1 if turned else 1]
+        ]
+    true = truth.get(meaning) or [[label] for label in np.asarray(make_form()).tolist()]
+    known = {label for labels in true for label in labels} & set(clf.classes_.tolist())
+    if not known:
+        assert re.search("cannot be compared", str(found)), found
+        return
+    best = clf.predict_topk(tf.samples(meaning), 1)[0][:, 0].tolist()
+    hits = [label in labels for label, labels in zip(best, true, strict=True)]
+    assert found == pytest.approx(np.mean(hits), abs=1e-12)
+
+
+@pytest.mark.skipif(
+    int(pd.__version__.split(".")[0]) < 3 or "polars Series" not in tf.FORMS,
+    reason="the page is made with pandas 3, polars and pyarrow",
+)
+def test_page_of_the_table():
+    # python tests/estimators/target_forms.py docs/target_forms.md
+    assert PAGE.read_text("utf-8") == tf.page()
+
+
+@forms
+@pytest.mark.parametrize("function", [f for f in tf.FUNCTIONS if f not in SCORERS])
 def test_cell(form, function):
     found, error = tf.result(form, function), expected_error(form, function)
     if error is not None:
