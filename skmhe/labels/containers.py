@@ -226,7 +226,8 @@ def check_comparable(labels: np.ndarray, classes: np.ndarray, name: str) -> None
     """Raise ValueError if no label can be equal to a class, as their types differ."""
     found, known = _kinds(labels), _kinds(classes)
     if found and known and found.isdisjoint(known):
-        label, other = label_list(labels)[0], label_list(classes)[0]
+        # Not the first one, which sets of strings have another one of in each process.
+        label, other = min(label_list(labels), key=str), label_list(classes)[0]
         raise ValueError(
             f"{name} has labels of type {' and '.join(sorted(found))}, such as "
             f"{label!r}, that cannot be compared with those of type "

@@ -263,12 +263,14 @@ def result(form, function):
 
 TITLE = """# Forms of targets
 
-What each form of `y` gives, made by the test `tests/estimators/test_target_table.py`:
-`python tests/estimators/target_forms.py docs/target_forms.md`. Of `fit` and `partial_fit`,
-the table says how the targets are taken: one label per sample, lists of labels, or an
-indicator, dense or sparse; of `score` and of the scorer "precision@1", that there is one. A number
-in brackets is that of an error below. The names of labels are strings; other types cannot
-be compared with them, and columns that have no names are taken in the order of `classes_`.
+What each form of `y` gives, as `tests/estimators/test_target_table.py` holds it.
+The page is made by `python tests/estimators/target_forms.py docs/target_forms.md`.
+
+Of `fit` and `partial_fit`, the table says how the targets are taken: one label per
+sample, lists of labels, or an indicator, dense or sparse; of `score` and of the scorer
+"precision@1", that there is a result. A number in brackets is that of an error below.
+The names of labels are strings, which no other type can be compared with; columns that
+have no names are taken in the order of `classes_`.
 """
 KINDS = {
     "labels": "one label",
