@@ -195,7 +195,8 @@ def prepare(done, models):
         names = ["linear", "shortlists"]
     for name in names:
         if name not in models:
-            models[name] = fit(name)
+            models[name] = model, X = fit(name)
+            model.predict(X[:1])  # on one thread
         if "predict" in done:
             predictions(*models[name])
 

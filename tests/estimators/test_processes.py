@@ -1,9 +1,19 @@
 """Children of processes that have computed with several threads."""
 
+from contextlib import nullcontext
+from math import inf
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from process_scenarios import PARENTS, SCENARIOS, run_alone, table_row
+
+from skmhe import MHEClassifier
+from skmhe.scorers import model
+from skmhe.scorers.linear import fit as linear_fit
+from skmhe.scorers.threads import MIN_STEP_OPERATIONS
+from skmhe.training import loop
 
 GUIDE = Path(__file__).parents[2] / "docs" / "user_guide.md"
 
@@ -17,3 +27,44 @@ def test_children_compute_what_their_parent_does(parent):
 def test_the_guide_shows_all_scenarios():
     rows = "\n".join(table_row(scenario, "same") for scenario in SCENARIOS)
     assert f"\n{rows}\n\n" in GUIDE.read_text("utf-8")
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Return a list of the work that threads are asked for."""
+    found = []
+
+    def threads_for(operations, *least):
+        found.append((operations, *least))
+        return nullcontext()
+
+    for module in (model, linear_fit, loop):
+        monkeypatch.setattr(module, "threads_for", threads_for)
+    return found
+
+
+def test_threads_follow_the_multiply_adds(asked):
+    n, d, hidden, n_labels, batch_size = 60, 6, 8, 3, 20
+    X, y = np.random.RandomState(0).rand(n, d), np.arange(n) % n_labels
+    settings = {"hidden_layer_sizes": (hidden,), "batch_size": batch_size}
+    clf = MHEClassifier("full", max_iter=2, early_stopping=True, **settings).fit(X, y)
+    of_row = d * hidden + hidden * n_labels
+    step, validation = (batch_size * of_row, MIN_STEP_OPERATIONS), (6 * of_row,)
+    # 3 Newton steps of 3 conjugate gradient steps, and a product to start with; each
+    # with X and with its transpose.
+    linear = 2 * 3 * (3 + 1) * n * d * n_labels
+    assert asked == [(linear,), step, validation, step, validation]
+    asked.clear()
+    clf.predict(X[:10])
+    clf.predict_proba(X[:10])
+    clf.transform(X[:10])
+    of_all = of_row + d * n_labels
+    assert asked == [(10 * of_all,), (10 * (of_all + 100 * n_labels),), (10 * of_row,)]
+
+
+def test_nothing_is_known_of_the_work_of_a_backbone(asked):
+    X, y = np.random.RandomState(0).rand(60, 6), np.arange(60) % 3
+    backbone = torch.nn.Linear(6, 4)
+    clf = MHEClassifier(backbone=backbone, model="network", max_iter=1).fit(X, y)
+    clf.predict(X)
+    assert [work[0] for work in asked] == [inf, inf]
