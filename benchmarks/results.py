@@ -53,6 +53,10 @@ COLUMNS = {
     "decision_function": ("decision_function", ",.0f"),
     "proba_to_topk": ("time of predict_proba / predict_topk", ".1f"),
     "decision_to_topk": ("time of decision_function / predict_topk", ".1f"),
+    # bench_threads.py
+    "one_thread_ms": ("ms on 1 thread", ",.1f"),
+    "two_to_one": ("2 threads / 1", ".2f"),
+    "always_two_to_one": ("always 2 / 1", ".2f"),
     # bench_new_labels.py, bench_search.py, bench_pools.py
     "new_R@10": ("new R@10", ".2f"),
     "other_R@10": ("other R@10", ".2f"),

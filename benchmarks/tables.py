@@ -86,6 +86,11 @@ TABLES = {
         bold=("P@1", "P@3", "P@5", "PSP@5"),
     ),
     "outputs": Table("outputs.json", (*RATES, "proba_to_topk", "decision_to_topk")),
+    "threads": Table(
+        "threads.json",
+        ("one_thread_ms", "two_to_one", "always_two_to_one"),
+        heads=("machine", "call"),
+    ),
     "strategies": Table(
         "strategies.json", (*PRECISIONS, "ECE"), heads=("data", "strategy")
     ),
