@@ -78,6 +78,9 @@ TABLES = {
         ("parameters", "entries", "longest", "lines", "room_changes"),
         heads=("", "checkout"),
     ),
+    "interruption": Table(
+        "interruption.json", ("epochs", "P@1"), heads=("model", "interrupted")
+    ),
     # Data sets that make_data.py does not build.
     "rivals-other": Table("rivals_other.json", PRECISIONS + COSTS, bold=PRECISIONS),
     "dense": Table(

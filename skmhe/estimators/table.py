@@ -304,17 +304,13 @@ CONTRADICTIONS = (
     ),
     Contradiction(
         "label_encoder__shared",
-        lambda v, s: s.shares_layer and s.n_label_features != s.n_features,
+        lambda v, s: (
+            s.shares_layer and (s.n_label_features != s.n_features or s.has_other_names)
+        ),
         "needs the same features of labels and samples, but label_features has "
-        "{n_label_features} features and X {n_features}",
+        "{n_label_features} features and X {n_features}, or their columns have other "
+        "names or another order",
         "use one vectorizer for both, or shared='auto'",
-    ),
-    Contradiction(
-        "label_encoder__shared",
-        lambda v, s: s.shares_layer and s.has_other_names,
-        "needs the same features of labels and samples, but the columns of "
-        "label_features have other names, or another order, than those of X",
-        "name and order the columns alike, or use shared='auto'",
     ),
     Contradiction(
         "label_encoder__score_with",

@@ -122,7 +122,8 @@ class _Bar(Progress):
 
     def _advance(self, share: float) -> None:
         assert self._bar is not None
-        self._bar.update(share)
+        # A sum of shares may be larger than the whole, of which tqdm warns.
+        self._bar.update(min(share, self._bar.total - self._bar.n))
 
     def _show(self, facts: dict[str, str]) -> None:
         assert self._bar is not None

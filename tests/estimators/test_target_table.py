@@ -301,7 +301,9 @@ def test_a_layer_is_shared_by_features_of_the_same_names(names, shares):
     if shares:
         clf.fit(X, tf.frame(), label_features=named(Z, names))
         return
-    with pytest.raises(ValueError, match="have other names, or another order"):
+    with pytest.raises(
+        ValueError, match="their columns have other names or another order"
+    ):
         clf.fit(X, tf.frame(), label_features=named(Z, names))
 
 
