@@ -1,11 +1,8 @@
 """Fitting a tree of linear classifiers, against the problems of its nodes."""
 
-from contextlib import nullcontext
-
 import numpy as np
 import pytest
 import scipy.sparse as sp
-import torch
 from linear_problems import (
     CONTAINERS,
     N_LABELS,
@@ -20,20 +17,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skmhe.scorers.linear import fit as fitting
 from skmhe.scorers.linear.tables import child_scores
-
-
-@pytest.fixture
-def use_threads(monkeypatch):
-    """Return a function that lets fits have some threads."""
-    before = torch.get_num_threads()
-
-    def use(n_threads):
-        torch.set_num_threads(n_threads)
-        # Of problems as small as these, too.
-        monkeypatch.setattr(fitting, "threads_for", lambda _: nullcontext())
-
-    yield use
-    torch.set_num_threads(before)
 
 
 @containers

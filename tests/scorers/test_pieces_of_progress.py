@@ -33,13 +33,14 @@ class Recorder(Progress):
 
 
 @pytest.mark.parametrize("n_threads", [1, 3])
-def test_pieces_of_each_level_are_the_whole_of_it(n_threads, monkeypatch):
+def test_pieces_of_each_level_are_the_whole_of_it(n_threads, use_threads, monkeypatch):
+    use_threads(n_threads)
     # Blocks of two labels at the root.
     monkeypatch.setattr("skmhe.scorers.linear.fit.BLOCK_SCORES", 2 * len(Y))
     recorder = Recorder()
     recorder.start("linear classifiers", 2, "level")
     arguments = X, indicator(Y, 12), (6, 2), 1.0, 0.0
-    levels = fit_levels(*arguments, n_threads=n_threads, progress=recorder)
+    levels = fit_levels(*arguments, progress=recorder)
     assert [told for told, _ in recorder.rounds] == [
         ["linear classifiers", ("level", "1/2")],
         ["linear classifiers", ("level", "2/2")],
