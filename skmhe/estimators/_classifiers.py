@@ -183,8 +183,9 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
             return self._predict_best(X)
         indicator = self._likely(X)
         if form.is_indicator:
-            indicator = indicator.astype(form.dtype)
-            return form.container(indicator) if form.container else indicator.toarray()
+            if form.container is None:
+                return indicator.toarray().astype(form.dtype)
+            return form.container(indicator.astype(form.dtype))
         flat = self.classes_[indicator.indices]
         return [tuple(row) for row in np.split(flat, indicator.indptr[1:-1])]
 

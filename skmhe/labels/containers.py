@@ -3,7 +3,7 @@
 None of the libraries that they come from is imported.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Set
 from decimal import Decimal
 from numbers import Integral, Number, Real
 from typing import Any, NoReturn
@@ -23,7 +23,7 @@ def rows_of_column(y: Any) -> list[Any] | None:
     """Return the rows of a column of label lists, None for anything else.
 
     A column is a Series, a DataFrame or table of one column, an Arrow array, an array
-    of objects, or a collection of another type than list and tuple.
+    of objects, or a collection in some order, but no list or tuple.
     """
     column = only_column(y)
     dtype = getattr(column, "dtype", None)
@@ -35,7 +35,7 @@ def rows_of_column(y: Any) -> list[Any] | None:
         rows = None if names_of_table(y) is not None else column.to_pylist()
     elif callable(getattr(column, "to_list", None)):
         rows = column.to_list()
-    elif isinstance(y, list | tuple | str) or hasattr(y, "shape"):
+    elif isinstance(y, list | tuple | str | Set | Mapping) or hasattr(y, "shape"):
         rows = None
     else:
         rows = list(y) if isinstance(y, Collection) else None  # such as a deque
@@ -76,6 +76,15 @@ def values_of_table(y: Any) -> Any:
     if is_sparse and not any(dtype.fill_value for dtype in dtypes):
         return sp.csr_array(y.sparse.to_coo())
     return np.asarray(y)
+
+
+def unmasked(values: Any) -> np.ndarray:
+    """Return an array, of objects with None where NumPy's masked arrays are masked."""
+    if not np.ma.is_masked(values):
+        return np.asarray(values)
+    objects = values.data.astype(object)
+    objects[np.ma.getmaskarray(values)] = None
+    return objects
 
 
 def is_missing(label: Any) -> bool:

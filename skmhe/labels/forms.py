@@ -16,7 +16,6 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from skmhe.labels.containers import (
-    distinct_labels,
     find_columns,
     is_missing,
     is_row,
@@ -24,6 +23,7 @@ from skmhe.labels.containers import (
     names_of_table,
     plain,
     rows_of_column,
+    unmasked,
     values_of_table,
 )
 
@@ -44,12 +44,6 @@ class LabelColumn:
     def n_samples(self) -> int:
         """Number of samples."""
         return len(self.labels)
-
-    def distinct(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the labels that occur, sorted, and the place of each sample's."""
-        if self.labels.dtype == object:
-            return distinct_labels(self.labels, name)
-        return np.unique(self.labels, return_inverse=True)
 
 
 @dataclass(frozen=True)
@@ -173,7 +167,7 @@ def _as_array(y: Any, name: str) -> Any:
         return label_array(y)
     try:
         # Not np.shape, which array-likes may refuse.
-        return np.asarray(y)
+        return unmasked(y)
     except ValueError as error:
         raise ValueError(f"{name} has rows of different lengths; pass {FORMS}.") from (
             error
@@ -329,19 +323,19 @@ def _dense_indicator(
 ) -> LabelIndicator:
     if values.dtype == object:
         values = _numbers(values, name)
-    if values.dtype.kind == "f" and np.isnan(values.sum()):
-        _raise_missing(np.argwhere(np.isnan(values)), values, name)
-    dtype = values.dtype if values.dtype.kind in "biuf" else np.dtype(np.int64)
     if values.dtype.kind not in "biuf":
         _raise_no_indicator(values.ravel(), values.shape, name)
-    return _checked_indicator(sp.csr_array(values), name, names, dtype)
+    # scipy has no sparse arrays of float16.
+    wide = values.astype(np.float32) if values.dtype == np.float16 else values
+    return _checked_indicator(sp.csr_array(wide), name, names, values.dtype)
 
 
 def _numbers(values: np.ndarray, name: str) -> np.ndarray:
     """Return objects, such as those of nullable columns, as numbers."""
     missing = np.frompyfunc(is_missing, 1, 1)(values).astype(bool)
     if missing.any():
-        _raise_missing(np.argwhere(missing), values, name)
+        row, column = np.argwhere(missing)[0].tolist()
+        _raise_missing(row, column, values[row, column], name)
     is_number = np.frompyfunc(lambda v: isinstance(v, Real | np.bool_), 1, 1)(values)
     if not is_number.all():
         odd = values[~is_number.astype(bool)]
@@ -350,11 +344,9 @@ def _numbers(values: np.ndarray, name: str) -> np.ndarray:
     return numbers.astype(np.int64) if np.isin(numbers, (0, 1)).all() else numbers
 
 
-def _raise_missing(places: np.ndarray, values: np.ndarray, name: str) -> None:
-    row, column = places[0].tolist()
-    [shown] = plain([values[row, column]])
+def _raise_missing(row: int, column: int, value: Any, name: str) -> NoReturn:
     raise ValueError(
-        f"Input {name} contains NaN or None: row {row} has {shown!r} in "
+        f"Input {name} contains NaN or None: row {row} has {plain([value])[0]!r} in "
         f"column {column}, but every label must be known. Put 0 or 1 there, or leave "
         "the sample out."
     )
@@ -372,9 +364,13 @@ def _checked_indicator(
             f"{name} has no columns (shape {rows.shape}): there must be at least one "
             "label."
         )
-    wrong = rows.data[rows.data != 1]
+    wrong = np.flatnonzero(rows.data != 1)
+    missing = wrong[np.isnan(rows.data[wrong])]
+    if len(missing):
+        row = int(np.searchsorted(rows.indptr, missing[0], side="right")) - 1
+        _raise_missing(row, int(rows.indices[missing[0]]), np.nan, name)
     if len(wrong):
-        _raise_no_indicator(wrong, rows.shape, name)
+        _raise_no_indicator(rows.data[wrong], rows.shape, name)
     if names is not None:
         counts = Counter(names.tolist())
         repeated, count = counts.most_common(1)[0]

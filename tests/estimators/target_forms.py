@@ -140,6 +140,7 @@ FORMS = {
     ),
     "2-D array": ("columns", lambda: Y),
     "2-D array of bool": ("columns", lambda: Y.astype(bool)),
+    "2-D array of float16": ("columns", lambda: Y.astype(np.float16)),
     "2-D array of object": ("columns", lambda: Y.astype(object)),
     "nested lists of 0 and 1": ("columns", lambda: Y.tolist()),
     "csr_array": ("columns", lambda: sp.csr_array(Y)),
@@ -165,6 +166,14 @@ FORMS = {
     ),
     "NA in a DataFrame": ("missing", lambda: frame_with(pd.NA, "Int64")),
     "NaN in a DataFrame": ("missing", lambda: frame_with(np.nan, float)),
+    "NaN in a csr_array": (
+        "missing",
+        lambda: sp.csr_array(frame_with(np.nan, float).to_numpy()),
+    ),
+    "masked array": (
+        "missing",
+        lambda: np.ma.array(PLACES, mask=np.arange(N) == ROW),
+    ),
 }
 if find_spec("polars") is None or find_spec("pyarrow") is None:
     FORMS = {

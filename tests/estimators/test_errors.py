@@ -278,11 +278,11 @@ NOT_01 = "must be an indicator of zeros and ones.*values such as .*{}"
         (np.where(Y_2D, "yes", "no"), "no"),
         (sp.csr_matrix(2 * Y_2D), "2"),
         (sp.csr_array(Y_2D * 0.5), "0.5"),
-        (sp.csr_matrix(with_value(Y_2D, np.nan)), "nan"),
+        (np.where(Y_2D, np.inf, -np.inf), "-inf"),
         # Twice the same entry is 2.
         (sp.coo_array((np.ones(80), ([*range(40)] * 2, [0] * 80)), shape=(40, C)), "2"),
     ],
-    ids=["2", "-1", "0.5", "str", "csr 2", "csr 0.5", "csr nan", "duplicates"],
+    ids=["2", "-1", "0.5", "str", "csr 2", "csr 0.5", "inf", "duplicates"],
 )
 def test_indicator_is_not_of_zeros_and_ones(y, value):
     error = "Unknown label type|" + NOT_01.format(value)

@@ -18,6 +18,7 @@ forms = pytest.mark.parametrize("form", tf.FORMS)
 
 ONE_ONLY = "1d array with one label per sample.*use MHEMultiLabelClassifier"
 NO_NAMES = "cannot be compared|are not the labels"
+SEVERAL = "lists", "of labels", "DataFrame", "csr_array"
 MISSING = rf"contains NaN.*row {tf.ROW} "
 
 
@@ -25,7 +26,7 @@ def expected_error(form, function):
     """Return what an error must say, None where there is a result."""
     meaning = tf.FORMS[form][0]
     several = meaning in ("lists", "numbers", "names", "columns")
-    several_missing = any(word in form for word in ("lists", "of labels", "DataFrame"))
+    several_missing = any(word in form for word in SEVERAL)
     if function.startswith("MHEClassifier") and (several or several_missing):
         return ONE_ONLY
     if meaning == "missing":

@@ -43,8 +43,10 @@ def test_lists_of_one_label_each_are_no_indicator(rows):
         assert_array_equal(read.labels, np.ravel(rows))
 
 
-@pytest.mark.parametrize("y", [np.zeros((2, 2, 2)), 5, "ab"])
-def test_other_dimensions_name_the_argument(y):
+@pytest.mark.parametrize(
+    "y", [np.zeros((2, 2, 2)), 5, "ab", {("a",), ("a", "b")}, {("a",): 1, ("b",): 2}]
+)
+def test_what_has_no_rows_names_the_argument(y):
     with pytest.raises(ValueError, match=r"y_true is of shape .*; pass one label per"):
         read_labels(y, "y_true")
 

@@ -427,6 +427,14 @@ def test_lists_of_fractions():
         precision_at_k(y_true, pair, k=1)
 
 
+def test_masked_predictions_are_none():
+    y_pred = np.ma.array([[1, 0], [1, 2]], mask=[[False, True], [True, False]])
+    assert precision_at_k([1, 1], y_pred, k=1) == 1 / 2
+    assert precision_at_k([1, 2], y_pred, k=2) == 1 / 2
+    with pytest.raises(ValueError, match="y_pred contains NaN"):
+        precision_at_k([1, 0], y_pred.astype(float), k=1)
+
+
 def test_minus_one_is_a_label_where_labels_say_so():
     y_true, y_pred = [-1, 1, 1], np.array([[-1, 1], [1, -1], [-1, 1]])
     assert precision_at_k(y_true, y_pred, k=1, labels=[-1, 1]) == 2 / 3
