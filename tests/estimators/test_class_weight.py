@@ -1,6 +1,9 @@
 """Weights of labels: what they do to networks and to linear classifiers."""
 
+from datetime import date
+
 import numpy as np
+import pandas as pd
 import pytest
 from estimator_problems import N_CLASSES, assert_same_model, both, make, make_data
 from lone_networks import fit, network_alone, weights
@@ -126,3 +129,12 @@ def test_a_fold_without_a_rare_class(model):
     expected = clone(clf).set_params(class_weight=present).fit(X[rows], y[rows])
     found = clf.fit(X[rows], y[rows])
     assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
+
+
+@pytest.mark.parametrize("unit", ["D", "s", "ns"])
+def test_class_weight_of_times(unit):
+    times = np.array(["2024-02-01", "2024-01-01", "2024-03-01"], f"datetime64[{unit}]")
+    target = Target(np.arange(3), np.sort(times), "labels")
+    for make_key in (np.datetime64, date.fromisoformat, pd.Timestamp):
+        weights = {make_key("2024-01-01"): 3.0, make_key("2024-04-01"): 9.0}
+        assert_array_equal(check_label_weight(weights, target, None), [3, 1, 1])

@@ -9,7 +9,12 @@ import scipy.sparse as sp
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.validation import check_consistent_length
 
-from skmhe.labels.containers import distinct_labels, find_labels, names_of_labels
+from skmhe.labels.containers import (
+    distinct_labels,
+    find_labels,
+    label_array,
+    names_of_labels,
+)
 from skmhe.labels.forms import (
     LabelColumn,
     LabelIndicator,
@@ -250,9 +255,7 @@ def check_label_weight(
     if class_weight is None:
         return None
     if isinstance(class_weight, dict):
-        _check_class_weight(class_weight, target)
-        classes = target.classes.tolist()
-        return np.array([class_weight.get(label, 1.0) for label in classes])
+        return _weights_by_label(class_weight, target)
     y = target.y.indices if target.multilabel else target.y
     weight = sample_weight
     if weight is not None and target.multilabel:
@@ -264,18 +267,20 @@ def check_label_weight(
     return result
 
 
-def _check_class_weight(class_weight: dict[Any, float], target: Target) -> None:
-    """Raise ValueError if no key is a label, and for bad weights.
+def _weights_by_label(class_weight: dict[Any, float], target: Target) -> np.ndarray:
+    """Return the weight of each label, 1 by default.
 
-    A fold of a cross-validation may lack some labels.
+    A fold of a cross-validation may lack some labels, but not all of them.
     """
-    all_classes = target.classes if target.all_classes is None else target.all_classes
-    known = set(all_classes.tolist())
-    if class_weight and known.isdisjoint(class_weight):
-        keys, labels = list(class_weight), target.classes.tolist()
+    keys, classes = label_array(list(class_weight)), target.classes
+    if classes.dtype.kind in "mM":
+        keys = keys.astype(classes.dtype)  # dates, and times of other units
+    all_classes = classes if target.all_classes is None else target.all_classes
+    if class_weight and (find_labels(keys, all_classes) < 0).all():
         raise ValueError(
-            f"class_weight has no key that is a label, but {keys[:N_SHOWN]}. The "
-            f"labels are {labels[:N_SHOWN]} ...; those without a weight have 1."
+            f"class_weight has no key that is a label, but "
+            f"{list(class_weight)[:N_SHOWN]}. The labels are {shown(classes)}; those "
+            "without a weight have 1."
         )
     for label, value in class_weight.items():
         if not isinstance(value, Real) or not 0 <= value < np.inf:
@@ -283,3 +288,6 @@ def _check_class_weight(class_weight: dict[Any, float], target: Target) -> None:
                 f"class_weight[{label!r}]={value!r} must be a finite number of at "
                 "least 0."
             )
+    result, places = np.ones(len(classes)), find_labels(keys, classes)
+    result[places[places >= 0]] = np.array(list(class_weight.values()))[places >= 0]
+    return result
