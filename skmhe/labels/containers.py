@@ -130,10 +130,10 @@ def label_array(labels: Any) -> np.ndarray:
 
 
 def names_of_labels(labels: Any, name: str) -> np.ndarray:
-    """Return labels that a user names, each of them once, in their order; 1-D."""
-    if isinstance(labels, list | tuple | set | frozenset):
-        one_type = len(set(map(type, labels))) == 1 and not any(map(is_row, labels))
-        names = np.asarray(labels) if one_type else label_array(list(labels))
+    """Return labels that a user names, in their order; 1-D, and none is missing."""
+    is_sequence = isinstance(labels, list | tuple)
+    if is_sequence and (len(set(map(type, labels))) > 1 or any(map(is_row, labels))):
+        names = label_array(labels)
     else:
         names = np.asarray(labels)
     if names.ndim != 1 or len(names) == 0:
@@ -142,16 +142,17 @@ def names_of_labels(labels: Any, name: str) -> np.ndarray:
             "label."
         )
     names = label_array(names)
-    missing = [i for i, label in enumerate(names.tolist()) if is_missing(label)]
-    if missing:
-        raise ValueError(
-            f"{name} has {names.tolist()[missing[0]]!r} at place {missing[0]}, but "
-            "every label needs a name."
-        )
-    if len(set(names.tolist())) == len(names):
-        return names
-    first = {label: i for i, label in reversed(list(enumerate(names.tolist())))}
-    return names[sorted(first.values())]
+    for place, label in enumerate(label_list(names)):
+        if is_missing(label):
+            raise ValueError(
+                f"{name} has {label!r} at place {place}, but every label needs a name."
+            )
+        if type(label).__hash__ is None:
+            raise TypeError(
+                f"{name} has {label!r} at place {place}, which cannot be hashed: use "
+                "other objects as labels."
+            )
+    return names
 
 
 def distinct_labels(labels: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:

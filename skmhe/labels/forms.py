@@ -20,6 +20,7 @@ from skmhe.labels.containers import (
     is_missing,
     is_row,
     label_array,
+    names_of_labels,
     names_of_table,
     plain,
     rows_of_column,
@@ -372,6 +373,7 @@ def _checked_indicator(
     if len(wrong):
         _raise_no_indicator(rows.data[wrong], rows.shape, name)
     if names is not None:
+        names = names_of_labels(names, f"{name}.columns")
         counts = Counter(names.tolist())
         repeated, count = counts.most_common(1)[0]
         if count > 1:

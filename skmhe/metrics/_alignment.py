@@ -16,6 +16,7 @@ from skmhe.labels.containers import (
     find_labels,
     label_array,
     label_list,
+    names_of_labels,
     plain,
     rows_of_column,
 )
@@ -40,20 +41,7 @@ def check_labels(labels: Any) -> NDArray[Any] | None:
     """Return the labels that a user names as an array, None if there are none."""
     if labels is None:
         return None
-    if isinstance(labels, list | tuple):
-        labels = label_array(labels)  # also of tuples
-    is_float = isinstance(labels, np.ndarray) and labels.dtype.kind == "f"
-    if is_float and labels.ndim == 1:
-        # Lists may have labels that are fractions, which a column must not.
-        read = read_labels([labels], "labels", zeros_and_ones="lists")
-    else:
-        read = read_labels(labels, "labels", single=True)
-    assert not isinstance(read, LabelIndicator)
-    names = read.labels
-    if len(names) == 0:
-        raise ValueError("labels is empty; pass each label once.")
-    if any(type(label).__hash__ is None for label in label_list(names)):
-        raise TypeError("labels has a label that cannot be hashed; use other objects.")
+    names = names_of_labels(labels, "labels")
     if len(set(label_list(names))) < len(names):
         raise ValueError("labels contains a label twice; pass each label once.")
     return names

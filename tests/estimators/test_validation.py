@@ -23,6 +23,7 @@ from skmhe.estimators.validation.samples import (
 )
 from skmhe.estimators.validation.targets import (
     Target,
+    check_classes,
     check_label_weight,
     check_target,
 )
@@ -338,6 +339,11 @@ def test_integers_may_have_more_rows():
         (Z, ["a", "b"], "has 3 rows, but y has 2 labels"),
         (pd.DataFrame(Z, index=list("aab")), ["a", "b"], "2 rows for the label 'a'"),
         (pd.DataFrame(Z, index=list("abc")), ["a", "d"], "no row for 1 of the 2"),
+        (
+            pd.DataFrame(Z, index=[0, 1, np.nan]),
+            [0, 1],
+            "has nan at place 2, but every",
+        ),
         (Z * np.nan, [0, 1, 2], "label_features contains NaN"),
     ],
 )
@@ -390,3 +396,8 @@ def test_added_labels_are_bad(labels, classes, kind, match):
 def test_added_labels_need_the_same_features():
     with pytest.raises(ValueError, match=r"has 2 features, but .* have 5"):
         check_added_labels(Z, None, Target(None, np.arange(3), "labels"), 5)
+
+
+def test_labels_of_all_samples_as_classes():
+    given = check_classes(["b", "a", "b"], None, multilabel=False)
+    assert_array_equal(given, ["b", "a"])

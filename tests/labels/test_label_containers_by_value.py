@@ -1,10 +1,16 @@
 """Labels are compared by their values, and forms are told by what they can mean."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
-from skmhe.labels.containers import check_comparable, find_columns, find_labels
+from skmhe.labels.containers import (
+    check_comparable,
+    find_columns,
+    find_labels,
+    names_of_labels,
+)
 from skmhe.labels.forms import LabelLists, read_labels
 
 
@@ -60,3 +66,23 @@ def test_columns_of_classes():
     assert find_columns(classes, None, 3) is None
     assert find_columns(classes, np.array(["a", "c"], dtype=object), 2) is None
     assert find_columns(np.array([1, 2]), np.arange(2), 2) is None
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "found"),
+    [
+        (["a", None], ValueError, "None at place 1"),
+        (np.array(["2024", "NaT"], "datetime64[ns]"), ValueError, ".*NaT.* at place 1"),
+        ([["a"], ["b"]], TypeError, r"\['a'\] at place 0, which cannot be hashed"),
+        ({"a", "b"}, ValueError, r"shape \(\)"),  # in which order?
+    ],
+)
+def test_names_of_labels_are_bad(labels, error, found):
+    with pytest.raises(error, match=f"classes has {found}"):
+        names_of_labels(labels, "classes")
+
+
+def test_missing_names_of_columns():
+    y = pd.DataFrame([[1, 0], [0, 1]], columns=["a", None])
+    with pytest.raises(ValueError, match=r"y\.columns has .* at place 1"):
+        read_labels(y)

@@ -445,13 +445,13 @@ def test_minus_one_is_a_label_where_labels_say_so():
     ("labels", "error", "text"),
     [
         (["a", "a", "b"], ValueError, "labels contains a label twice"),
-        ([], ValueError, "labels is empty"),
+        ([], ValueError, r"labels has shape \(0,\): pass a sequence"),
         (["a", "b"], ValueError, r"labels differ \(labels: 2, y_true: 3, y_pred: 3\)"),
-        (["a", None, "b"], ValueError, "labels contains NaN, None"),
-        ("abc", ValueError, r"labels is of shape \(\)"),
-        (np.eye(3), ValueError, "labels should be a 1d array"),
-        ([{"a": 1}, "b", "c"], TypeError, "labels has a label that cannot be hashed"),
-        (np.array([1.5, np.nan, 2]), ValueError, "labels contains NaN"),
+        (["a", None, "b"], ValueError, "labels has None at place 1"),
+        ("abc", ValueError, r"labels has shape \(\): pass a sequence"),
+        (np.eye(3), ValueError, r"labels has shape \(3, 3\)"),
+        ([{"a": 1}, "b", "c"], TypeError, "place 0, which cannot be hashed"),
+        (np.array([1.5, np.nan, 2]), ValueError, "labels has nan at place 1"),
     ],
 )
 def test_bad_labels(labels, error, text):

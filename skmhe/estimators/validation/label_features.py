@@ -11,7 +11,7 @@ from skmhe.labels.containers import (
     check_comparable,
     distinct_labels,
     find_labels,
-    label_array,
+    names_of_labels,
 )
 from skmhe.scorers.batch import Rows, unit_rows
 
@@ -125,13 +125,13 @@ def _index_of(label_features: Any) -> np.ndarray | None:
     # Lists have an index, too, which is a method.
     if not hasattr(label_features, "iloc"):
         return None
-    return label_array(np.asarray(label_features.index))
+    return names_of_labels(label_features.index, "The index of label_features")
 
 
 def _checked_names(labels: Any, n_rows: int, classes: np.ndarray) -> np.ndarray:
     """Return names of labels, which must be new and distinct."""
-    names = label_array(labels if hasattr(labels, "dtype") else list(labels))
-    if names.shape != (n_rows,):
+    names = names_of_labels(labels, "labels")
+    if len(names) != n_rows:
         raise ValueError(
             f"labels has shape {names.shape}, but label_features has {n_rows} rows: "
             "pass a name for each."

@@ -13,6 +13,7 @@ from skmhe.labels.containers import (
     distinct_labels,
     find_labels,
     label_array,
+    label_list,
     names_of_labels,
 )
 from skmhe.labels.forms import (
@@ -219,6 +220,9 @@ def check_classes(
     if classes is None:
         return None
     given = names_of_labels(classes, "classes")
+    # Those of all samples may be given, such as y.
+    place = {label: i for i, label in reversed(list(enumerate(label_list(given))))}
+    given = given[sorted(place.values())]
     if form is not None:
         known = form.classes
         if len(given) != len(known) or (find_labels(known, given) < 0).any():
