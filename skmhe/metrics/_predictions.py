@@ -157,6 +157,11 @@ def _as_array(y_pred: Any) -> NDArray[Any]:
             "y_pred has rows of different lengths. Rank the same number of labels for "
             "every sample, with None (of integers, -1) for no prediction."
         )
+    if any(isinstance(row, set | frozenset) for row in rows):
+        raise ValueError(
+            "y_pred has sets, whose labels are in no order. Rank the labels of every "
+            "sample in a list, best first."
+        )
     flat = list(chain.from_iterable(rows))
     if all(isinstance(value, Real) for value in flat):
         return np.array(rows)

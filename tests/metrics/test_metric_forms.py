@@ -331,6 +331,7 @@ REFUSED = {
         lambda q: named_lists(q, NAMES),
         lambda q: [["ant", "bee", "cat"]] * (N - 1) + [["ant"]],
     ),
+    "sets": (lambda q: named_lists(q, NAMES), lambda q: [set(NAMES)] * N),
     "lists in lists": (lambda q: q.dense, lambda q: [[["ant"], ["bee"], ["cat"]]] * N),
     "negative labels": (lambda q: [-1] * N, lambda q: q.ranked),
 }
@@ -352,6 +353,7 @@ MESSAGES = {
     "NaN in a nullable table": "y_pred contains NaN, which cannot be ranked",
     "a name ranked twice": "y_pred ranks the label 'ant' twice in sample 0",
     "rows of two lengths": "y_pred has rows of different lengths.*None",
+    "sets": "y_pred has sets, whose labels are in no order",
     "lists in lists": "y_pred has shape",
     "negative labels": "y_true contains the label index -1.* pass the labels in labels",
 }
