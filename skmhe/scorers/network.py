@@ -14,7 +14,7 @@ from skmhe.nn.heads.base import Features, HeadScores
 from skmhe.nn.scores import Search
 from skmhe.scorers.batch import Batch, Rows, row_chunks, rows_to_tensor, to_tensor
 from skmhe.scorers.combination import Scorer
-from skmhe.scorers.progress import Progress
+from skmhe.scorers.progress import SILENT, Progress
 from skmhe.scorers.user_backbone import Patterns, UserBackbone, UserModule
 
 Weights = dict[str, np.ndarray]
@@ -200,14 +200,14 @@ def with_more_labels(spec: NetworkSpec, weights: Weights, head: HeadSpec) -> Wei
 
 @torch.inference_mode()
 def network_features(
-    network: Network, X: Rows, progress: Progress | None = None
+    network: Network, X: Rows, progress: Progress = SILENT
 ) -> np.ndarray:
     """Return the backbone's features of each row, float32 of shape (n, d)."""
     network.eval()
     d = network.head.in_features
     result = np.empty((X.shape[0], d), np.float32)
     chunks = list(row_chunks(X.shape[0], d))
-    for rows in (progress or Progress()).pieces(chunks, len(chunks)):
+    for rows in progress.pieces(chunks, len(chunks)):
         features = network.features(Batch(X[rows], network.device).tensor)
         if isinstance(features, SparseRows):
             raise AssertionError("transform is offered with hidden layers only")

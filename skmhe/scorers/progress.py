@@ -16,37 +16,25 @@ BAR = "{l_bar}{bar}| [{elapsed}<{remaining}{postfix}]"
 
 
 class Progress:
-    """Is told what a fit does, and shows nothing of it; others show it.
+    """Is told what a fit does, and shows nothing of it; `ShownProgress` does.
 
     A fit has *parts*, such as the network. A part has *rounds*, such as its epochs,
     after each of which there is something to tell. A round may have *pieces*, such as
     its batches, each of which takes about the same time.
     """
 
-    def __init__(self) -> None:
-        self.part, self.round, self.n_rounds, self.n_done = "", "", 1, 0
-
     def start(self, part: str, n_rounds: int = 1, name: str = "") -> None:
         """Begin with a part, in place of the one before; `name` is what rounds are."""
-        self.part, self.round = part, name
-        self.n_rounds, self.n_done = n_rounds, 0
 
     def pieces(self, pieces: Iterable[T], n: int) -> Iterator[T]:
         """Yield the n pieces of a round. Each is done when the next one is asked for.
 
         To be consumed by the thread that fits, also where others make the pieces.
         """
-        for piece in pieces:
-            yield piece
-            self._advance(1 / n)
+        yield from pieces
 
     def end_round(self, **facts: float) -> None:
         """Tell that a round is over, and what is known since."""
-        self.n_done += 1
-        shown = {name: f"{value:.4f}" for name, value in facts.items()}
-        if self.round:
-            shown = {self.round: f"{self.n_done}/{self.n_rounds}"} | shown
-        self._show(shown)
 
     def close(self, completed: bool = False) -> None:
         """End; the last part may be complete without all of its rounds."""
@@ -62,6 +50,32 @@ class Progress:
     ) -> None:
         self.close(completed=kind is None)
 
+
+SILENT = Progress()
+
+
+class ShownProgress(Progress):
+    """Counts the rounds, and has subclasses show them."""
+
+    def start(self, part: str, n_rounds: int = 1, name: str = "") -> None:
+        """Begin with a part, of which no round is done."""
+        self.part, self.round = part, name
+        self.n_rounds, self.n_done = n_rounds, 0
+
+    def pieces(self, pieces: Iterable[T], n: int) -> Iterator[T]:
+        """Yield the pieces, and tell the share of each one that is done."""
+        for piece in pieces:
+            yield piece
+            self._advance(1 / n)
+
+    def end_round(self, **facts: float) -> None:
+        """Count a round, and show what is known since."""
+        self.n_done += 1
+        shown = {name: f"{value:.4f}" for name, value in facts.items()}
+        if self.round:
+            shown = {self.round: f"{self.n_done}/{self.n_rounds}"} | shown
+        self._show(shown)
+
     def _advance(self, share: float) -> None:
         """Tell that a share of a round is done."""
 
@@ -69,7 +83,7 @@ class Progress:
         """Show what is known after a round."""
 
 
-class _Lines(Progress):
+class _Lines(ShownProgress):
     """Writes a line after each round."""
 
     def start(self, part: str, n_rounds: int = 1, name: str = "") -> None:
@@ -95,11 +109,10 @@ def _write(line: str) -> None:
         print(f"{line}\n", end="", file=sys.stderr, flush=True)
 
 
-class _Bar(Progress):
+class _Bar(ShownProgress):
     """Shows one bar, which each part fills anew, by tqdm or a subclass of it."""
 
     def __init__(self, tqdm: Callable[..., Any]) -> None:
-        super().__init__()
         self._tqdm, self._bar = tqdm, None
 
     def start(self, part: str, n_rounds: int = 1, name: str = "") -> None:
@@ -163,7 +176,7 @@ def make_progress(verbose: int) -> Progress:
     processes, would write over each other, so that these have lines.
     """
     if not verbose:
-        return Progress()
+        return SILENT
     is_alone = threading.current_thread() is threading.main_thread()
     is_alone = is_alone and multiprocessing.parent_process() is None
     if verbose > 1 or not is_alone:

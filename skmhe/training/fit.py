@@ -25,7 +25,7 @@ from skmhe.scorers.network import (
     weights_to_numpy,
 )
 from skmhe.scorers.own_labels import count_own_labels
-from skmhe.scorers.progress import Progress
+from skmhe.scorers.progress import SILENT, Progress
 from skmhe.scorers.storage import round_to_half
 from skmhe.training.data import TrainingData, hold_out, optional_tensor, true_pairs
 from skmhe.training.label_encoder import LabelTraining
@@ -57,7 +57,7 @@ class Recipe(NamedTuple):
     pools: PoolPlan | None = None  # of the label encoder
     validation_fraction: float | None = None  # None: no early stopping
     keeps_precision: bool = False  # training goes on: its steps may be small
-    progress: Progress = Progress()  # is told what is being fitted
+    progress: Progress = SILENT  # is told what is being fitted
 
 
 class Task(NamedTuple):

@@ -15,7 +15,7 @@ from skmhe.scorers.batch import Batch, row_chunks, rows_to_tensor, unit_rows
 from skmhe.scorers.combination import Bound, Calibration, Combination, Scorer
 from skmhe.scorers.label_encoder import LabelEncoderScorer
 from skmhe.scorers.network import Network, network_features
-from skmhe.scorers.progress import Progress
+from skmhe.scorers.progress import SILENT, Progress
 from skmhe.scorers.similarity import scores_to_complete
 from skmhe.scorers.threads import MIN_STEP_OPERATIONS, threads_for
 from skmhe.training.data import TrainingData, batch_slices, optional_tensor
@@ -132,7 +132,7 @@ def validation_score(
 
 
 def with_features(
-    network: Network, data: TrainingData, progress: Progress | None = None
+    network: Network, data: TrainingData, progress: Progress = SILENT
 ) -> TrainingData:
     """Return data with the backbone's features in place of the samples."""
     X = network_features(network, data.X, progress)
@@ -155,12 +155,12 @@ class Trainer:
         rng: np.random.RandomState,
         label_weight: Tensor | None = None,
         labels: LabelTraining | None = None,
-        progress: Progress | None = None,
+        progress: Progress = SILENT,
     ) -> None:
         self.network, self.optimizer, self.plan = network, optimizer, plan
         self.data, self.label_weight = data, label_weight
         self.rng, self.labels = rng, labels
-        self.progress = progress or Progress()
+        self.progress = progress
         self.batches = batch_slices(data.X.shape[0], plan.batch_size)
         n_steps = plan.max_iter * len(self.batches)
         self.schedule = make_schedule(optimizer, plan.learning_rate, n_steps)

@@ -10,17 +10,16 @@ from torch import nn
 from skmhe import Backbone, MHEClassifier
 from skmhe.labels.clustering import indicator
 from skmhe.scorers.linear import fit_levels
-from skmhe.scorers.progress import Progress
+from skmhe.scorers.progress import ShownProgress
 
 RNG = np.random.RandomState(0)
 X, Y = RNG.randn(96, 10).astype(np.float32), np.arange(96) % 12
 
 
-class Recorder(Progress):
+class Recorder(ShownProgress):
     """Remembers all that it is told."""
 
     def __init__(self):
-        super().__init__()
         self.rounds, self.share = [], 0.0
 
     def _advance(self, share):

@@ -19,7 +19,7 @@ from skmhe.scorers.linear.newton import (
     newton_coefficients,
 )
 from skmhe.scorers.linear.tables import DenseLevel, Level, SparseLevel, starts_of
-from skmhe.scorers.progress import Progress
+from skmhe.scorers.progress import SILENT, Progress
 from skmhe.scorers.threads import one_blas_thread, threads_for
 
 # Scores of (sample, label) pairs that are solved at a time: what a step needs of
@@ -40,7 +40,7 @@ def fit_levels(
     prior: float,
     weight: np.ndarray | None = None,
     label_weight: np.ndarray | None = None,
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
 ) -> list[Level]:
     """Fit the classifiers of all nodes, each on the samples that have a label below.
 
@@ -58,11 +58,10 @@ def fit_levels(
         See `newton_coefficients`; for the labels, not for the nodes above.
     weight, label_weight : ndarray, default=None
         Weights of the samples, and of the labels' positive samples.
-    progress : Progress, default=None
+    progress : Progress, default=SILENT
         Is told of the levels, which are its rounds.
     """
     levels: list[Level] = []
-    progress = progress or Progress()
     n_stored = int(np.count_nonzero(X) if isinstance(X, np.ndarray) else X.nnz)
     is_dense = n_stored > DENSE_DATA_SHARE * X.shape[0] * X.shape[1]
     smallest = 0.0 if is_dense else SMALLEST_WEIGHT
