@@ -49,6 +49,12 @@ def test_lists_of_one_label_each_are_no_indicator(rows):
         assert_array_equal(read.labels, np.ravel(rows))
 
 
+def test_sets_of_zeros_and_ones_are_no_indicator():
+    read = read_labels([{0, 1}, frozenset({1, 0})])
+    assert isinstance(read, LabelLists)
+    assert_array_equal(read.lengths, [2, 2])
+
+
 @pytest.mark.parametrize(
     "y", [np.zeros((2, 2, 2)), 5, "ab", {("a",), ("a", "b")}, {("a",): 1, ("b",): 2}]
 )

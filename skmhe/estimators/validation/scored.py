@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from sklearn.metrics import accuracy_score
 
 from skmhe.estimators.validation.targets import (
-    FORMS,
+    KINDS,
     N_SHOWN,
     Target,
     read_targets,
@@ -76,6 +76,6 @@ def _differ(true: sp.csr_array, predicted: Any) -> np.ndarray:
 
 def _refuse(found: str, form: Target) -> NoReturn:
     raise ValueError(
-        f"y {found}, but this estimator was fitted to {FORMS[form.kind]}: pass these, "
+        f"y {found}, but this estimator was fitted to {KINDS[form.kind]}: pass these, "
         f"of the labels {shown(form.classes)}."
     )

@@ -25,7 +25,7 @@ from skmhe.labels.forms import (
 )
 
 N_SHOWN = 5  # labels that an error names
-FORMS = {
+KINDS = {
     "labels": "one label per sample",
     "lists": "lists of labels",
     "dense": "an indicator",
@@ -239,9 +239,9 @@ def check_same_labels(target: Target, form: Target) -> None:
     same = form.multilabel == target.multilabel
     if not same or not np.array_equal(target.classes, form.classes):
         raise ValueError(
-            f"y is {FORMS[target.kind]}, of the {len(target.classes)} labels "
+            f"y is {KINDS[target.kind]}, of the {len(target.classes)} labels "
             f"{shown(target.classes)}, but this estimator was fitted to "
-            f"{FORMS[form.kind]}, of the {len(form.classes)} labels "
+            f"{KINDS[form.kind]}, of the {len(form.classes)} labels "
             f"{shown(form.classes)}: pass these, or fit with warm_start=False."
         )
 
