@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.utils import check_random_state
 
 from skmhe.estimators.recipe import check_same_shapes, make_recipe
@@ -214,9 +213,14 @@ def _prepare(
     counts = Y.T @ (np.ones(Y.shape[0]) if weight is None else weight)
     if previous is None:
         state, model = TrainingState(_random_state(estimator.random_state)), None
-        codec = _make_codec(
-            setting, head_sizes, inputs.X, Y, counts, state.rng, progress
-        )
+        features = None
+        if setting.label_order == "cluster":  # no other order takes long
+            progress.start("label order")
+            X = flat_rows(inputs.X) if setting.has_backbone else inputs.X
+            features = label_centroids(X, Y)
+        codec = _make_codec(setting, head_sizes, features, counts, state.rng)
+        if features is not None:
+            progress.end_round()
     else:
         state, model = previous.state, previous.model
         codec = model.codec
@@ -230,19 +234,12 @@ def _prepare(
 def _make_codec(
     setting: Setting,
     head_sizes: tuple[int, ...],
-    X: Rows,
-    Y: sp.csr_array,
+    features: Rows | None,
     counts: np.ndarray,
     rng: np.random.RandomState,
-    progress: Progress,
 ) -> LabelCodec:
     """Return the label order and codes."""
-    features = None
-    takes_long = setting.label_order == "cluster"
-    if takes_long:
-        progress.start("label order")
-        features = label_centroids(flat_rows(X) if setting.has_backbone else X, Y)
-    codec = LabelCodec(
+    return LabelCodec(
         setting.n_labels,
         head_sizes,
         setting.label_order,
@@ -250,9 +247,6 @@ def _make_codec(
         label_features=features,
         random_state=rng,
     )
-    if takes_long:
-        progress.end_round()
-    return codec
 
 
 def _are_other_names(estimator: Any, names: np.ndarray | None) -> bool:

@@ -79,11 +79,9 @@ def values_of_table(y: Any) -> Any:
 
 
 def unmasked(values: Any) -> np.ndarray:
-    """Return an array, of objects with None where NumPy's masked arrays are masked."""
-    if not np.ma.is_masked(values):
-        return np.asarray(values)
+    """Return a masked array as one of objects, with None where it is masked."""
     objects = values.data.astype(object)
-    objects[np.ma.getmaskarray(values)] = None
+    objects[values.mask] = None
     return objects
 
 

@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from skmhe.labels.containers import (
+    distinct_labels,
     find_columns,
     is_missing,
     is_row,
@@ -45,6 +46,12 @@ class LabelColumn:
     def n_samples(self) -> int:
         """Number of samples."""
         return len(self.labels)
+
+    def distinct(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the labels that occur, sorted, and the place of each sample's."""
+        if self.labels.dtype == object:
+            return distinct_labels(self.labels, name)
+        return np.unique(self.labels, return_inverse=True)
 
 
 @dataclass(frozen=True)
@@ -150,25 +157,22 @@ def _rows(y: Any, single: bool) -> list[Any] | None:
     if rows is None and isinstance(y, list | tuple) and any(map(is_row, y)):
         is_column = single and all(is_row(row) and len(row) == 1 for row in y)
         return None if is_column else list(y)
-    if single:
-        # Lists, sets and arrays are no labels: they cannot be hashed.
-        return (
-            rows
-            if any(is_row(r) and type(r) is not tuple for r in rows or ())
-            else None
-        )
+    if single and all(type(row) is tuple or not is_row(row) for row in rows or ()):
+        return None  # tuples are labels
     return rows
 
 
 def _as_array(y: Any, name: str) -> Any:
     if sp.issparse(y):
         return y
+    if np.ma.is_masked(y):
+        return unmasked(y)
     if isinstance(y, list | tuple) and len(set(map(type, y))) > 1:
         # NumPy would turn numbers among strings into strings.
         return label_array(y)
     try:
         # Not np.shape, which array-likes may refuse.
-        return unmasked(y)
+        return np.asarray(y)
     except ValueError as error:
         raise ValueError(f"{name} has rows of different lengths; pass {FORMS}.") from (
             error
@@ -289,9 +293,7 @@ def is_nested_indicator(rows: Any) -> bool:
 # ------------------------------------------------------------ indicators
 
 
-def _sparse_indicator(
-    y: Any, name: str, names: np.ndarray | None = None
-) -> LabelIndicator:
+def _sparse_indicator(y: Any, name: str, names: np.ndarray | None) -> LabelIndicator:
     if y.ndim != 2:
         raise ValueError(
             f"{name} is sparse with one dimension, of shape {y.shape}: pass an "

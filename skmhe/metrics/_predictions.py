@@ -151,7 +151,7 @@ def _as_array(y_pred: Any) -> NDArray[Any]:
     if rows is None and isinstance(y_pred, list | tuple) and any(map(is_row, y_pred)):
         rows = list(y_pred)
     if rows is None:
-        return unmasked(y_pred)
+        return unmasked(y_pred) if np.ma.is_masked(y_pred) else np.asarray(y_pred)
     if not all(map(is_row, rows)) or len(set(map(len, rows))) > 1:
         raise ValueError(
             "y_pred has rows of different lengths. Rank the same number of labels for "

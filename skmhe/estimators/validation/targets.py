@@ -117,7 +117,7 @@ def _of_column(labels: LabelColumn, known: np.ndarray | None) -> Target:
             stacklevel=2,
         )
     if known is None:
-        known, places = distinct_labels(labels.labels, "y")
+        known, places = labels.distinct("y")
     else:
         places = _find(labels.labels, known)
     if len(known) < 2:
