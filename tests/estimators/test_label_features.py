@@ -357,6 +357,10 @@ def test_metadata_routing_through_pipeline_and_grid_search():
 
 
 BAD = [
+    (
+        lambda Z: pd.Series([f"label {i}" for i in range(len(Z))]),
+        "^label_features holds texts, such as 'label 0', .*vectorizer.transform",
+    ),
     (lambda Z: Z[:-1], "label_features has 23 rows, but y has 24 labels"),
     (lambda Z: np.where(Z.max() == Z, np.nan, Z), "label_features contains NaN"),
     (lambda Z: Z[:, :0], "0 feature"),

@@ -1,11 +1,12 @@
 """Features of labels: rows of unit length, in the order of the labels."""
 
+import reprlib
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_array
 
-from skmhe.estimators.validation.samples import canonical_rows
+from skmhe.estimators.validation.samples import canonical_rows, find_text
 from skmhe.estimators.validation.targets import Target, shown
 from skmhe.labels.containers import (
     check_comparable,
@@ -158,14 +159,24 @@ def _checked_names(labels: Any, n_rows: int, classes: np.ndarray) -> np.ndarray:
 
 def _checked_rows(label_features: Any) -> Rows:
     """Return finite rows, dense or CSR, of unit length."""
-    Z = check_array(
-        label_features,
-        accept_sparse="csr",
-        dtype=np.float32,
-        order="C",
-        input_name="label_features",
-        estimator="label_features",
-    )
+    try:
+        Z = check_array(
+            label_features,
+            accept_sparse="csr",
+            dtype=np.float32,
+            order="C",
+            input_name="label_features",
+            estimator="label_features",
+        )
+    except ValueError as error:
+        text = find_text(label_features)
+        if text is None:
+            raise
+        raise ValueError(
+            f"label_features holds texts, such as {reprlib.repr(text)}, but must hold "
+            "numbers: pass what the vectorizer of the samples makes of these texts, "
+            "vectorizer.transform(texts)."
+        ) from error
     return unit_rows(canonical_rows(Z))
 
 

@@ -54,10 +54,7 @@ def _advice(name: str, X: Any, has_backbone: bool) -> str | None:
     values = _values(X)
     if values is None:
         return None
-    cells = [] if values.dtype != object else values.ravel().tolist()
-    rows = [cell for cell in cells if isinstance(cell, list | tuple | np.ndarray)]
-    inside = (cell for row in [cells, *rows] for cell in row)
-    text = next((cell for cell in inside if isinstance(cell, str | bytes)), None)
+    text = find_text(X)
     if text is not None:
         found = f"X holds texts, such as {reprlib.repr(text)}, but "
         if has_backbone:
@@ -69,7 +66,7 @@ def _advice(name: str, X: Any, has_backbone: bool) -> str | None:
             f"{name} needs numbers: use make_pipeline(TfidfVectorizer(), {name}()) for "
             "a list of texts, OneHotEncoder() for columns of categories."
         )
-    if rows:
+    if _cells(values)[1]:
         return (
             "X has rows of different lengths, but needs the same number of values in "
             "each: pad tokens to one length, or pass a sparse matrix of features."
@@ -81,6 +78,22 @@ def _advice(name: str, X: Any, has_backbone: bool) -> str | None:
             f"{values.shape[1:]}; or X.reshape(len(X), -1)."
         )
     return None
+
+
+def find_text(X: Any) -> str | bytes | None:
+    """Return a text that samples or their rows hold in place of numbers, if any."""
+    values = _values(X)
+    if values is None:
+        return None
+    cells, rows = _cells(values)
+    inside = (cell for row in [cells, *rows] for cell in row)
+    return next((cell for cell in inside if isinstance(cell, str | bytes)), None)
+
+
+def _cells(values: np.ndarray) -> tuple[list[Any], list[Any]]:
+    """Return the objects of an array, and those of them that are rows."""
+    cells = [] if values.dtype != object else values.ravel().tolist()
+    return cells, [c for c in cells if isinstance(c, list | tuple | np.ndarray)]
 
 
 def _values(X: Any) -> np.ndarray | None:
