@@ -236,11 +236,13 @@ def check_comparable(labels: np.ndarray, classes: np.ndarray, name: str) -> None
     if found and known and found.isdisjoint(known):
         # Not the first one, which sets of strings have another one of in each process.
         label, other = min(label_list(labels), key=str), label_list(classes)[0]
+        advice = "convert one of them, for example by astype(str)"
+        if "number" in found | known:
+            advice += ", or, if the numbers are those of columns, by names[numbers]"
         raise ValueError(
             f"{name} has labels of type {' and '.join(sorted(found))}, such as "
             f"{label!r}, that cannot be compared with those of type "
-            f"{' and '.join(sorted(known))}, such as {other!r}: convert one of them, "
-            "for example by astype(str)."
+            f"{' and '.join(sorted(known))}, such as {other!r}: {advice}."
         )
 
 

@@ -279,7 +279,9 @@ Of `fit` and `partial_fit`, the table says how the targets are taken: one label 
 sample, lists of labels, or an indicator, dense or sparse; of `score` and of the scorer
 "precision@1", that there is a result. A number in brackets is that of an error below.
 The names of labels are strings, which no other type can be compared with; columns that
-have no names are taken in the order of `classes_`.
+have no names are taken in the order of `classes_`. "Fitted to names" is fitted to a
+DataFrame, an indicator whose columns have names; "fitted to columns", to an indicator
+without names, whose classes are the numbers of the columns.
 """
 KINDS = {
     "labels": "one label",

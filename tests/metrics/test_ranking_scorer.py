@@ -201,7 +201,7 @@ def test_psp_labels_match_the_propensities():
         (np.eye(5)[:2], "y has 5 columns but the estimator has 2 classes"),
         (np.zeros((2, 2, 2)), r"y is of shape \(2, 2, 2\); pass one label per sample"),
         (None, "the target y is None: pass one label per sample"),
-        ([1, 2], "y has labels of type number.* cannot be compared with .* type str"),
+        ([1, 2], r"labels of type number.* type str.*, or, if .* by names\[numbers\]"),
         ([["a"], "b"], "y mixes lists of labels with single labels: row 1 is 'b'"),
         (["a", "b", "a"], "y_true has 3 samples but y_pred has 2"),
         (np.array([[2, 0], [0, 1]]), r"an indicator of zeros and ones.*such as \[2\]"),
