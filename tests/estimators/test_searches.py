@@ -241,6 +241,21 @@ def test_cross_validation_with_several_scorers():
         assert ((result[f"test_{name}"] > 0) & (result[f"test_{name}"] <= 1)).all()
 
 
+def test_searches_of_lists_of_tags():
+    # Given a number of folds, scikit-learn asks for the type of y, which lists lack.
+    texts, _, tags = make_documents()
+    column = pd.Series(tags, index=np.arange(N)[::-1])
+    clf = make(MHEMultiLabelClassifier, "full", model="linear")
+    pipeline = make_pipeline(TfidfVectorizer(), clf)
+    options = {"scoring": get_scorer("precision@1"), "cv": KFold(3)}
+    scores = cross_val_score(pipeline, texts, column, error_score="raise", **options)
+    assert scores.min() > 0.8
+    grid = {"mhemultilabelclassifier__linear__C": [0.5, 1.0]}
+    search = GridSearchCV(pipeline, grid, error_score="raise", **options)
+    assert search.fit(texts, column).best_score_ > 0.8
+    assert search.predict(texts)[1] == tuple(sorted(tags[1]))
+
+
 @pytest.mark.parametrize(
     "name", ["accuracy", "f1_macro", "neg_log_loss", "roc_auc_ovr"]
 )
