@@ -14,9 +14,19 @@ import scipy.sparse as sp
 
 def is_row(row: Any) -> bool:
     """Tell whether something is the labels of a sample."""
-    return isinstance(row, list | tuple | set | frozenset) or (
-        isinstance(row, np.ndarray) and row.ndim == 1
-    )
+    if isinstance(row, list | tuple | set | frozenset):
+        return True
+    shape = getattr(row, "shape", None)  # of arrays, tensors, Series
+    return isinstance(shape, tuple) and len(shape) == 1
+
+
+def row_values(row: Any) -> Any:
+    """Return the labels of a sample without NumPy's types, but for its times."""
+    if isinstance(row, list | tuple | set | frozenset):
+        return row
+    if isinstance(row, np.ndarray) and row.dtype.kind in "mM":
+        return row
+    return row.to_list() if hasattr(row, "to_list") else row.tolist()
 
 
 def rows_of_column(y: Any) -> list[Any] | None:
@@ -38,7 +48,9 @@ def rows_of_column(y: Any) -> list[Any] | None:
     elif isinstance(y, list | tuple | str | Set | Mapping) or hasattr(y, "shape"):
         rows = None
     else:
-        rows = list(y) if isinstance(y, Collection) else None  # such as a deque
+        # Such as a deque; sets have no order, and mappings are more than their keys.
+        in_order = isinstance(y, Collection) and not isinstance(y, Set | Mapping)
+        rows = list(y) if in_order else None
     return rows if isinstance(rows, list) and any(map(is_row, rows)) else None
 
 
@@ -78,20 +90,27 @@ def values_of_table(y: Any) -> Any:
     return np.asarray(y)
 
 
-def unmasked(values: Any) -> np.ndarray:
-    """Return a masked array as one of objects, with None where it is masked."""
-    objects = values.data.astype(object)
-    objects[values.mask] = None
-    return objects
-
-
 def is_missing(label: Any) -> bool:
-    """Tell None, NaN, NaT and pandas' NA from labels."""
-    if label is None or type(label).__name__ in ("NAType", "NaTType"):
+    """Tell None, NaN, NaT, pandas' NA and what NumPy masks from labels."""
+    if label is None or label is np.ma.masked:
+        return True
+    if type(label).__name__ in ("NAType", "NaTType"):
         return True
     if isinstance(label, np.datetime64 | np.timedelta64):
         return bool(np.isnat(label))
     return isinstance(label, Real | Decimal) and bool(label != label)
+
+
+def without_mask(values: Any) -> Any:
+    """Return masked arrays as arrays of objects, with None where a value is masked.
+
+    NumPy would uncover the values below the mask.
+    """
+    if not np.ma.is_masked(values):
+        return values
+    objects = values.data.astype(object)
+    objects[np.ma.getmaskarray(values)] = None
+    return objects
 
 
 def plain(labels: Iterable[Any]) -> list[Any]:
@@ -108,9 +127,10 @@ def plain(labels: Iterable[Any]) -> list[Any]:
 def label_array(labels: Any) -> np.ndarray:
     """Return labels as a 1-D array: of numbers where all are, else of objects.
 
-    Arrays of another dtype than object are returned as they are.
+    Arrays of another dtype are returned as they are, but for those of strings of
+    variable width, which may have missing values.
     """
-    if isinstance(labels, np.ndarray) and labels.dtype != object:
+    if isinstance(labels, np.ndarray) and labels.dtype.kind not in "OT":
         return labels
     labels = list(labels)
     types = set(map(type, labels))
@@ -122,16 +142,27 @@ def label_array(labels: Any) -> np.ndarray:
         if numbers.dtype.kind in "biu":
             return numbers
     elif types and all(issubclass(kind, Integral | float) for kind in types):
-        return np.array(labels, dtype=np.float64)
+        numbers = np.array(labels, dtype=np.float64)
+        if numbers.tolist() == labels:  # but for large integers, and NaN
+            return numbers
     # Not np.array, which makes tuples of one length a dimension.
     return np.fromiter(labels, dtype=object, count=len(labels))
 
 
+def array_of(labels: list[Any] | tuple[Any, ...]) -> np.ndarray:
+    """Return the array that NumPy makes of a list, unless that changes labels."""
+    # Numbers among strings would become strings, and large integers floats.
+    types = set(map(type, labels))
+    changes = len(types) > 1 or types == {int}
+    return label_array(labels) if changes else np.asarray(labels)
+
+
 def names_of_labels(labels: Any, name: str) -> np.ndarray:
     """Return labels that a user names, in their order; 1-D, and none is missing."""
-    is_sequence = isinstance(labels, list | tuple)
-    if is_sequence and (len(set(map(type, labels))) > 1 or any(map(is_row, labels))):
-        names = label_array(labels)
+    check_in_order(labels, name)
+    if isinstance(labels, list | tuple):
+        has_rows = any(map(is_row, labels))
+        names = label_array(labels) if has_rows else array_of(labels)
     else:
         names = np.asarray(labels)
     if names.ndim != 1 or len(names) == 0:
@@ -151,6 +182,15 @@ def names_of_labels(labels: Any, name: str) -> np.ndarray:
                 "other objects as labels."
             )
     return names
+
+
+def check_in_order(labels: Any, name: str) -> None:
+    """Raise ValueError for a set of labels, as their order may mean something."""
+    if isinstance(labels, Set | Mapping):
+        raise ValueError(
+            f"{name} is a {type(labels).__name__}, but the order of labels may mean "
+            f"something: pass a list, for example sorted({name})."
+        )
 
 
 def distinct_labels(labels: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -232,8 +272,8 @@ def find_columns(
 
 def check_comparable(labels: np.ndarray, classes: np.ndarray, name: str) -> None:
     """Raise ValueError if no label can be equal to a class, as their types differ."""
-    found, known = _kinds(labels), _kinds(classes)
-    if found and known and found.isdisjoint(known):
+    if not are_comparable(labels, classes):
+        found, known = _kinds(labels), _kinds(classes)
         # Not the first one, which sets of strings have another one of in each process.
         label, other = min(label_list(labels), key=str), label_list(classes)[0]
         advice = "convert one of them, for example by astype(str)"
@@ -244,6 +284,12 @@ def check_comparable(labels: np.ndarray, classes: np.ndarray, name: str) -> None
             f"{label!r}, that cannot be compared with those of type "
             f"{' and '.join(sorted(known))}, such as {other!r}: {advice}."
         )
+
+
+def are_comparable(labels: np.ndarray, classes: np.ndarray) -> bool:
+    """Tell whether a label can be equal to a class by their types, or there is none."""
+    found, known = _kinds(labels), _kinds(classes)
+    return not (found and known and found.isdisjoint(known))
 
 
 def _kinds(labels: np.ndarray) -> set[str]:

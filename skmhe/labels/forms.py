@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from skmhe.labels.containers import (
+    array_of,
     distinct_labels,
     find_columns,
     is_missing,
@@ -24,9 +25,10 @@ from skmhe.labels.containers import (
     names_of_labels,
     names_of_table,
     plain,
+    row_values,
     rows_of_column,
-    unmasked,
     values_of_table,
+    without_mask,
 )
 
 FORMS = (
@@ -123,6 +125,7 @@ def read_labels(
             f"This call requires {name} to be passed, but the target {name} is None: "
             f"pass {FORMS}."
         )
+    y = without_mask(y)
     rows = _rows(y, single)
     if rows is not None and single:
         _raise_several(name, "lists of labels")
@@ -132,7 +135,8 @@ def read_labels(
     values = _as_array(y if names is None else values_of_table(y), name)
     is_indicator = sp.issparse(values) or (values.ndim == 2 and values.shape[1] != 1)
     if values.ndim not in (1, 2):
-        raise ValueError(f"{name} is of shape {values.shape}; pass {FORMS}.")
+        found = f"of shape {values.shape} and type {type(y).__name__}"
+        raise ValueError(f"{name} is {found}; pass {FORMS}.")
     if is_indicator and single:
         _raise_several(name, f"shape {values.shape}")
     if sp.issparse(values):
@@ -155,9 +159,12 @@ def _rows(y: Any, single: bool) -> list[Any] | None:
         return None
     rows = rows_of_column(y)
     if rows is None and isinstance(y, list | tuple) and any(map(is_row, y)):
-        is_column = single and all(is_row(row) and len(row) == 1 for row in y)
+        is_column = single and all(
+            is_row(row) and len(row) == 1 and not isinstance(row, set | frozenset)
+            for row in y
+        )
         return None if is_column else list(y)
-    if single and all(type(row) is tuple or not is_row(row) for row in rows or ()):
+    if single and all(isinstance(row, tuple) or not is_row(row) for row in rows or ()):
         return None  # tuples are labels
     return rows
 
@@ -165,14 +172,9 @@ def _rows(y: Any, single: bool) -> list[Any] | None:
 def _as_array(y: Any, name: str) -> Any:
     if sp.issparse(y):
         return y
-    if np.ma.is_masked(y):
-        return unmasked(y)
-    if isinstance(y, list | tuple) and len(set(map(type, y))) > 1:
-        # NumPy would turn numbers among strings into strings.
-        return label_array(y)
     try:
         # Not np.shape, which array-likes may refuse.
-        return np.asarray(y)
+        return array_of(y) if isinstance(y, list | tuple) else np.asarray(y)
     except ValueError as error:
         raise ValueError(f"{name} has rows of different lengths; pass {FORMS}.") from (
             error
@@ -185,7 +187,7 @@ def _as_array(y: Any, name: str) -> Any:
 def _one_per_sample(values: np.ndarray, name: str) -> np.ndarray:
     """Return labels of shape (n_samples,) without missing ones."""
     labels = column_or_1d(values)
-    labels = label_array(labels) if labels.dtype == object else labels
+    labels = label_array(labels)
     bad = np.zeros(len(labels), dtype=bool)
     if labels.dtype == object:
         bad = np.fromiter(map(is_missing, labels), dtype=bool, count=len(labels))
@@ -218,7 +220,8 @@ def _nested(rows: list[Any], name: str, zeros_and_ones: str) -> Labels:
     if not are_plain:
         for i, row in enumerate(rows):
             _check_row(row, i, name)
-    if zeros_and_ones != "lists" and is_nested_indicator(rows):
+    lists = rows if are_plain else [row_values(row) for row in rows]
+    if zeros_and_ones != "lists" and is_nested_indicator(lists):
         if zeros_and_ones == "refuse":
             raise ValueError(
                 f"{name} is ambiguous: its lists of {len(rows[0])} zeros and ones each "
@@ -227,10 +230,10 @@ def _nested(rows: list[Any], name: str, zeros_and_ones: str) -> Labels:
                 "MultiLabelBinarizer(sparse_output=True).fit_transform."
             )
         return _dense_indicator(np.asarray(rows), name, None)
-    lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
-    flat = list(chain.from_iterable(rows if are_plain else map(_items, rows)))
+    lengths = np.fromiter(map(len, lists), dtype=np.int64, count=len(lists))
+    flat = list(chain.from_iterable(lists))
     if not set(map(type, flat)) <= {int, str, bool}:
-        _check_no_missing_label(rows, name)
+        _check_no_missing_label(lists, name)
     return LabelLists(label_array(flat), lengths)
 
 
@@ -248,12 +251,6 @@ def _check_row(row: Any, i: int, name: str) -> None:
         f"{name} mixes lists of labels with single labels: row {i} is {row!r}. "
         "Put the labels of every sample in a list, [label] for a single one."
     )
-
-
-def _items(row: Any) -> Any:
-    # NumPy's own would be objects of NumPy's types.
-    is_array = isinstance(row, np.ndarray) and row.dtype.kind in "biufUO"
-    return row.tolist() if is_array else row
 
 
 def _check_no_missing_label(rows: list[Any], name: str) -> None:

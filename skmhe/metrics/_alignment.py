@@ -57,10 +57,10 @@ def read_true_labels(
     """
     tuples = set()
     if known is not None and known.dtype == object:
-        tuples = {label for label in known.ravel().tolist() if type(label) is tuple}
+        tuples = {label for label in known.ravel().tolist() if isinstance(label, tuple)}
     if tuples:
         rows = y if isinstance(y, list | tuple) else rows_of_column(y) or []
-        if any(type(row) is tuple and row in tuples for row in rows):
+        if any(isinstance(row, tuple) and row in tuples for row in rows):
             return read_labels(label_array(rows), name, single=True)
     truth = read_labels(y, name, zeros_and_ones=nested)
     if truth.n_samples == 0:

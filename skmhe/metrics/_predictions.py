@@ -15,7 +15,7 @@ from skmhe.labels.containers import (
     label_array,
     names_of_table,
     rows_of_column,
-    unmasked,
+    without_mask,
 )
 from skmhe.metrics._topk import canonical_csr, top_k_dense, top_k_sparse
 
@@ -147,11 +147,12 @@ def _read_dense(y_pred: Any) -> Ranking | NDArray[Any]:
 
 
 def _as_array(y_pred: Any) -> NDArray[Any]:
+    y_pred = without_mask(y_pred)
     rows = rows_of_column(y_pred)
     if rows is None and isinstance(y_pred, list | tuple) and any(map(is_row, y_pred)):
         rows = list(y_pred)
     if rows is None:
-        return unmasked(y_pred) if np.ma.is_masked(y_pred) else np.asarray(y_pred)
+        return np.asarray(y_pred)
     if not all(map(is_row, rows)) or len(set(map(len, rows))) > 1:
         raise ValueError(
             "y_pred has rows of different lengths. Rank the same number of labels for "

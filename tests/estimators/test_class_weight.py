@@ -138,3 +138,21 @@ def test_class_weight_of_times(unit):
     for make_key in (np.datetime64, date.fromisoformat, pd.Timestamp):
         weights = {make_key("2024-01-01"): 3.0, make_key("2024-04-01"): 9.0}
         assert_array_equal(check_label_weight(weights, target, None), [3, 1, 1])
+
+
+def test_no_class_of_a_fold_has_a_weight():
+    X, y = np.random.RandomState(0).rand(30, 5), np.arange(30) % 3
+    clf = MHEClassifier(model="linear", class_weight={"rare": 9.0, 7: 5.0})
+    expected = clone(clf).set_params(class_weight=None).fit(X, y).predict_proba(X)
+    assert_array_equal(clf.fit(X, y).predict_proba(X), expected)
+
+
+@pytest.mark.parametrize("unit", ["D", "us", "ns"])
+def test_class_weight_of_dates(unit):
+    X, y = np.random.RandomState(0).rand(30, 5), np.arange(30) % 3
+    days = np.datetime64("2024-01-01") + y
+    clf = MHEClassifier(model="linear")
+    expected = clf.set_params(class_weight={1: 50.0}).fit(X, y).predict_proba(X)
+    clf.set_params(class_weight={np.datetime64("2024-01-02"): 50.0})
+    found = clf.fit(X, days.astype(f"datetime64[{unit}]")).predict_proba(X)
+    assert_array_equal(found, expected)

@@ -262,3 +262,12 @@ def test_partial_fit_keeps_to_lists_of_labels():
     clf.partial_fit(X, [[0, 0], [1, 1]] * 45)
     by_list.partial_fit(X, [[0], [1, 1]] * 45)
     assert_same_model(clf, by_list)
+
+
+def test_indicators_of_float16():
+    X, Y = make_sums()
+    clf = make(max_iter=1).fit(X, Y.astype(np.float16))
+    expected = make(max_iter=1).fit(X, Y.astype(np.float32)).predict(X)
+    assert clf.predict(X).dtype == np.float16
+    assert_array_equal(clf.predict(X), expected)
+    assert clf.score(X, Y.astype(np.float16)) == clf.score(X, Y)

@@ -66,7 +66,7 @@ def test_k_too_large(y_true, y_pred, text):
         ),
         (sp.csr_array(np.eye(2) * 1j), "y_true is a sparse matrix of dtype complex"),
         (sp.coo_array([0, 1]), r"y_true is sparse with one dimension, of shape \(2,\)"),
-        (np.zeros((2, 2, 2)), r"y_true is of shape \(2, 2, 2\); pass one label per"),
+        (np.zeros((2, 2, 2)), r"y_true is of shape \(2, 2, 2\) and type ndarray; pass"),
         (np.eye(3)[:2], r"labels differ \(y_true: 3, y_pred: 2\)"),
     ],
 )

@@ -199,7 +199,10 @@ def test_psp_labels_match_the_propensities():
     ("y", "text"),
     [
         (np.eye(5)[:2], "y has 5 columns but the estimator has 2 classes"),
-        (np.zeros((2, 2, 2)), r"y is of shape \(2, 2, 2\); pass one label per sample"),
+        (
+            np.zeros((2, 2, 2)),
+            r"y is of shape \(2, 2, 2\) and type ndarray; pass one label per sample",
+        ),
         (None, "the target y is None: pass one label per sample"),
         ([1, 2], r"labels of type number.* type str.*, or, if .* by names\[numbers\]"),
         ([["a"], "b"], "y mixes lists of labels with single labels: row 1 is 'b'"),

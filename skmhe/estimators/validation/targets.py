@@ -10,6 +10,7 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.validation import check_consistent_length
 
 from skmhe.labels.containers import (
+    are_comparable,
     distinct_labels,
     find_labels,
     label_array,
@@ -259,7 +260,7 @@ def check_label_weight(
     if class_weight is None:
         return None
     if isinstance(class_weight, dict):
-        return _weights_by_label(class_weight, target)
+        return _weights_by_label(class_weight, target.classes)
     y = target.y.indices if target.multilabel else target.y
     weight = sample_weight
     if weight is not None and target.multilabel:
@@ -271,20 +272,21 @@ def check_label_weight(
     return result
 
 
-def _weights_by_label(class_weight: dict[Any, float], target: Target) -> np.ndarray:
+def _weights_by_label(
+    class_weight: dict[Any, float], classes: np.ndarray
+) -> np.ndarray:
     """Return the weight of each label, 1 by default.
 
-    A fold of a cross-validation may lack some labels, but not all of them.
+    A fold of a cross-validation may lack some labels, even all that have a weight; but
+    their types must be those of labels.
     """
-    keys, classes = label_array(list(class_weight)), target.classes
-    if classes.dtype.kind in "mM":
+    keys = label_array(list(class_weight))
+    if len(keys) and classes.dtype.kind in "mM" and keys.dtype.kind not in "biuf":
         keys = keys.astype(classes.dtype)  # dates, and times of other units
-    all_classes = classes if target.all_classes is None else target.all_classes
-    if class_weight and (find_labels(keys, all_classes) < 0).all():
+    if not are_comparable(keys, classes):
         raise ValueError(
-            f"class_weight has no key that is a label, but "
-            f"{list(class_weight)[:N_SHOWN]}. The labels are {shown(classes)}; those "
-            "without a weight have 1."
+            f"class_weight has no key that is a label, but {shown(keys)}. The labels "
+            f"are {shown(classes)}; those without a weight have 1."
         )
     for label, value in class_weight.items():
         if not isinstance(value, Real) or not 0 <= value < np.inf:
@@ -292,6 +294,5 @@ def _weights_by_label(class_weight: dict[Any, float], target: Target) -> np.ndar
                 f"class_weight[{label!r}]={value!r} must be a finite number of at "
                 "least 0."
             )
-    result, places = np.ones(len(classes)), find_labels(keys, classes)
-    result[places[places >= 0]] = np.array(list(class_weight.values()))[places >= 0]
-    return result
+    weights = np.array([*class_weight.values(), 1.0], dtype=np.float64)
+    return weights[find_labels(classes, keys)]  # -1, of no key, is the last one
