@@ -190,7 +190,8 @@ def check_all_known(
         unseen = truth.labels[find_labels(truth.labels, labels) < 0]
         raise ValueError(
             f"{name} has the label {plain(unseen[:1])[0]!r}, which has no propensity, "
-            "as it is not in labels: pass all labels."
+            "as it is not in labels: pass all labels, those of the training and of the "
+            "test data, both to propensities and to the metric."
         )
 
 

@@ -329,7 +329,8 @@ def _places_of_columns(
         odd = known[places < 0]
         raise ValueError(
             f"labels does not contain {plain(odd[:1])[0]!r}, which is a class of the "
-            "estimator or a label of y; pass its propensity too."
+            "estimator or a label of y: pass all labels, those of the training and of "
+            "the test data, both to propensities and to the scorer."
         )
     return places
 

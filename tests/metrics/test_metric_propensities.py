@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from metric_problems import Problem
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skmhe.metrics import propensities
+from skmhe.metrics import propensities, propensity_scored_precision_at_k
 
 
 def test_propensities_by_formula():
@@ -37,6 +37,20 @@ def test_propensities_number_of_labels():
     assert p.shape == (5,)
     assert p[1] == p[4] < p[0] == p[2]
     assert propensities([[], [], []]).shape == (0,)
+
+
+def test_labels_of_the_test_data_only():
+    y_train, y_test = [["a"], ["a", "b"], ["b"], ["a"]], [["a"], ["new"]]
+    ranked = [["a", "b"], ["b", "a"]]
+    values = propensities(y_train, labels=["a", "b"])
+    with pytest.raises(ValueError, match=r"'new', .*the training and of the test data"):
+        propensity_scored_precision_at_k(y_test, ranked, values, labels=["a", "b"], k=1)
+    everything = ["a", "b", "new"]
+    values = propensities(y_train, labels=everything)
+    found = propensity_scored_precision_at_k(
+        y_test, ranked, values, labels=everything, k=1
+    )
+    assert_allclose(found, (1 / values[0]) / (1 / values[0] + 1 / values[2]))
 
 
 def test_rarer_labels_have_smaller_propensities():
