@@ -14,6 +14,7 @@ from skmhe.nn.heads.base import Features, HeadScores
 from skmhe.nn.scores import Search
 from skmhe.scorers.batch import Batch, Rows, row_chunks, rows_to_tensor, to_tensor
 from skmhe.scorers.combination import Scorer
+from skmhe.scorers.generators import borrowed_generators
 from skmhe.scorers.progress import SILENT, Progress
 from skmhe.scorers.user_backbone import Patterns, UserBackbone, UserModule
 
@@ -169,7 +170,7 @@ def network_from_weights(
     if spec.user_backbone is not None:
         # The module is made anew, for what is not in its state; draws for its starting
         # values leave torch's generators as they were.
-        with torch.random.fork_rng(devices=[]):
+        with borrowed_generators():
             network = Network(spec, spec.user_backbone.make())
         network.load_state_dict({n: to_tensor(a) for n, a in weights.items()})
         return network.to(device)

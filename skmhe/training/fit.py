@@ -15,6 +15,7 @@ from skmhe.nn.scores import Search
 from skmhe.scorers.batch import Rows, in_form, to_tensor, unit_rows
 from skmhe.scorers.centroids import TrainingCentroids, fit_centroids
 from skmhe.scorers.device import check_gradients
+from skmhe.scorers.generators import Generators
 from skmhe.scorers.linear import fit_levels
 from skmhe.scorers.linear.tables import Level
 from skmhe.scorers.model import Model
@@ -29,7 +30,7 @@ from skmhe.scorers.progress import SILENT, Progress
 from skmhe.scorers.storage import round_to_half
 from skmhe.training.data import TrainingData, hold_out, optional_tensor, true_pairs
 from skmhe.training.label_encoder import LabelTraining
-from skmhe.training.loop import History, Trainer, seeded, with_features
+from skmhe.training.loop import History, Trainer, with_features
 from skmhe.training.optimizer import Moments, make_optimizer, moments_of, with_room
 from skmhe.training.plan import TrainingPlan
 from skmhe.training.pools import PoolPlan
@@ -157,7 +158,7 @@ def _network(
     if previous is not None:
         return network_from_weights(spec, previous.weights, device, copy=True)
     X, module = task.data.X, None
-    with seeded(rng.randint(MAX_SEED), device):
+    with Generators(rng.randint(MAX_SEED), device).drawing():
         if spec.user_backbone is not None:
             module = spec.user_backbone.make()
             user = spec.user_backbone.probed(module, X, device)
@@ -228,11 +229,12 @@ def _train(
     label_weight = optional_tensor(task.label_weight, network.device)
     optimizer = make_optimizer(network, plan, state.moments)
     labels, counts = _label_training(recipe, task, state, data)
-    with seeded(rng.randint(MAX_SEED), network.device):
-        trainer = Trainer(
-            network, optimizer, data, plan, rng, label_weight, labels, progress
-        )
-        history = trainer.train(validation, state.n_epochs)
+    generators = Generators(rng.randint(MAX_SEED), network.device)
+    of_labels = label_weight, labels
+    trainer = Trainer(
+        network, optimizer, data, plan, rng, *of_labels, progress, generators
+    )
+    history = trainer.train(validation, state.n_epochs)
     moments = moments_of(network, optimizer) if keeps_moments else None
     weights = weights_to_numpy(network)
     if not recipe.keeps_precision:

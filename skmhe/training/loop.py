@@ -2,8 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch import Tensor
 from skmhe.nn.heads.base import ExtraScores
 from skmhe.scorers.batch import Batch, row_chunks, rows_to_tensor, unit_rows
 from skmhe.scorers.combination import Bound, Calibration, Combination, Scorer
+from skmhe.scorers.generators import Generators
 from skmhe.scorers.label_encoder import LabelEncoderScorer
 from skmhe.scorers.network import Network, network_features
 from skmhe.scorers.progress import SILENT, Progress
@@ -55,18 +55,6 @@ class History:
         if self.validation_scores:
             shown["validation"] = self.validation_scores[-1]
         return shown
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch for a while, and put its generators back as they were."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.default_generator.manual_seed(seed)
-        if devices:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        yield
 
 
 def extra_scores(network: Network, batch: TrainingData) -> ExtraScores | None:
@@ -142,8 +130,8 @@ def with_features(
 class Trainer:
     """Trains a network in place, on its device.
 
-    `rng` draws the order of the samples; dropout is torch's (see `seeded`). `labels`
-    train the label encoder, too.
+    `rng` draws the order of the samples, `generators` what torch draws, such as dropout
+    (None: its own do). `labels` train the label encoder, too.
     """
 
     def __init__(
@@ -156,8 +144,10 @@ class Trainer:
         label_weight: Tensor | None = None,
         labels: LabelTraining | None = None,
         progress: Progress = SILENT,
+        generators: Generators | None = None,
     ) -> None:
         self.network, self.optimizer, self.plan = network, optimizer, plan
+        self.drawing = nullcontext if generators is None else generators.drawing
         self.data, self.label_weight = data, label_weight
         self.rng, self.labels = rng, labels
         self.progress = progress
@@ -188,14 +178,16 @@ class Trainer:
         with Interruption() as interruption:
             for epoch in range(first_epoch, first_epoch + self.plan.max_iter):
                 if self.labels is not None:
-                    self.labels.start_epoch(self.network, self.data.X, epoch)
+                    with self.drawing():
+                        self.labels.start_epoch(self.network, self.data.X, epoch)
                 with threads_for(self.multiply_adds(), MIN_STEP_OPERATIONS):
                     loss = self.run_epoch(interruption)
                 if loss is None:
                     break
                 history.loss_curve.append(loss)
                 if validation is not None:
-                    with threads_for(self.multiply_adds(validation)):
+                    operations = self.multiply_adds(validation)
+                    with threads_for(operations), self.drawing():
                         score = validation_score(self.kept, validation, self.labels)
                     if score > max(history.validation_scores, default=-1.0):
                         best_state = copy.deepcopy(self.kept.state_dict())
@@ -259,8 +251,9 @@ class Trainer:
         network, plan = self.network, self.plan
         # The optimizer's zero_grad would import torch's compiler; see RowAdamW.
         network.zero_grad()
-        loss = self._loss(rows)
-        loss.backward()
+        with self.drawing():
+            loss = self._loss(rows)
+            loss.backward()
         if plan.max_grad_norm is not None:
             clip_gradients(network.parameters(), plan.max_grad_norm)
         self.optimizer.step()

@@ -1,5 +1,7 @@
 """Random numbers: what fixes results, and that global generators are left alone."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,10 @@ from estimator_problems import (
     make_data,
 )
 from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from user_modules import Dense
+
+from skmhe import MHEClassifier
 
 
 @every
@@ -80,3 +86,21 @@ def test_a_failed_fit_restores_the_global_generator_of_torch():
     with pytest.raises(ValueError, match="diverged"):
         make(dropout=0.2, learning_rate_init=1e30).fit(X, y)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    "params", [{"dropout": 0.3}, {"backbone": Dense, "backbone__dropout": 0.3}]
+)
+def test_fits_in_threads_are_those_of_one_thread(params):
+    X, y = np.random.RandomState(0).rand(240, 6), np.arange(240) % 6
+    clf = MHEClassifier(random_state=0, batch_size=10, max_iter=3, model="network")
+    clf.set_params(**params)
+
+    def fit(_=None):
+        return clone(clf).fit(X, y).predict_proba(X)
+
+    expected, before = fit(), torch.get_rng_state()
+    with ThreadPoolExecutor(3) as pool:
+        for found in pool.map(fit, range(3)):
+            assert_array_equal(found, expected)
+    assert torch.equal(torch.get_rng_state(), before)

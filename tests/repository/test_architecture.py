@@ -52,7 +52,7 @@ LAYERS = {
         {"dual_encoder"},
     ),
     "scorers": (
-        {"batch", "progress", "storage", "threads", "user_backbone"},
+        {"batch", "generators", "progress", "storage", "threads", "user_backbone"},
         {"combination", "device"},
         {"linear", "network", "own_labels"},
         {"centroids"},

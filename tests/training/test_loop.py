@@ -22,6 +22,7 @@ from training_problems import (
 
 from skmhe.scorers.batch import unit_rows
 from skmhe.scorers.centroids import fit_centroids
+from skmhe.scorers.generators import Generators
 from skmhe.scorers.network import EncoderSpec
 from skmhe.training import loop
 from skmhe.training.interruption import Interruption
@@ -29,7 +30,6 @@ from skmhe.training.label_encoder import LabelTraining
 from skmhe.training.loop import (
     History,
     Trainer,
-    seeded,
     validation_score,
     with_features,
 )
@@ -104,7 +104,7 @@ def test_weights_that_the_last_step_made_infinite_are_an_error(monkeypatch):
 def test_training_lowers_the_loss(kind, multilabel):
     network = make_network(kind, multilabel)
     before = copy.deepcopy(network.state_dict())
-    with seeded(0, CPU):
+    with Generators(0, CPU).drawing():
         data = make_data(multilabel, weighted=True)
         history = run(network, data, make_plan(max_iter=15))
     assert history.loss_curve[-1] < history.loss_curve[0]
@@ -285,21 +285,3 @@ def test_features_in_place_of_samples():
     network.backbone = None
     assert validation_score(network, features) == expected
     run(network, features, make_plan(max_iter=1))
-
-
-# ------------------------------------------------------------ random numbers
-
-
-def test_seeded_repeats_and_restores():
-    state = torch.get_rng_state()
-    draws = []
-    for seed in (1, 1, 2):
-        with seeded(seed, CPU):
-            draws.append(torch.rand(3))
-    assert torch.equal(draws[0], draws[1])
-    assert not torch.equal(draws[0], draws[2])
-    assert torch.equal(torch.get_rng_state(), state)
-    with pytest.raises(RuntimeError, match="on purpose"), seeded(1, CPU):
-        torch.rand(1)
-        raise RuntimeError("on purpose")
-    assert torch.equal(torch.get_rng_state(), state)

@@ -5,9 +5,10 @@ import scipy.sparse as sp
 import torch
 
 from skmhe.nn import CascadeHead, FullHead, ProductHead, SamplingHead
+from skmhe.scorers.generators import Generators
 from skmhe.scorers.network import HeadSpec, Network, NetworkSpec
 from skmhe.training.data import TrainingData
-from skmhe.training.loop import Trainer, seeded
+from skmhe.training.loop import Trainer
 from skmhe.training.optimizer import make_optimizer
 from skmhe.training.plan import TrainingPlan
 
@@ -34,7 +35,7 @@ def make_spec(kind="full", multilabel=False, **changes):
 
 
 def make_network(kind="full", multilabel=False, **changes):
-    with seeded(0, CPU):
+    with Generators(0, CPU).drawing():
         return Network(make_spec(kind, multilabel, **changes))
 
 
