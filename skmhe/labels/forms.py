@@ -125,7 +125,8 @@ def read_labels(
             f"This call requires {name} to be passed, but the target {name} is None: "
             f"pass {FORMS}."
         )
-    y = without_mask(y)
+    if np.ma.is_masked(y):
+        y = without_mask(y)
     rows = _rows(y, single)
     if rows is not None and single:
         _raise_several(name, "lists of labels")
@@ -187,7 +188,8 @@ def _as_array(y: Any, name: str) -> Any:
 def _one_per_sample(values: np.ndarray, name: str) -> np.ndarray:
     """Return labels of shape (n_samples,) without missing ones."""
     labels = column_or_1d(values)
-    labels = label_array(labels)
+    if labels.dtype.kind not in "biuf":
+        labels = label_array(labels)
     bad = np.zeros(len(labels), dtype=bool)
     if labels.dtype == object:
         bad = np.fromiter(map(is_missing, labels), dtype=bool, count=len(labels))
