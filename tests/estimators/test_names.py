@@ -178,3 +178,8 @@ def test_a_subclass_of_a_parameter_object():
 
     with pytest.raises(ValueError, match="'C' parameter of Tree must be"):
         MHEClassifier(linear=Tree(C=-1)).fit([[0.0], [1.0]], [0, 1])
+
+
+def test_case_of_a_name_is_no_other_name():
+    with pytest.raises(TypeError, match="did you mean 'max_iter'"):
+        MHEClassifier(MAX_ITER=3)

@@ -5,6 +5,7 @@ from collections import namedtuple
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 import torch
 from numpy.testing import assert_array_equal
 
@@ -162,3 +163,11 @@ def test_rows_of_any_one_dimension(kind):
         assert read.labels.dtype == np.int64
         assert_array_equal(read.labels, [3, 5, 7])
         assert_array_equal(read.lengths, [2, 1])
+
+
+def test_indicators_of_the_user_are_left_alone():
+    y = sp.csr_array(([1.0, 0.0], [1, 0], [0, 2]), shape=(1, 2))
+    before = y.copy()
+    assert_array_equal(read_labels(y).rows.indices, [1])
+    assert_array_equal(y.indices, before.indices)
+    assert_array_equal(y.data, before.data)

@@ -429,6 +429,12 @@ def test_lists_of_fractions():
         precision_at_k(y_true, pair, k=1)
 
 
+def test_large_labels_are_no_indices_but_negative_ones_are_neither():
+    assert precision_at_k([2**40, 3], [[2**40], [-1]], k=1) == 1 / 2
+    with pytest.raises(ValueError, match="y_pred contains the label index -5"):
+        precision_at_k([2**40, 3], [[2**40], [-5]], k=1)
+
+
 def test_masked_predictions_are_none():
     y_pred = np.ma.array([[1, 0], [1, 2]], mask=[[False, True], [True, False]])
     assert precision_at_k([1, 1], y_pred, k=1) == 1 / 2

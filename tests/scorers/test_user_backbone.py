@@ -21,6 +21,7 @@ from skmhe.scorers.user_backbone import (
     UserModule,
     frozen_names,
     rates_by_name,
+    same_values,
 )
 
 
@@ -187,3 +188,13 @@ def test_a_module_that_writes_to_its_inputs_does_not_change_the_samples():
     user = UserBackbone(module, {}).probed(module, X, CPU)
     UserModule(user, user.make(), False).eval()(torch.from_numpy(X))
     assert_array_equal(X, before)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [([1], [1, 2]), ([1], (1,)), (np.array([1]), np.array([1.0])), ({"a": 1}, {})],
+)
+def test_other_values(one, other):
+    assert same_values(one, one)
+    assert not same_values(one, other)
+    assert not same_values(other, one)
