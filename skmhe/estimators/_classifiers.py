@@ -1,5 +1,6 @@
 """The two estimators."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from skmhe.estimators.docs import (
 )
 from skmhe.estimators.strategies import STRATEGIES, Strategy
 from skmhe.estimators.validation.scored import accuracy
+from skmhe.labels.containers import label_list
 
 
 @documented(parameters=PARAMETERS, attributes=ATTRIBUTES, references=REFERENCES)
@@ -186,8 +188,9 @@ class MHEMultiLabelClassifier(ClassifierMixin, BaseMHE):
             if form.container is None:
                 return indicator.toarray().astype(form.dtype)
             return form.container(indicator.astype(form.dtype))
-        flat = self.classes_[indicator.indices]
-        return [tuple(row) for row in np.split(flat, indicator.indptr[1:-1])]
+        # Python's own integers, which JSON takes, for instance.
+        flat, ends = label_list(self.classes_[indicator.indices]), indicator.indptr
+        return [tuple(flat[i:j]) for i, j in pairwise(ends.tolist())]
 
     def _likely(self, X: Any) -> sp.csr_array:
         """Return an indicator of the labels that are more probable than not."""

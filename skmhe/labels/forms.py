@@ -3,6 +3,7 @@
 This is the one gate for targets: of estimators, of their scores, and of metrics.
 """
 
+import math
 import warnings
 from collections import Counter
 from dataclasses import dataclass
@@ -259,11 +260,11 @@ def _check_no_missing_label(rows: list[Any], name: str) -> None:
     """Raise ValueError if a sample has a missing value, or a list, among its labels."""
     for i, row in enumerate(rows):
         for label in row:
-            if is_missing(label):
+            if is_missing(label) or (isinstance(label, float) and math.isinf(label)):
                 raise ValueError(
-                    f"Input {name} contains NaN or None: row {i} has {label!r} among "
-                    "its labels, but every label must be known. Remove it from the "
-                    "list, or leave the sample out."
+                    f"Input {name} contains NaN, None or infinity: row {i} has "
+                    f"{label!r} among its labels, but every label must be known. "
+                    "Remove it from the list, or leave the sample out."
                 )
             if isinstance(label, list | set | np.ndarray):
                 raise ValueError(

@@ -155,8 +155,9 @@ def _as_array(y_pred: Any) -> NDArray[Any]:
         return np.asarray(y_pred)
     if not all(map(is_row, rows)) or len(set(map(len, rows))) > 1:
         raise ValueError(
-            "y_pred has rows of different lengths. Rank the same number of labels for "
-            "every sample, with None (of integers, -1) for no prediction."
+            "y_pred has rows of different lengths. Pass what predict_topk returns, or "
+            "rank the same number of labels for every sample, with None (of integers, "
+            "-1) for no prediction."
         )
     if any(isinstance(row, set | frozenset) for row in rows):
         raise ValueError(

@@ -47,6 +47,16 @@ class Visits:
         return 1.0 if self.losses is None else self.losses[len(self.batches) - 1]
 
 
+def test_a_step_is_the_work_of_a_batch():
+    data = make_data()
+    whole, half = (
+        make_trainer(make_network(), data, make_plan(batch_size=size)).multiply_adds()
+        for size in (N, N // 2)
+    )
+    larger = make_trainer(make_network(), data, make_plan(batch_size=2 * N))
+    assert larger.multiply_adds() == whole == 2 * half > 0
+
+
 def test_each_epoch_visits_each_row_once_in_another_order(monkeypatch):
     visits = Visits(monkeypatch)
     data = make_data()._replace(X=np.arange(N, dtype=np.float32)[:, None])

@@ -8,7 +8,6 @@ from sklearn.metrics import accuracy_score
 
 from skmhe.estimators.validation.targets import (
     KINDS,
-    N_SHOWN,
     Target,
     read_targets,
     rows_of_classes,
@@ -57,9 +56,6 @@ def _are_correct_lists(labels: LabelLists, predicted: Any, form: Target) -> np.n
     check_comparable(labels.labels, form.classes, "y")
     places = find_labels(labels.labels, form.classes)
     unknown = places < 0
-    if form.is_indicator and unknown.any():
-        names = sorted(set(labels.labels[unknown].tolist()), key=str)
-        _refuse(f"has lists with unknown labels, such as {names[:N_SHOWN]}", form)
     # A column beyond the classes for all labels that are not known.
     n_labels = len(form.classes)
     true = labels.indicator(np.where(unknown, n_labels, places), n_labels + 1)
