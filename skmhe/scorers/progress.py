@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from importlib import import_module
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -105,8 +106,12 @@ def _write(line: str) -> None:
     if LOGGER.hasHandlers():
         LOGGER.info("%s", line)
     elif LOGGER.level <= logging.INFO:  # of this logger, which has none by default: 0
-        # In one piece, as lines of other threads must not come between.
-        print(f"{line}\n", end="", file=sys.stderr, flush=True)
+        # As with logging's own handlers, a fit goes on where nobody listens any more:
+        # whoever read the pipe has ended, or the file was closed.
+        with suppress(OSError, ValueError):
+            # In one piece, as lines of other threads must not come between.
+            flushes = hasattr(sys.stderr, "flush")
+            print(f"{line}\n", end="", file=sys.stderr, flush=flushes)
 
 
 class _Bar(ShownProgress):
@@ -183,10 +188,14 @@ def make_progress(verbose: int) -> Progress:
         return _Lines()
     if _is_notebook():
         return _Bar(_notebook_bar)
-    # Programs without a console have no stderr.
-    if sys.stderr is not None and sys.stderr.isatty():
-        return _Bar(_terminal_bar)
-    return _Lines()
+    return _Bar(_terminal_bar) if _is_terminal(sys.stderr) else _Lines()
+
+
+def _is_terminal(stream: Any) -> bool:
+    """Tell whether a stream, which may be closed or any object, is a terminal."""
+    # Programs without a console have no stderr; others put an object there.
+    is_open = hasattr(stream, "isatty") and not getattr(stream, "closed", False)
+    return is_open and bool(stream.isatty())
 
 
 def _is_notebook() -> bool:

@@ -24,7 +24,7 @@ from estimator_problems import make as make_estimator
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.preprocessing import MultiLabelBinarizer
 
-from skmhe import MHEMultiLabelClassifier
+from skmhe import MHEClassifier, MHEMultiLabelClassifier
 
 N, N_LABELS = 90, 9
 
@@ -271,3 +271,9 @@ def test_indicators_of_float16():
     assert clf.predict(X).dtype == np.float16
     assert_array_equal(clf.predict(X), expected)
     assert clf.score(X, Y.astype(np.float16)) == clf.score(X, Y)
+
+
+@pytest.mark.parametrize("cls", [MHEClassifier, MHEMultiLabelClassifier])
+def test_no_samples_in_y(cls):
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        make_estimator(cls).fit(np.eye(3), [])

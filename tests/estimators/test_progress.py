@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from types import SimpleNamespace
 
 import numpy as np
@@ -380,6 +381,38 @@ def test_programs_without_a_console(monkeypatch, log):
     monkeypatch.setattr(sys, "stderr", None)
     lone(verbose=1).fit(X, Y)
     assert len(messages(log)) == 3
+
+
+def broken_pipe():
+    end, start = os.pipe()
+    os.close(end)
+    return os.fdopen(start, "w")
+
+
+def closed():
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("make_stream", [broken_pipe, closed])
+def test_a_fit_goes_on_where_nobody_listens(make_stream, monkeypatch):
+    stream = make_stream()
+    monkeypatch.setattr(LOGGER, "propagate", False)
+    monkeypatch.setattr(sys, "stderr", stream)
+    clf = lone(verbose=1).fit(X, Y)
+    monkeypatch.undo()
+    assert clf.n_iter_ == 3
+    with suppress(BrokenPipeError):
+        stream.close()
+
+
+def test_a_window_in_place_of_stderr(monkeypatch):
+    written = []
+    monkeypatch.setattr(LOGGER, "propagate", False)
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(write=written.append))
+    lone(verbose=1).fit(X, Y)
+    assert len(list(filter(None, written))) == 3
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no such terminals")

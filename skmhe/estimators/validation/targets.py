@@ -95,6 +95,7 @@ def check_target(
     that of the targets that were fitted before.
     """
     labels = read_targets(y, multilabel, form)
+    check_consistent_length(np.empty(n_samples), np.empty(labels.n_samples))
     if isinstance(labels, LabelIndicator):
         target = _of_indicator(labels, given, known)
     else:
@@ -104,7 +105,6 @@ def check_target(
             target = _of_lists(labels, known)
         else:
             target = _of_column(labels, known)
-    check_consistent_length(np.empty(n_samples), target.y)
     return target
 
 
