@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 
@@ -9,6 +10,8 @@ from skmhe.scorers.threads import SharedSetting, in_forked_child, threads_for
 
 # Types of devices that users may have turned autocast on for.
 AUTOCAST_DEVICES = ("cpu", "cuda", "xpu", "mps")
+# Operations of oneDNN that users may have allowed to round float32.
+ROUNDED = ("matmul", "conv", "rnn")
 
 
 class _DefaultFloat32(SharedSetting):
@@ -27,22 +30,50 @@ class _DefaultFloat32(SharedSetting):
             self._of_user = None
 
 
-_default_float32 = _DefaultFloat32()
+class _FullPrecision(SharedSetting):
+    """Lets products of float32 on the CPU be exact where users let torch round factors.
+
+    As `torch.set_float32_matmul_precision("medium")` does. Older versions of torch have
+    no setting of the CPU alone.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        found = (getattr(torch.backends.mkldnn, name, None) for name in ROUNDED)
+        self._operations: list[Any] = [
+            operation for operation in found if hasattr(operation, "fp32_precision")
+        ]
+        self._of_user: dict[Any, str] = {}
+
+    def _set(self) -> None:
+        for operation in self._operations:
+            if operation.fp32_precision not in ("none", "ieee"):
+                self._of_user[operation] = operation.fp32_precision
+                operation.fp32_precision = "ieee"
+
+    def _put_back(self) -> None:
+        for operation, precision in self._of_user.items():
+            operation.fp32_precision = precision
+        self._of_user = {}
+
+
+_default_float32, _full_precision = _DefaultFloat32(), _FullPrecision()
 
 
 @contextmanager
 def own_torch_settings() -> Iterator[None]:
     """Compute as if the user had set nothing in torch, and put it all back.
 
-    New tensors are float32 and on the CPU, gradients can be computed, and no autocast
-    rounds anything. All but the type hold for the thread that enters; new threads start
-    with them. Deterministic algorithms stay as they are: who asks for them means ours,
-    too, and on the CPU their results are the same. In a forked child, there is one
-    thread (see `threads_for`).
+    New tensors are float32 and on the CPU, gradients can be computed, and neither an
+    autocast nor oneDNN rounds anything. All but the type and oneDNN's precision hold
+    for the thread that enters; new threads start with them. Deterministic algorithms
+    stay as they are: who asks for them means ours, too, and on the CPU their results
+    are the same. In a forked child, there is one thread (see `threads_for`).
     """
     with ExitStack() as stack:
         stack.enter_context(threads_for())
         stack.enter_context(_default_float32)
+        stack.enter_context(_full_precision)
         # It turns gradients on, too; enable_grad alone does not leave inference_mode.
         stack.enter_context(torch.inference_mode(False))
         # Not always, as each call of torch takes longer within it.

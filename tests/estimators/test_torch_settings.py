@@ -60,6 +60,15 @@ def deterministic():
         torch.use_deterministic_algorithms(False)
 
 
+@contextmanager
+def matmul_precision(name):
+    torch.set_float32_matmul_precision(name)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
 SETTINGS = {
     "float64": functools.partial(default_dtype, torch.float64),
     "float16": functools.partial(default_dtype, torch.float16),
@@ -72,6 +81,7 @@ SETTINGS = {
     "autocast": functools.partial(torch.autocast, "cpu", torch.bfloat16),
     "autocast off": functools.partial(torch.autocast, "cpu", enabled=False),
     "deterministic": deterministic,
+    "matmul precision": functools.partial(matmul_precision, "medium"),
 }
 each_setting = pytest.mark.parametrize("setting", SETTINGS)
 
@@ -86,6 +96,7 @@ def torch_settings():
         "autocast": (torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")),
         "cache": torch.is_autocast_cache_enabled(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "precision": torch.get_float32_matmul_precision(),
     }
 
 
