@@ -125,7 +125,7 @@ def plain(labels: Iterable[Any]) -> list[Any]:
 
 
 def label_array(labels: Any) -> np.ndarray:
-    """Return labels as a 1-D array: of numbers where all are, else of objects.
+    """Return labels as a 1-D array: of numbers or times where all are, else of objects.
 
     Arrays of another dtype are returned as they are, but for those of strings of
     variable width, which may have missing values.
@@ -145,6 +145,8 @@ def label_array(labels: Any) -> np.ndarray:
         numbers = np.array(labels, dtype=np.float64)
         if numbers.tolist() == labels:  # but for large integers, and NaN
             return numbers
+    elif types in ({np.datetime64}, {np.timedelta64}):
+        return np.array(labels)  # of a unit that holds all of them
     # Not np.array, which makes tuples of one length a dimension.
     return np.fromiter(labels, dtype=object, count=len(labels))
 

@@ -321,3 +321,29 @@ def test_the_beam_may_be_changed():
     assert not np.array_equal(wide[0], narrow[0])
     clf.set_params(strategy=STRATEGIES["cascade"])
     assert_array_equal(clf.predict_topk(X, k=5)[0], wide[0])
+
+
+@pytest.mark.parametrize("unit", ["D", "h", "ns"])
+def test_added_dates(unit):
+    days = np.datetime64("2024-01-01") + np.arange(8) % 4
+    clf = MHEClassifier(max_iter=1, random_state=0)
+    clf.fit(np.eye(8), days, label_features=np.eye(4, 8))
+    new = np.datetime64("2025-01-01", unit)
+    clf.add_labels(np.ones((1, 8)), [new])
+    assert_array_equal(clf.classes_, [*days[:4], new])
+
+
+@pytest.mark.parametrize("name", [None, np.nan])
+def test_added_labels_without_a_name(name):
+    clf = MHEClassifier(max_iter=1, random_state=0)
+    clf.fit(np.eye(4), list("abcd"), label_features=np.eye(4))
+    with pytest.raises(ValueError, match="labels has .* at place 1, but every label needs a name"):
+        clf.add_labels(np.ones((2, 4)), ["e", name])
+
+
+@pytest.mark.parametrize("labels", [{"e", "f"}, {"e": 1, "f": 2}])
+def test_added_labels_without_an_order(labels):
+    clf = MHEClassifier(max_iter=1, random_state=0)
+    clf.fit(np.eye(4), list("abcd"), label_features=np.eye(4))
+    with pytest.raises(ValueError, match="pass a list, for example sorted"):
+        clf.add_labels(np.ones((2, 4)), labels)
