@@ -29,7 +29,8 @@ def numbers():
 def run(code, n_threads=2):
     """Return what code prints."""
     done = subprocess.run(
-        [sys.executable, "-c", BEGIN + code],
+        # Unbuffered: a forked child would print what its parent has not yet written.
+        [sys.executable, "-u", "-c", BEGIN + code],
         env=os.environ | {"OMP_NUM_THREADS": str(n_threads)},
         capture_output=True,
         text=True,
