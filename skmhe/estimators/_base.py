@@ -341,6 +341,7 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
         fitted, setting, history = outcome
         self._show(fitted)
         self.strategy_ = setting.strategy.name
+        self.linear_weight_ = fitted.model.linear_weight
         self.n_iter_ = fitted.state.n_epochs if setting.has_network else N_NEWTON
         self.loss_curve_ = [*losses_before, *history.loss_curve]
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else None

@@ -180,6 +180,9 @@ ATTRIBUTES = inspect.cleandoc(
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features, if X is a DataFrame whose column names are strings.
+    linear_weight_ : float or None
+        Weight of the linear classifiers that `fit` was given or learned; None without
+        a network, or without linear classifiers.
     n_iter_ : int
         Number of complete epochs; of Newton steps with ``model="linear"``.
     loss_ : float or None

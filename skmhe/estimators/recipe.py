@@ -46,7 +46,8 @@ def _linear(setting: Setting, head_sizes: tuple[int, ...]) -> LinearPlan:
     n_labels, linear = setting.n_labels, setting.values["linear"]
     has_tree = setting.strategy.has_linear_tree(n_labels)
     sizes = head_sizes if has_tree else (n_labels,)
-    return LinearPlan(sizes, linear.C, linear.centroid_prior, float(linear.weight))
+    weight = None if linear.weight == "auto" else float(linear.weight)
+    return LinearPlan(sizes, linear.C, linear.centroid_prior, weight)
 
 
 def _network(setting: Setting, head: HeadSpec, previous: Model | None) -> NetworkSpec:
@@ -143,18 +144,21 @@ def _settings(estimator: Any, model: Model) -> Settings | None:
         linear = long_form(estimator, "linear")
         score_with = long_form(estimator, "label_encoder").score_with
         strategy = long_form(estimator, "strategy")
-        own_width, weight = linear.beam_width, linear.weight
+        own_width = linear.beam_width
+        weight = None if linear.weight == "auto" else linear.weight
     except (AttributeError, KeyError):
         return None
     width = own_width
     if model.spec is not None:
         width = getattr(strategy, "beam_width", Cascade().beam_width)
     valid = all(isinstance(w, Integral) and int(w) >= 1 for w in (width, own_width))
-    valid = valid and isinstance(weight, Real) and 0 < float(weight) < math.inf
+    if weight is not None:
+        valid = valid and isinstance(weight, Real) and 0 < float(weight) < math.inf
     if not valid or score_with not in {"both", "classifier", "encoder"}:
         return None
     device = resolve_device(estimator.device)
-    return Settings(int(width), int(own_width), float(weight), score_with, device)
+    weight = weight if weight is None else float(weight)
+    return Settings(int(width), int(own_width), weight, score_with, device)
 
 
 def check_same_shapes(

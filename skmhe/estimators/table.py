@@ -112,7 +112,7 @@ TABLE: dict[str, tuple[Parameter, ...]] = {
     "LinearTree": (
         Parameter("C", [ABOVE_0], when.ALWAYS),
         Parameter("centroid_prior", [AT_LEAST_0], when.ALWAYS),
-        Parameter("weight", [ABOVE_0], when.BOTH, NO_LINEAR),
+        Parameter("weight", [ABOVE_0, AUTO], when.BOTH, NO_LINEAR),
         Parameter("beam_width", [COUNT], when.OWN_BEAM),
     ),
     "LabelEncoder": (

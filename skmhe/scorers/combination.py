@@ -91,10 +91,13 @@ class Mix(NamedTuple):
     Data of the model: `Model.starting_mix` gives what fitting starts from.
     """
 
-    requested_weight: float  # of the linear classifiers, by the parameter
+    # Of the linear classifiers, by the parameter; None: whatever was learned.
+    requested_weight: float | None
     linear_weight: float  # the one that they have
     # Of each sum, by what scores the labels: "both", "classifier" or "encoder".
     calibrations: dict[str, Calibration]
+    # Of the log-odds of a multi-label task, after its search; learned with the weight.
+    of_log_odds: Calibration | None = None
 
 
 class Scorer(ABC):

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 import torch
 
 from skmhe.labels import LabelCodec
+from skmhe.nn.calibrated_search import CalibratedSearch
 from skmhe.nn.scores import Search
 from skmhe.nn.search import FlatSearch
 from skmhe.scorers.batch import Rows, in_form
@@ -57,7 +58,7 @@ class Settings(NamedTuple):
 
     beam_width: int = 10  # of the search for labels
     linear_beam_width: int = 10  # of the linear classifiers' own tree
-    linear_weight: float = 1.0
+    linear_weight: float | None = None  # None: what was learned, or else 1
     score_with: str = "both"  # or "classifier", "encoder": where there is an encoder
     device: torch.device = torch.device("cpu")
 
@@ -104,13 +105,20 @@ class Model:
         return None if self.spec is None else self.spec.user_backbone
 
     @property
+    def linear_weight(self) -> float | None:
+        """Weight of the linear classifiers in a sum with others, if there is one."""
+        has_both = self.spec is not None and self.linear is not None
+        return self.mix.linear_weight if has_both and self.mix is not None else None
+
+    @property
     def late_features(self) -> Any:
         """Features of labels that came later."""
         assert self.label_features is not None
         return self.label_features[self.search.n_labels :]
 
-    def starting_mix(self, weight: float) -> Mix:
+    def starting_mix(self, requested: float | None) -> Mix:
         """Return weights and calibrations before anything is learned about them."""
+        weight = 1.0 if requested is None else requested
         has_network = self.spec is not None
         has_linear, has_centroids = self.linear is not None, self.centroids is not None
         classifier = Models(has_network, has_linear, has_centroids, False)
@@ -125,7 +133,8 @@ class Model:
         if not has_network and self.search.steered:
             # Linear classifiers alone have log-odds of nodes already.
             calibrations["classifier"] = Calibration()
-        return Mix(weight, weight if has_network else LINEAR_ALONE_WEIGHT, calibrations)
+        own_weight = weight if has_network else LINEAR_ALONE_WEIGHT
+        return Mix(requested, own_weight, calibrations)
 
     def extend(self, codec: LabelCodec, Z: Rows) -> "Model":
         """Return the model with labels of which only the features are known.
@@ -164,7 +173,11 @@ class Model:
         )
         if self.mix is None:
             return grown
-        mix = grown.starting_mix(self.mix.requested_weight)
+        mix = grown.starting_mix(self.mix.linear_weight)
+        mix = mix._replace(
+            requested_weight=self.mix.requested_weight,
+            of_log_odds=self.mix.of_log_odds,
+        )
         return dataclasses.replace(grown, mix=mix)
 
     @own_torch_settings()
@@ -265,6 +278,8 @@ class Model:
             scorers.append(LabelEncoderScorer(network, Z, search, own_score))
         if network is not None and self.n_late:
             scorers.append(self._late_labels(network, mix, score_with))
+        if mix.of_log_odds is not None:
+            search = CalibratedSearch(search, *mix.of_log_odds)
         combination = Combination(tuple(scorers), mix.calibrations[score_with])
         return Scoring(search, combination, network, settings.device)
 

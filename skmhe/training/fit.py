@@ -18,7 +18,7 @@ from skmhe.scorers.device import check_gradients
 from skmhe.scorers.generators import Generators
 from skmhe.scorers.linear import fit_levels
 from skmhe.scorers.linear.tables import Level
-from skmhe.scorers.model import Model
+from skmhe.scorers.model import Model, Settings
 from skmhe.scorers.network import (
     Network,
     NetworkSpec,
@@ -30,7 +30,13 @@ from skmhe.scorers.progress import SILENT, Progress
 from skmhe.scorers.storage import round_to_half
 from skmhe.training.data import TrainingData, hold_out, optional_tensor, true_pairs
 from skmhe.training.label_encoder import LabelTraining
-from skmhe.training.loop import History, Trainer, with_features
+from skmhe.training.learned_weight import (
+    PRIOR_WEIGHT,
+    learn_calibration,
+    learn_weight,
+    n_held_out,
+)
+from skmhe.training.loop import History, LastData, Trainer, with_features
 from skmhe.training.optimizer import Moments, make_optimizer, moments_of, with_room
 from skmhe.training.plan import TrainingPlan
 from skmhe.training.pools import PoolPlan
@@ -44,7 +50,7 @@ class LinearPlan(NamedTuple):
     sizes: tuple[int, ...]  # of the tree's levels; (n_labels,) for no tree
     C: float
     centroid_prior: float
-    weight: float = 1.0  # of their scores
+    weight: float | None = 1.0  # of their scores; None: learned
 
 
 class Recipe(NamedTuple):
@@ -71,6 +77,10 @@ class Task(NamedTuple):
     label_weight: np.ndarray | None = None  # float32, shape: (n_labels,)
     label_features: Rows | None = None  # in rows of unit length
     labels_are_like_samples: bool = False
+
+    def take(self, rows: np.ndarray) -> "Task":
+        """Return the task with some of its samples; labels keep their counts."""
+        return self._replace(data=self.data.take(rows))
 
 
 class TrainingState(NamedTuple):
@@ -104,7 +114,9 @@ def fit_model(
     network = None
     if recipe.spec is not None:
         network = _network(recipe.spec, task, previous, state.rng, recipe.device)
-    linear, centroids = _fit_linear(recipe, task)
+    held_out = _held_out(recipe, task, previous, state.rng)
+    part = task if held_out is None else task.take(held_out[0])
+    linear, centroids = _fit_linear(recipe, part)
     model = Model(
         task.codec,
         recipe.search,
@@ -115,12 +127,19 @@ def fit_model(
         label_features=task.label_features,
         labels_are_like_samples=task.labels_are_like_samples,
     )
-    weight = 1.0 if recipe.linear is None else recipe.linear.weight
+    weight = None if recipe.linear is None else recipe.linear.weight
+    weight = PRIOR_WEIGHT if weight is None else weight
     model = dataclasses.replace(model, mix=model.starting_mix(weight))
     if network is None:
         return model, state, History()
-    task = task._replace(data=task.data._replace(centroids=centroids))
-    return _train(recipe, task, state, network, model, keeps_moments)
+    part = part._replace(data=part.data._replace(centroids=centroids))
+    if held_out is None:
+        return _train(recipe, part, state, network, model, keeps_moments)
+    last = _Learning(recipe, task, held_out[1], network, model)
+    model, state, history = _train(
+        recipe, part, state, network, model, keeps_moments, last
+    )
+    return last.completed(model), state, history
 
 
 def train_further(
@@ -205,6 +224,77 @@ def _fit_linear(
     return linear, centroids
 
 
+def _held_out(
+    recipe: Recipe, task: Task, previous: Model | None, rng: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the samples to train on before the last epoch, and those to learn from.
+
+    None if there is nothing to learn: no weight, too few samples, or a network that has
+    seen them.
+    """
+    linear, n_samples = recipe.linear, task.data.X.shape[0]
+    learns = linear is not None and linear.weight is None and previous is None
+    # A label encoder counts the samples that it has seen; early stopping holds out its
+    # own, and keeps the weights of the best epoch.
+    learns = learns and recipe.pools is None and recipe.validation_fraction is None
+    if recipe.spec is None or not learns or recipe.plan.max_iter < 2:
+        return None
+    n = n_held_out(n_samples)
+    return hold_out(task.data.y, n / n_samples, rng) if n else None
+
+
+class _Learning:
+    """Learns the weight of the linear classifiers before the last epoch.
+
+    All else then sees the samples that were held out for it: linear classifiers and
+    centroids are fitted anew, and the network has them in its last epoch.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        task: Task,
+        held_out: np.ndarray,
+        network: Network,
+        model: Model,
+    ) -> None:
+        self.recipe, self.task, self.held_out = recipe, task, held_out
+        self.network, self.model = network, model
+        self.n_samples, self.mix = task.data.X.shape[0], model.mix
+
+    def make(self) -> TrainingData:
+        """Learn the weight, and return the data of the last epoch: all samples."""
+        progress, part = self.recipe.progress, self.task.data.take(self.held_out)
+        progress.start("weight of linear classifiers")
+        weights = weights_to_numpy(self.network)
+        model = dataclasses.replace(self.model, weights=weights)
+        self.network.eval()
+        settings = Settings(device=self.recipe.device)
+        learned = learn_weight(model, part, settings)
+        mix = model.starting_mix(learned.weight)._replace(requested_weight=None)
+        if self.recipe.search.multilabel:
+            model = dataclasses.replace(model, mix=mix)
+            mix = mix._replace(of_log_odds=learn_calibration(model, part, settings))
+        self.mix = mix
+        progress.end_round()
+        linear, centroids = _fit_linear(self.recipe, self.task)
+        self.model = dataclasses.replace(
+            self.model,
+            linear=linear,
+            centroids=centroids and centroids.for_predictions(),
+        )
+        return self.task.data._replace(centroids=centroids)
+
+    def completed(self, model: Model) -> Model:
+        """Return a trained model with what was fitted before its last epoch."""
+        return dataclasses.replace(
+            model,
+            linear=self.model.linear,
+            centroids=self.model.centroids,
+            mix=self.mix,
+        )
+
+
 def _train(
     recipe: Recipe,
     task: Task,
@@ -212,6 +302,7 @@ def _train(
     network: Network,
     model: Model,
     keeps_moments: bool,
+    last_data: LastData | None = None,
 ) -> Fit:
     """Train a network, and return the model with its weights."""
     check_gradients()
@@ -232,7 +323,7 @@ def _train(
     generators = Generators(rng.randint(MAX_SEED), network.device)
     of_labels = label_weight, labels
     trainer = Trainer(
-        network, optimizer, data, plan, rng, *of_labels, progress, generators
+        network, optimizer, data, plan, rng, *of_labels, progress, generators, last_data
     )
     history = trainer.train(validation, state.n_epochs)
     moments = moments_of(network, optimizer) if keeps_moments else None

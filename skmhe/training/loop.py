@@ -3,7 +3,7 @@
 import copy
 import math
 from contextlib import nullcontext
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -127,6 +127,15 @@ def with_features(
     return data._replace(X=X, has_features=True)
 
 
+class LastData(Protocol):
+    """The data of the last epoch, in place of the others'."""
+
+    n_samples: int
+
+    def make(self) -> TrainingData:
+        """Return the data, when all other epochs are over."""
+
+
 class Trainer:
     """Trains a network in place, on its device.
 
@@ -145,16 +154,25 @@ class Trainer:
         labels: LabelTraining | None = None,
         progress: Progress = SILENT,
         generators: Generators | None = None,
+        last_data: LastData | None = None,
     ) -> None:
         self.network, self.optimizer, self.plan = network, optimizer, plan
         self.drawing = nullcontext if generators is None else generators.drawing
-        self.data, self.label_weight = data, label_weight
+        self.label_weight = label_weight
         self.rng, self.labels = rng, labels
         self.progress = progress
-        self.batches = batch_slices(data.X.shape[0], plan.batch_size)
-        n_steps = plan.max_iter * len(self.batches)
+        self._use(data)
+        self.last_data, n_steps = last_data, plan.max_iter * len(self.batches)
+        if last_data is not None:
+            last = batch_slices(last_data.n_samples, plan.batch_size)
+            n_steps += len(last) - len(self.batches)
         self.schedule = make_schedule(optimizer, plan.learning_rate, n_steps)
         self.average: Any = make_average(network, plan.averaging_decay)
+
+    def _use(self, data: TrainingData) -> None:
+        """Train on some data from now on."""
+        self.data = data
+        self.batches = batch_slices(data.X.shape[0], self.plan.batch_size)
 
     @property
     def kept(self) -> Network:
@@ -176,7 +194,12 @@ class Trainer:
         history, best_state = History(), None
         self.progress.start("network", self.plan.max_iter, "epoch")
         with Interruption() as interruption:
-            for epoch in range(first_epoch, first_epoch + self.plan.max_iter):
+            last = first_epoch + self.plan.max_iter - 1
+            for epoch in range(first_epoch, last + 1):
+                is_last = epoch == last or history.has_stalled(self.plan)
+                if is_last and self.last_data is not None:
+                    self._use(self.last_data.make())
+                    self.progress.start("network", 1, "epoch")
                 if self.labels is not None:
                     with self.drawing():
                         self.labels.start_epoch(self.network, self.data.X, epoch)
@@ -193,7 +216,9 @@ class Trainer:
                         best_state = copy.deepcopy(self.kept.state_dict())
                     history.validation_scores.append(score)
                 self.progress.end_round(**history.last_epoch())
-                if interruption.requested or history.has_stalled(self.plan):
+                if interruption.requested or is_last:
+                    break
+                if self.last_data is None and history.has_stalled(self.plan):
                     break
         if interruption.requested:
             self.progress.close()  # the warning begins a line of its own

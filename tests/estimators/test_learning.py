@@ -65,6 +65,7 @@ def test_fit_returns_self_and_sets_attributes(cls, strategy):
         "n_heads_",
         "head_sizes_",
         "n_features_in_",
+        "linear_weight_",
         "n_iter_",
         "loss_",
         "loss_curve_",

@@ -45,7 +45,7 @@ LAYERS = {
     ),
     "nn": (
         {"margin", "optim", "products", "scores"},
-        {"search"},
+        {"calibrated_search", "search"},
         {"tree_search"},
         {"heads"},
         {"backbone"},
@@ -61,7 +61,7 @@ LAYERS = {
     ),
     "training": (
         {"data", "interruption", "plan", "shortlists"},
-        {"optimizer", "pools"},
+        {"learned_weight", "optimizer", "pools"},
         {"label_encoder"},
         {"loop"},
         {"fit"},
