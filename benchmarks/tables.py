@@ -81,6 +81,9 @@ TABLES = {
     "interruption": Table(
         "interruption.json", ("epochs", "P@1"), heads=("model", "interrupted")
     ),
+    "weights": Table(
+        "weights.json", ("P@1", "P@3", "P@5", "PSP@5", "ECE"), heads=("data", "setting")
+    ),
     # Data sets that make_data.py does not build.
     "rivals-other": Table("rivals_other.json", PRECISIONS + COSTS, bold=PRECISIONS),
     "dense": Table(
