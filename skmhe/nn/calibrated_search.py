@@ -7,8 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skmhe.nn.scores import Search
-
 # Log-probabilities nearer to 0 have no finite log-odds.
 LARGEST_LOG = -torch.finfo(torch.float32).tiny
 
@@ -26,7 +24,8 @@ class CalibratedSearch:
     that of the other search.
     """
 
-    def __init__(self, search: Search, slope: float, intercept: float) -> None:
+    # Searches of several labels have log-odds, which those of one label have not.
+    def __init__(self, search: Any, slope: float, intercept: float) -> None:
         assert search.multilabel and slope > 0
         self._search, self._slope, self._intercept = search, slope, intercept
 

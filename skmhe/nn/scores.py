@@ -97,9 +97,6 @@ class Search(Protocol):
     def prob(self, scores: Any) -> Tensor:
         """Return the probability of every label, shape (n, n_labels)."""
 
-    def log_odds(self, scores: Any) -> Tensor:
-        """Return the log-odds of every label of a multi-label task, (n, n_labels)."""
-
     def topk(self, scores: Any, k: int, exact: bool = False) -> tuple[Tensor, Tensor]:
         """Return the k best labels and their log-probabilities, both (n, k)."""
 
