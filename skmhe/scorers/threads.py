@@ -19,7 +19,7 @@ from threadpoolctl import ThreadpoolController
 # of more and smaller operations. Below, a second thread saves less than a tenth of the
 # time of training, and fractions of a millisecond of a prediction, on an idle machine.
 # On a busy one, each operation waits for a thread that has no processor: training takes
-# up to 30 times as long. See benchmarks/bench_threads.py.
+# many times as long. See benchmarks/bench_threads.py.
 MIN_OPERATIONS, MIN_STEP_OPERATIONS = 2**24, 2**26
 
 _IMPORTED_IN = os.getpid()

@@ -268,7 +268,6 @@ class _Learning:
         progress.start("weight of linear classifiers")
         weights = weights_to_numpy(self.network)
         model = dataclasses.replace(self.model, weights=weights)
-        self.network.eval()
         settings = Settings(device=self.recipe.device)
         learned = learn_weight(model, part, settings)
         mix = model.starting_mix(learned.weight)._replace(requested_weight=None)

@@ -17,8 +17,6 @@ HELD_OUT_SHARE, MIN_HELD_OUT, MAX_HELD_OUT = 0.1, 200, 2000
 WEIGHTS = tuple(2.0**exponent for exponent in range(-3, 5))
 PRIOR_WEIGHT = 1.0
 N_RANKED = 5
-
-
 # Labels of each sample that the calibration is learned from: those that are shown, and
 # as many that come next.
 N_CALIBRATED = 10
@@ -44,8 +42,8 @@ def learn_weight(model: Model, data: TrainingData, settings: Settings) -> Learne
 
     The best of some weights by nDCG@5 of the samples in `data`, which the model was not
     fitted to. As of a few hundred samples the best one may be so by chance, gains over
-    the prior count by what is left of them after one standard error ([1]_, section
-    3.4.3, the rule that prefers what is known to work).
+    the prior count by what is left of them after one standard error, as in the rule of
+    one standard error of [1]_.
 
     References
     ----------
