@@ -57,6 +57,8 @@ COLUMNS = {
     "one_thread_ms": ("ms on 1 thread", ",.1f"),
     "two_to_one": ("2 threads / 1", ".2f"),
     "always_two_to_one": ("always 2 / 1", ".2f"),
+    "busy_to_alone": ("busy / alone", ".2f"),
+    "always_busy_to_alone": ("always 2, busy / alone", ".2f"),
     # bench_new_labels.py, bench_search.py, bench_pools.py
     "new_R@10": ("new R@10", ".2f"),
     "other_R@10": ("other R@10", ".2f"),

@@ -94,7 +94,10 @@ TABLES = {
     "outputs": Table("outputs.json", (*RATES, "proba_to_topk", "decision_to_topk")),
     "threads": Table(
         "threads.json",
-        ("one_thread_ms", "two_to_one", "always_two_to_one"),
+        (
+            *("one_thread_ms", "two_to_one", "always_two_to_one"),
+            *("busy_to_alone", "always_busy_to_alone"),
+        ),
         heads=("machine", "call"),
     ),
     "strategies": Table(

@@ -22,6 +22,7 @@ from skmhe.scorers.combination import (
     Mix,
     Models,
     Scorer,
+    SumOfScores,
     starting_calibration,
 )
 from skmhe.scorers.device import own_torch_settings
@@ -193,11 +194,14 @@ class Model:
         positions = np.empty((X.shape[0], k), dtype=np.int64)
         log_p = np.empty((X.shape[0], k), dtype=np.float32)
         n_scores = scoring.n_scores(k) + self.n_late
-        with threads, torch.inference_mode():
-            for rows, scores in scoring.blocks(X, n_scores, exact):
-                best, found = scoring.search.topk(scores, k, exact)
-                positions[rows] = best.cpu().numpy()
-                log_p[rows] = found.cpu().numpy()
+
+        def keep(rows: slice, scores: SumOfScores) -> None:
+            best, found = scoring.search.topk(scores, k, exact)
+            positions[rows] = best.cpu().numpy()
+            log_p[rows] = found.cpu().numpy()
+
+        with threads:
+            scoring.for_blocks(X, n_scores, exact, keep)
         return positions, log_p
 
     @own_torch_settings()
@@ -226,14 +230,16 @@ class Model:
     def above(self, X: Rows, threshold: float, settings: Settings) -> sp.csr_array:
         """Return the labels of more than a log-probability as a CSR indicator."""
         scoring, n_labels = self._scoring(settings), self.codec.n_labels
-        samples, labels = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-        threads = threads_for(scoring.multiply_adds(X, n_labels))
-        with threads, torch.inference_mode():
-            for rows, scores in scoring.blocks(X, 4 * n_labels, exact=True):
-                sample, position = scoring.search.above(scores, threshold)
-                samples.append(sample.cpu().numpy() + rows.start)
-                labels.append(self.codec.order[position.cpu().numpy()])
-        cells = np.concatenate(samples), np.concatenate(labels)
+        pairs = [np.empty((2, 0), np.int64)]
+
+        def keep(rows: slice, scores: SumOfScores) -> None:
+            sample, position = scoring.search.above(scores, threshold)
+            labels = self.codec.order[position.cpu().numpy()]
+            pairs.append(np.stack([sample.cpu().numpy() + rows.start, labels]))
+
+        with threads_for(scoring.multiply_adds(X, n_labels)):
+            scoring.for_blocks(X, 4 * n_labels, True, keep)
+        cells = tuple(np.concatenate(pairs, axis=1))
         indicator = sp.csr_array(
             (np.ones(len(cells[0]), dtype=np.int64), cells),
             shape=(X.shape[0], n_labels),

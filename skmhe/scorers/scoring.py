@@ -1,8 +1,6 @@
 """What scores samples on a device, block by block in bounded memory."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from itertools import pairwise
 from typing import NamedTuple, Self
 
@@ -11,10 +9,10 @@ import torch
 from torch import Tensor
 
 from skmhe.nn.scores import Search
-from skmhe.scorers.batch import Batch, Rows, row_chunks, rows_per_chunk
+from skmhe.scorers.batch import Batch, Rows, rows_per_chunk
 from skmhe.scorers.combination import Combination, SumOfScores
 from skmhe.scorers.network import Network
-from skmhe.scorers.threads import OneThread
+from skmhe.scorers.threads import shared_out
 
 # Scores of a block: 4 MiB in float32. Fewer rows would read all weights for each.
 BLOCK_SCORES = 2**20
@@ -110,26 +108,55 @@ class Scoring(NamedTuple):
         own = self.search if self.network is None else self.network.head
         return own.n_scores(k)
 
-    def blocks(
-        self, X: Rows, scores_per_row: int, exact: bool
+    def for_blocks(
+        self,
+        X: Rows,
+        scores_per_row: int,
+        exact: bool,
+        run: Callable[[slice, SumOfScores], None],
+    ) -> None:
+        """Call a function with the rows and the scores of each block of samples.
+
+        In threads of our own, see `shared_out`: other threads than the caller's.
+        """
+
+        def run_part(part: slice) -> None:
+            with torch.inference_mode():
+                for rows, scores in self._blocks(X, part, scores_per_row, exact):
+                    run(rows, scores)
+
+        n, n_threads = X.shape[0], self._n_threads()
+        fitting = rows_per_chunk(n_threads * scores_per_row)
+        # As many parts for each of the threads.
+        n_rounds = max(1, -(-n // (n_threads * fitting)))
+        step = max(-(-n // (n_rounds * n_threads)), min(fitting, 2 * MIN_PRODUCT_ROWS))
+        shared_out(run_part, even_slices(n, step), n_threads)
+
+    def _n_threads(self) -> int:
+        """Return how many threads of our own score samples."""
+        # A user's network may not be made for several; it has torch's own.
+        has_one = self.has_user_backbone or self.device.type != "cpu"
+        return 1 if has_one else torch.get_num_threads()
+
+    def _blocks(
+        self, X: Rows, part: slice, scores_per_row: int, exact: bool
     ) -> Iterator[tuple[slice, SumOfScores]]:
-        """Yield rows and their scores.
+        """Yield rows of a part of the samples, and their scores.
 
         Many rows at a time go through the network and the linear classifiers, whose
         tables are made once for all of them. Scores of all labels come in smaller
         blocks: large arrays take longer to allocate than to compute.
         """
         step = max(2 * MIN_PRODUCT_ROWS, BLOCK_SCORES // scores_per_row)
-        for chunk in row_chunks(X.shape[0], scores_per_row):
-            n = chunk.stop - chunk.start
-            scores = self.bind(X if n == X.shape[0] else X[chunk])
-            whole = n <= step or not self.search.scores_all
-            if whole or (not exact and scores.shortlist() is not None):
-                yield chunk, scores
-                continue
-            for part in even_slices(n, step):
-                rows = slice(chunk.start + part.start, chunk.start + part.stop)
-                yield rows, scores.take(part)
+        n = part.stop - part.start
+        scores = self.bind(X if n == X.shape[0] else X[part])
+        whole = n <= step or not self.search.scores_all
+        if whole or (not exact and scores.shortlist() is not None):
+            yield part, scores
+            return
+        for block in even_slices(n, step):
+            rows = slice(part.start + block.start, part.start + block.stop)
+            yield rows, scores.take(block)
 
     def of_all_labels(
         self, X: Rows, n_labels: int, finish: Callable[[AllScores, np.ndarray], None]
@@ -146,12 +173,17 @@ class Scoring(NamedTuple):
             X = X[np.minimum(np.arange(MIN_PRODUCT_ROWS), n - 1)]
         result = np.empty((X.shape[0], n_labels))
 
-        def run(sums: SumOfScores, rows: np.ndarray, block: slice) -> None:
+        def run(piece: tuple[SumOfScores, slice, np.ndarray]) -> None:
+            sums, block, rows = piece
             with torch.inference_mode():
-                scores, rows = AllScores.of(self.search, sums.take(block)), rows[block]
+                scores = AllScores.of(self.search, sums.take(block))
                 most = min(MAX_PART_ROWS, max(1, MAX_PART_SCORES // n_labels))
                 for part in even_slices(len(rows), most):
                     finish(scores.take(part), rows[part])
+
+        def bound(part: slice) -> SumOfScores:
+            with torch.inference_mode():
+                return self.bind(X[part])
 
         for scorer in self.combination.scorers:
             scorer.prepare(X)
@@ -160,12 +192,20 @@ class Scoring(NamedTuple):
         step = min(MAX_BLOCK_ROWS, MAX_BLOCK_SCORES // n_labels)
         step = max(min(step, -(-n_rows // n_threads)), 2 * MIN_PRODUCT_ROWS)
         n_workers = min(n_threads, max(1, n_fitting // step))
-        with ThreadPoolExecutor(n_workers, initializer=_one_thread) as pool:
-            for chunk in even_slices(n_rows, max(n_fitting, step)):
-                with torch.inference_mode():
-                    sums = self.bind(X[chunk])
-                blocks = even_slices(chunk.stop - chunk.start, step)
-                list(pool.map(partial(run, sums, result[chunk]), blocks))
+        n_binding = min(n_workers, self._n_threads())
+        for chunk in even_slices(n_rows, max(n_fitting, step)):
+            most = max(-(-(chunk.stop - chunk.start) // n_binding), step)
+            parts = [
+                slice(chunk.start + part.start, chunk.start + part.stop)
+                for part in even_slices(chunk.stop - chunk.start, most)
+            ]
+            sums = shared_out(bound, parts, n_binding)
+            pieces = [
+                (of_part, block, result[part][block])
+                for of_part, part in zip(sums, parts, strict=True)
+                for block in even_slices(part.stop - part.start, step)
+            ]
+            shared_out(run, pieces, n_workers)
         return result if n_rows == n else result[:n].copy()
 
 
@@ -177,8 +217,3 @@ def even_slices(n: int, most: int) -> list[slice]:
     n_slices = -(-n // most)
     bounds = [i * n // n_slices for i in range(n_slices + 1)]
     return [slice(*pair) for pair in pairwise(bounds)]
-
-
-def _one_thread() -> None:
-    """Let torch compute on one thread in this thread, until it ends."""
-    OneThread().__enter__()

@@ -1,28 +1,28 @@
-"""How many threads to compute with: those of the user, or one."""
+"""How many threads to compute with: at most those of the user, and of the cores."""
 
 import ctypes
 import math
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache, partial
-from typing import Any
+from typing import Any, TypeVar
 
+import joblib
 import torch
 from threadpoolctl import ThreadpoolController
 
 # Multiply-adds from which more than one thread are used, in a call that predicts or in
-# fitting linear classifiers; and in the forward pass of a training step, which consists
-# of more and smaller operations. Below, a second thread saves less than a tenth of the
-# time of training, and fractions of a millisecond of a prediction, on an idle machine.
-# On a busy one, each operation waits for a thread that has no processor: training takes
-# many times as long. See benchmarks/bench_threads.py.
-MIN_OPERATIONS, MIN_STEP_OPERATIONS = 2**24, 2**26
+# fitting linear classifiers. Below, a second thread saves fractions of a millisecond of
+# a prediction. See benchmarks/bench_threads.py.
+MIN_OPERATIONS = 2**24
 
 _IMPORTED_IN = os.getpid()
+_Part = TypeVar("_Part")
+_Result = TypeVar("_Result")
 
 
 def in_forked_child() -> bool:
@@ -129,22 +129,47 @@ def _mkl_set_own_threads() -> Callable[[int], int]:
     return found
 
 
-class OneThread:
-    """Lets torch, and all else that uses OpenMP, have one thread in this thread.
+class ThreadLimit:
+    """Lets torch, and all else that uses OpenMP, have some threads in this thread.
 
     Other threads keep their number. That of `torch.set_num_threads` would be taken over
     by all threads that begin meanwhile, for good.
     """
 
+    def __init__(self, n_threads: int) -> None:
+        self.n_threads = n_threads
+
     def __enter__(self) -> None:
         # torch sets its own number at its first use in a thread.
         torch.get_num_threads()
-        self._openmp = _libraries(os.getpid(), "openmp").limit(limits=1)
-        self._mkl = _mkl_set_own_threads()(1)
+        self._openmp = _libraries(os.getpid(), "openmp").limit(limits=self.n_threads)
+        self._mkl = _mkl_set_own_threads()(self.n_threads)
 
     def __exit__(self, *error: object) -> None:
         _mkl_set_own_threads()(self._mkl)
         self._openmp.restore_original_limits()
+
+
+def one_thread_here() -> None:
+    """Let torch compute on one thread in this thread, until it ends."""
+    ThreadLimit(1).__enter__()
+
+
+@cache
+def _n_cores(process: int, n_allowed: int) -> int:
+    return min(n_allowed, joblib.cpu_count())
+
+
+def n_cores() -> int:
+    """Return how many cores this process may use.
+
+    Those that it is bound to (`taskset`), and no more than the quota of its container
+    pays for, rounded up. The quota is read once.
+    """
+    n_allowed = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):  # on Linux
+        n_allowed = len(os.sched_getaffinity(0))
+    return _n_cores(os.getpid(), n_allowed)
 
 
 @contextmanager
@@ -154,13 +179,32 @@ def threads_for(
     """Compute with as many threads as some work is worth, and never more than before.
 
     That is one thread for less than `least` operations, counted as multiply-adds, and
-    always one in a forked child. `torch.get_num_threads()` is the number inside.
+    always one in a forked child; and no more threads than there are cores.
+    `torch.get_num_threads()` is the number inside.
     """
     with ExitStack() as stack:
         is_forked = in_forked_child()
         if is_forked:
             stack.enter_context(one_blas_thread)
-        is_small = operations < least and torch.get_num_threads() > 1
-        if is_forked or is_small:
-            stack.enter_context(OneThread())
+        n_before = torch.get_num_threads()
+        is_small = is_forked or operations < least
+        n_threads = 1 if is_small else min(n_before, n_cores())
+        if is_forked or n_threads < n_before:
+            stack.enter_context(ThreadLimit(n_threads))
         yield
+
+
+def shared_out(
+    function: Callable[[_Part], _Result], parts: Sequence[_Part], n_threads: int
+) -> list[_Result]:
+    """Return what a function makes of each part, in threads that compute on one each.
+
+    Threads of ours take the next part when they are ready, and sleep while they wait.
+    Those of OpenMP divide each operation evenly, and wait for each other busily: where
+    another process has one of the cores, all of them wait for the one that has none.
+    """
+    n_threads = min(n_threads, len(parts))
+    if n_threads <= 1:
+        return [function(part) for part in parts]
+    with ThreadPoolExecutor(n_threads, initializer=one_thread_here) as pool:
+        return list(pool.map(function, parts))

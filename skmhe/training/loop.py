@@ -17,12 +17,13 @@ from skmhe.scorers.label_encoder import LabelEncoderScorer
 from skmhe.scorers.network import Network, network_features
 from skmhe.scorers.progress import SILENT, Progress
 from skmhe.scorers.similarity import scores_to_complete
-from skmhe.scorers.threads import MIN_STEP_OPERATIONS, threads_for
+from skmhe.scorers.threads import threads_for
 from skmhe.training.data import TrainingData, batch_slices, optional_tensor
 from skmhe.training.interruption import Interruption, warn_of_interruption
 from skmhe.training.label_encoder import LabelTraining
 from skmhe.training.optimizer import clip_gradients, make_average, make_schedule
 from skmhe.training.plan import TrainingPlan
+from skmhe.training.step_threads import StepThreads
 
 
 class History:
@@ -160,7 +161,7 @@ class Trainer:
         self.drawing = nullcontext if generators is None else generators.drawing
         self.label_weight = label_weight
         self.rng, self.labels = rng, labels
-        self.progress = progress
+        self.progress, self.threads = progress, StepThreads()
         self._use(data)
         self.last_data, n_steps = last_data, plan.max_iter * len(self.batches)
         if last_data is not None:
@@ -203,14 +204,17 @@ class Trainer:
                 if self.labels is not None:
                     with self.drawing():
                         self.labels.start_epoch(self.network, self.data.X, epoch)
-                with threads_for(self.multiply_adds(), MIN_STEP_OPERATIONS):
-                    loss = self.run_epoch(interruption)
+                loss = self.run_epoch(interruption)
                 if loss is None:
                     break
                 history.loss_curve.append(loss)
                 if validation is not None:
                     operations = self.multiply_adds(validation)
-                    with threads_for(operations), self.drawing():
+                    with (
+                        threads_for(operations),
+                        self.threads.fastest(),
+                        self.drawing(),
+                    ):
                         score = validation_score(self.kept, validation, self.labels)
                     if score > max(history.validation_scores, default=-1.0):
                         best_state = copy.deepcopy(self.kept.state_dict())
@@ -237,12 +241,14 @@ class Trainer:
         n, labels, total, n_seen = self.data.X.shape[0], self.labels, 0.0, 0
         self.network.train()
         order = self.rng.permutation(n) if labels is None else labels.order(n, self.rng)
+        operations = self.multiply_adds()
         for places in self.progress.pieces(self.batches, len(self.batches)):
             if interruption.requested:
                 break
             # Sorted rows slice faster; within a batch their order means nothing.
             rows = np.sort(order[places])
-            total += len(rows) * self.step(rows)
+            with self.threads.step(operations, len(rows)):
+                total += len(rows) * self.step(rows)
             n_seen += len(rows)
         mean = total / max(n_seen, 1)
         # The last step's damage does not show in the loss.

@@ -60,7 +60,7 @@ LAYERS = {
         {"model"},
     ),
     "training": (
-        {"data", "interruption", "plan", "shortlists"},
+        {"data", "interruption", "plan", "shortlists", "step_threads"},
         {"learned_weight", "optimizer", "pools"},
         {"label_encoder"},
         {"loop"},

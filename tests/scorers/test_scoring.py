@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skmhe import MHEClassifier, MHEMultiLabelClassifier
 from skmhe.nn.tree_search import TreeSearch
 from skmhe.scorers import model as models
-from skmhe.scorers import scoring
+from skmhe.scorers import scoring, threads
 from skmhe.scorers.network import network_from_weights
 from skmhe.scorers.scoring import Scoring
 
@@ -203,6 +204,26 @@ def test_nothing_changes_by_predicting(kind, multilabel):
 
 
 @whole_models
+def test_threads_of_ours_change_no_prediction(kind, multilabel, chunks, monkeypatch):
+    monkeypatch.setattr(models, "threads_for", lambda *_: nullcontext())
+    monkeypatch.setattr(threads, "n_cores", lambda: 3)
+    model, X, before = make_whole_model(kind, multilabel), make_rows(100), None
+    n_threads = torch.get_num_threads()
+    for n in (1, 3):
+        torch.set_num_threads(n)
+        chunks.clear()
+        try:
+            found = predict(model, X)
+        finally:
+            torch.set_num_threads(n_threads)
+        # Even the dense output is bound in as many parts as there are threads.
+        assert sorted(chunks) == sorted(4 * {1: [100], 3: [33, 33, 34]}[n])
+        for a, b in zip(found, before or found, strict=True):
+            assert_array_equal(a, b)
+        before = found
+
+
+@whole_models
 def test_many_threads_at_once(kind, multilabel):
     model, X = make_whole_model(kind, multilabel), make_rows(30)
     settings = [SETTINGS, SETTINGS._replace(beam_width=1, linear_weight=0.5)]
@@ -290,21 +311,19 @@ def test_slices_have_about_the_same_number_of_rows(n, most):
 def test_blocks_are_computed_by_one_thread_each():
     # In a process of its own: torch sets threads up once.
     code = """
-from concurrent.futures import ThreadPoolExecutor
 import torch
-from skmhe.scorers.scoring import _one_thread
+from skmhe.scorers.threads import shared_out
 torch.set_num_threads(2)
-def numbers():
+def numbers(_):
     # Of torch, OpenMP and MKL.
     lines = torch.__config__.parallel_info().splitlines()
     return {int(line.split()[-1]) for line in lines if "threads() :" in line
             and "interop" not in line}
-with ThreadPoolExecutor(1, initializer=_one_thread) as pool:
-    print(pool.submit(numbers).result(), numbers())
+print(*shared_out(numbers, range(2), 2), numbers(0))
 """
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == "{1} {2}\n"
+    assert done.stdout == "{1} {1} {2}\n"
 
 
 @whole_models

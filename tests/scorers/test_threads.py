@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 import torch
@@ -12,12 +13,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from skmhe.nn import FullHead
 from skmhe.scorers import device, threads
 from skmhe.scorers.network import HeadSpec
+from skmhe.scorers.threads import shared_out
 
 # In a process of its own, where torch has two threads.
 BEGIN = """
 import os, threading, torch
 from skmhe.scorers import threads
-from skmhe.scorers.threads import MIN_OPERATIONS, OneThread, threads_for
+from skmhe.scorers.threads import MIN_OPERATIONS, threads_for
 def numbers():
     # Of torch, OpenMP and MKL.
     lines = torch.__config__.parallel_info().splitlines()
@@ -42,6 +44,7 @@ def run(code, n_threads=2):
 
 def test_small_work_has_one_thread_and_large_work_those_of_the_user():
     code = """
+threads.n_cores = lambda: 3
 for of_user in (None, 3, 1):
     if of_user:
         torch.set_num_threads(of_user)
@@ -60,6 +63,45 @@ for of_user in (None, 3, 1):
         small, large = ["{1}", f"{{{n}}}"], [f"{{{n}}}"] * 2
         expected += [*small, *small, *large]
     assert run(code) == expected
+
+
+def test_there_are_no_more_threads_than_cores():
+    code = """
+threads.n_cores = lambda: 2
+torch.set_num_threads(4)
+with threads_for():
+    print(set(numbers()))
+print(set(numbers()))
+"""
+    assert run(code) == ["{2}", "{4}"]
+
+
+@pytest.mark.parametrize(("n_allowed", "quota", "n"), [(8, 2, 2), (2, 8, 2), (3, 3, 3)])
+def test_cores_are_those_that_are_allowed_and_paid_for(
+    monkeypatch, n_allowed, quota, n
+):
+    # joblib reads the quota of containers: files of the operating system.
+    monkeypatch.setattr(threads.joblib, "cpu_count", lambda: quota)
+    monkeypatch.setattr(threads, "_n_cores", threads._n_cores.__wrapped__)
+    affinity = set(range(n_allowed))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: affinity, raising=False)
+    assert threads.n_cores() == n
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: n_allowed)
+    assert threads.n_cores() == n
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_parts_are_shared_out_in_order(n_threads):
+    used = set()
+
+    def double(part):
+        used.add(threading.get_ident())
+        return 2 * part
+
+    assert shared_out(double, range(20), n_threads) == list(range(0, 40, 2))
+    assert (threading.get_ident() in used) == (n_threads == 1)
+    assert shared_out(double, [], n_threads) == []
 
 
 def test_other_threads_keep_their_number():
