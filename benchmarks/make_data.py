@@ -4,7 +4,7 @@
     python benchmarks/make_data.py OUT wnhyp --dense 256
 
 OUT is a folder outside of the repository. It gets a folder for each of these data sets
-(all four by default), in the form that data.py describes:
+(all seven by default), in the form that data.py describes:
 
 wnhyp
     Single-label. A noun of WordNet 3.0 (its words and its gloss) and the noun that it
@@ -17,17 +17,30 @@ debdeps
     checksums of the lists. The figures in docs/figures.md are those of Debian 12.15,
     whose list of packages has the SHA-256 515e692f...; an older release is found by
     --mirror https://snapshot.debian.org/archive/debian/20260801T000000Z.
+debtags
+    Multi-label. A package of Debian 12 (as above) and the tags that people gave it
+    (role::program, uitoolkit::sdl, ...).
+debsection
+    Single-label, few and skewed classes. A package of Debian 12 (as above) and its
+    section of the archive (libs, python, games, ...).
+wnanc
+    Multi-label. A noun or a verb of WordNet 3.0 (its words and its gloss) and all that
+    it is a kind or an instance of, at any distance.
 wordnet, wordnet-multilabel
     The data set that skmhe bundles (`skmhe.datasets.load_wordnet`), with all of its
     classes or labels and its own split. Nothing is downloaded for it.
 
-wnhyp and debdeps are split by a hash, the same on every machine. Each sample has a key:
-in wnhyp, the offset of the noun in WordNet's file data.noun (eight digits); in debdeps,
-the name of the source package, so that packages that are built from one source never
-fall on both sides. A sample belongs to the test part if the first eight hexadecimal
-digits of the MD5 of its key are a multiple of five. Labels with fewer than two training
-samples are dropped, then samples without a label. Labels are sorted by name; samples
-are in the order of their source.
+No parameter of skmhe was chosen on debtags, debsection and wnanc: they are there to
+judge the defaults.
+
+All but the last two are split by a hash, the same on every machine. Each sample has a
+key: in wnhyp, the offset of the noun in WordNet's file data.noun (eight digits); in
+wnanc, n or v and the offset in data.noun or data.verb; of packages, the name of the
+source package, so that packages that are built from one source never fall on both
+sides. A sample belongs to the test part if the first eight hexadecimal digits of the
+MD5 of its key are a multiple of five. Labels with fewer than two training samples are
+dropped, then samples without a label. Labels are sorted by name; samples are in the
+order of their source.
 
 Features are those of scikit-learn's TfidfVectorizer(sublinear_tf=True, min_df=2),
 fitted to the training texts; the texts are written, too. With --dense N, each data set
@@ -39,19 +52,27 @@ OUT/sources: the machine's are neither read nor changed, and root is not needed.
 machine needs apt-get and the package debian-archive-keyring. On other systems, download
 these files by hand, unpack them and give their paths (the first is in the .deb file):
 
-    --data-noun data.noun      pool/main/w/wordnet/wordnet-base_3.0-37_all.deb
+    --data-noun data.noun, --data-verb data.verb
+                               pool/main/w/wordnet/wordnet-base_3.0-37_all.deb
     --packages Packages        dists/bookworm/main/binary-amd64/Packages.xz
     --descriptions FILE        dists/bookworm/main/i18n/Translation-en.bz2
 """
 
 import argparse
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from corpora.corpus import write_corpus
-from corpora.debian import MIRROR, Debian, read_debdeps
-from corpora.wordnet import read_bundled, read_wnhyp
+from corpora.debian import (
+    MIRROR,
+    Debian,
+    read_debdeps,
+    read_debsection,
+    read_debtags,
+)
+from corpora.wordnet import read_bundled, read_wnanc, read_wnhyp
 from data import load
 from sklearn.decomposition import TruncatedSVD
 from sklearn.preprocessing import normalize
@@ -60,18 +81,28 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def wnhyp(args, debian):
-    return read_wnhyp(args.data_noun or debian.data_noun())
+    return read_wnhyp(args.data_noun or debian.wordnet_file("data.noun"))
 
 
-def debdeps(args, debian):
-    return read_debdeps(
+def wnanc(args, debian):
+    return read_wnanc(
+        args.data_noun or debian.wordnet_file("data.noun"),
+        args.data_verb or debian.wordnet_file("data.verb"),
+    )
+
+
+def of_packages(read, args, debian):
+    return read(
         args.packages or debian.packages(), args.descriptions or debian.descriptions()
     )
 
 
 CORPORA = {
     "wnhyp": wnhyp,
-    "debdeps": debdeps,
+    "debdeps": partial(of_packages, read_debdeps),
+    "debtags": partial(of_packages, read_debtags),
+    "debsection": partial(of_packages, read_debsection),
+    "wnanc": wnanc,
     "wordnet": lambda *_: read_bundled(multilabel=False),
     "wordnet-multilabel": lambda *_: read_bundled(multilabel=True),
 }
@@ -110,6 +141,7 @@ def main():
     )
     parser.add_argument("--mirror", default=MIRROR, help="default: %(default)s")
     parser.add_argument("--data-noun", type=Path, help="WordNet's data.noun")
+    parser.add_argument("--data-verb", type=Path, help="WordNet's data.verb")
     parser.add_argument("--packages", type=Path, help="Debian's list of packages")
     parser.add_argument("--descriptions", type=Path, help="Debian's Translation-en")
     args = parser.parse_args()

@@ -27,7 +27,7 @@ from skmhe.datasets._synsets import (
     hypernym_edges,
 )
 
-from .wordnet import read_nouns
+from .wordnet import read_synsets
 
 MIN_SAMPLES_PER_CLASS = 2
 TEST_FRACTION = 0.2
@@ -35,7 +35,9 @@ TEST_FRACTION = 0.2
 
 def parse_nouns(path):
     """Return the synsets of a ``data.noun`` file, none of which is a sample yet."""
-    offsets, hypernyms, words, glosses = map(list, zip(*read_nouns(path), strict=True))
+    offsets, hypernyms, words, glosses = map(
+        list, zip(*read_synsets(path), strict=True)
+    )
     unknown = set().union(*hypernyms).difference(offsets)
     if unknown:
         raise ValueError(

@@ -18,7 +18,7 @@ class Debian:
 
     def __init__(self, folder, mirror=MIRROR):
         self.folder = folder.resolve()
-        self.is_updated = False
+        self.is_updated = self.has_wordnet = False
         for name in ("lists/partial", "cache/archives/partial"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         sources = self.folder / "sources.list"
@@ -59,14 +59,18 @@ class Debian:
     def descriptions(self):
         return self.list_file("main_i18n_Translation-en")
 
-    def data_noun(self):
-        """Return the path of WordNet's file of nouns."""
+    def wordnet_file(self, name):
+        """Return the path of a file of WordNet."""
+        path = self.folder / "wordnet" / "usr" / "share" / "wordnet" / name
+        if self.has_wordnet:
+            return path
         self.update()
         self.apt_get("download", "wordnet-base")
         package = max(self.folder.glob("wordnet-base_*.deb"))
         command = ["dpkg-deb", "--extract", package, self.folder / "wordnet"]
         subprocess.run(command, check=True)
-        return self.folder / "wordnet" / "usr" / "share" / "wordnet" / "data.noun"
+        self.has_wordnet = True
+        return path
 
 
 def read_stanzas(path):
@@ -95,38 +99,87 @@ def source_of(package):
     return package.get("Source", package["Package"]).split()[0]
 
 
-def read_debdeps(packages, descriptions):
-    """Return the corpus of Debian's packages and what they depend on."""
+def tags(package):
+    """Return the names in a package's field Tag, with their facet (role::program)."""
+    names = package.get("Tag", "").replace("\n", " ").split(",")
+    return {name.strip() for name in names} - {""}
+
+
+def section(package):
+    """Return the section of the archive, as a set of one name."""
+    return {package["Section"].rpartition("/")[2]}
+
+
+def read_texts(packages, descriptions):
+    """Return packages, dicts of fields, and the text of each: name and description."""
     long_descriptions = {
         stanza["Description-md5"]: stanza["Description-en"]
         for stanza in read_stanzas(descriptions)
     }
     # A few packages are listed in two versions: the last one counts.
     by_name = {package["Package"]: package for package in read_stanzas(packages)}
-    texts, labels, sources, label_texts = [], [], [], {}
+    texts = []
     for package in by_name.values():
         short = package["Description"]
         description = long_descriptions.get(package.get("Description-md5"), short)
         lines = (line.strip() for line in description.split("\n"))
-        text = " ".join([words_of(package["Package"]), *lines])
-        label_texts[package["Package"]] = " ".join(text.split())
-        if names := dependencies(package):
-            texts.append(text)
-            labels.append(names)
-            sources.append(source_of(package))
-    # A virtual package has no description: its text is its name.
-    for name in set().union(*labels) - label_texts.keys():
-        label_texts[name] = " ".join(words_of(name).split())
+        texts.append(" ".join([words_of(package["Package"]), *lines]))
+    return list(by_name.values()), texts
+
+
+def read_packages(packages, descriptions, labels_of, label_text, multilabel, what):
+    """Return the corpus of Debian's packages and labels that a function gives them.
+
+    `label_text` maps the packages' own texts, by their names, and a label to its text;
+    `what` describes the labels.
+    """
+    found, texts = read_texts(packages, descriptions)
+    labels = [labels_of(package) for package in found]
+    chosen = [i for i, names in enumerate(labels) if names]
+    of_packages = {
+        package["Package"]: " ".join(text.split())
+        for package, text in zip(found, texts, strict=True)
+    }
     return Corpus(
-        texts=texts,
-        labels=labels,
-        is_test=in_test_part(sources),
-        label_texts=label_texts,
-        multilabel=True,
+        texts=[texts[i] for i in chosen],
+        labels=[labels[i] for i in chosen],
+        is_test=in_test_part(source_of(found[i]) for i in chosen),
+        label_texts={
+            name: label_text(of_packages, name) for name in set().union(*labels)
+        },
+        multilabel=multilabel,
         min_samples=2,
         origin=f"Debian {RELEASE}, main, {ARCHITECTURE}: list of packages\n"
         f"(SHA-256 {checksum(packages)}) and\n"
         f"descriptions (SHA-256 {checksum(descriptions)}).\n"
-        "Text: name and description of a package. Labels: the names in its field\n"
-        "Depends, all alternatives. Key of the split: the name of the source package.",
+        f"Text: name and description of a package. {what}\n"
+        "Key of the split: the name of the source package.",
     )
+
+
+def read_debdeps(packages, descriptions):
+    """Return the corpus of Debian's packages and what they depend on."""
+
+    def text(of_packages, name):
+        # A virtual package has no description: its text is its name.
+        return of_packages.get(name) or " ".join(words_of(name).split())
+
+    what = "Labels: the names in its field\nDepends, all alternatives."
+    return read_packages(packages, descriptions, dependencies, text, True, what)
+
+
+def read_debtags(packages, descriptions):
+    """Return the corpus of Debian's packages and the tags that people gave them."""
+
+    def text(_, name):
+        return " ".join(re.split(r"\W+", name))
+
+    what = "Labels: the tags in its field\nTag."
+    return read_packages(packages, descriptions, tags, text, True, what)
+
+
+def read_debsection(packages, descriptions):
+    """Return the corpus of Debian's packages and the sections that they are in."""
+    what = "Class: its section of the\narchive."
+    arguments = section, lambda _, name: name, False, what
+    return read_packages(packages, descriptions, *arguments)

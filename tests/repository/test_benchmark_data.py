@@ -17,6 +17,9 @@ CAT = (
 )
 PACKAGES = """\
 Package: liba1
+Section: contrib/libs
+Tag: role::shared-lib, works-with::text,
+ use::viewing
 Source: asrc (1.2)
 Version: 1.2
 Depends: libc6 (>= 2.36), mail-agent | exim4:any
@@ -24,10 +27,13 @@ Description: short text
 Description-md5: 1
 
 Package: c++-tool
+Section: devel
 Depends: liba1 (= 1.2), libc6
 Description: only a short one
 
 Package: libc6
+Section: libs
+Tag: role::shared-lib
 Version: 2
 Description: the library
 """
@@ -57,15 +63,53 @@ def test_split_is_that_of_the_documented_hash():
     assert 0.17 < np.mean(expected) < 0.23
 
 
-def test_noun():
-    assert wordnet.parse_noun(CAT) == (
+def test_synset():
+    assert wordnet.parse_synset(CAT) == (
         "02121620",
         ["02120997", "00000001"],
         ["cat", "true cat"],
         'feline mammal; "a | b"',
     )
     entity = "00001740 03 n 01 entity 0 001 ~ 00001930 n 0000 | that which is"
-    assert wordnet.parse_noun(entity)[1] == []
+    assert wordnet.parse_synset(entity)[1] == []
+    verb = (
+        "00002325 29 v 01 respire 1 002 $ 00001740 v 0000 @ 02108395 v 0000 "
+        "02 + 02 00 + 08 01 | breathe"
+    )
+    assert wordnet.parse_synset(verb) == (
+        "00002325",
+        ["02108395"],
+        ["respire"],
+        "breathe",
+    )
+
+
+def test_ancestors():
+    # d is below b and c, and these are below a; e and f are kinds of each other.
+    hypernyms = {"a": [], "b": ["a"], "c": ["a"], "d": ["c", "b"], "e": ["f"], "f": "e"}
+    assert wordnet.ancestors(hypernyms) == {
+        **{"a": set(), "b": {"a"}, "c": {"a"}, "d": {"a", "b", "c"}},
+        **{"e": {"f"}, "f": {"e"}},
+    }
+
+
+def test_ancestors_of_nouns_and_verbs(tmp_path):
+    noun, verb = tmp_path / "data.noun", tmp_path / "data.verb"
+    noun.write_text(
+        "  1 a license\n"
+        "00000001 03 n 01 entity 0 000 | that which is\n"
+        "00000002 03 n 01 thing 0 001 @ 00000001 n 0000 | some entity\n"
+    )
+    verb.write_text(
+        "00000001 29 v 01 be 0 000 01 + 02 00 | exist\n"
+        "00000003 29 v 02 live 0 dwell 0 001 @ 00000001 v 0000 01 + 02 00 | be alive\n"
+    )
+    found = wordnet.read_wnanc(noun, verb)
+    assert found.texts == ["thing : some entity", "live, dwell : be alive"]
+    assert found.labels == [{"n00000001"}, {"v00000001"}]
+    assert found.label_texts["v00000001"] == "be : exist"
+    expected = corpus.in_test_part(["n00000002", "v00000003"])
+    np.testing.assert_array_equal(found.is_test, expected)
 
 
 def test_packages(packages):
@@ -79,6 +123,22 @@ def test_packages(packages):
     assert found.label_texts["libc6"] == "libc6 the library"
     expected = corpus.in_test_part(["asrc", "c++-tool"])
     np.testing.assert_array_equal(found.is_test, expected)
+
+
+def test_tags_and_sections(packages):
+    found = debian.read_debtags(*packages)
+    assert found.labels == [
+        {"role::shared-lib", "works-with::text", "use::viewing"},
+        {"role::shared-lib"},
+    ]
+    assert found.texts[1] == "libc6 the library"
+    assert found.label_texts["role::shared-lib"] == "role shared lib"
+    assert found.multilabel
+    sections = debian.read_debsection(*packages)
+    assert sections.labels == [{"libs"}, {"devel"}, {"libs"}]
+    assert not sections.multilabel
+    expected = corpus.in_test_part(["asrc", "c++-tool", "libc6"])
+    np.testing.assert_array_equal(sections.is_test, expected)
 
 
 @pytest.mark.parametrize("multilabel", [False, True])
