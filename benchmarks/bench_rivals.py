@@ -11,15 +11,24 @@ by
     python -m venv ENV
     ENV/bin/pip install torch==2.13.0 "numpy<2" scipy scikit-learn
     ENV/bin/pip install "numpy<2" torch==2.13.0 napkinxc omikuji libpecos fasttext-wheel
+    ENV/bin/pip install --no-deps libmultilabel sparsekmeans liblinear-multicore
+    ENV/bin/pip install "numpy<2" pandas psutil tqdm python-graphblas
+
+(LibMultiLabel's own dependencies are those of its neural networks, too.)
 
 A model is the name of a library. For skmhe, parameters may follow as JSON, nested ones
 by the names that set_params takes. skmhe@PATH is the skmhe of another checkout, such as
 one of the commit before a change: it is run by the same code, and called by its commit.
 
+scikit-learn's one-vs-rest LinearSVC solves a problem of all samples for each label:
+where there are more than 2,000 labels it is skipped, with a line that says so. On
+wnhyp, its weights alone would take 2.4 GiB.
+
 Each model runs in a process of its own with two threads, the models taking turns, and
 figures are medians over the repeats (each with another seed). Run it on an otherwise
-idle machine. The accuracies of all models are computed here, by `skmhe.metrics`. The
-figures are written to --out, see results.py.
+idle machine. The accuracies of all models are computed here, by `skmhe.metrics`. In the
+end, the default and the fast setting are compared with the other libraries, see
+comparison.py. The figures are written to --out, see results.py.
 """
 
 import argparse
@@ -34,6 +43,7 @@ from typing import NamedTuple
 
 import numpy as np
 from bench_accuracy import K
+from comparison import compared
 from data import load
 from results import REPOSITORY, add_out_argument, commit, print_rows, write
 
@@ -50,7 +60,12 @@ ACCURACIES = [f"P@{k}" for k in K] + [f"PSP@{k}" for k in K] + ["nDCG@5"]
 COSTS = ("fit_s", "rows_per_s", "row_ms", "disk_mib", "peak_mib")
 # skmhe in its fast setting; models that are slow or weak are measured when named.
 FAST = 'skmhe:{"model": "linear"}'
-RIVALS = ("pecos", "omikuji", "napkinxc", "centroid")
+RIVALS = (
+    *("pecos", "omikuji", "napkinxc", "libmultilabel", "libmultilabel-3"),
+    *("linearsvc", "centroid"),
+)
+# Models that are skipped where there are more labels.
+MAX_LABELS = {"linearsvc": 2000}
 RUN = re.compile(r"(?P<model>[\w-]+)(@(?P<path>[^:]+))?(:(?P<parameters>\{.*\}))?")
 
 
@@ -134,12 +149,26 @@ def accuracies(y_train, y_test, labels):
     return [100 * value for value in [*values, ndcg_at_k(y_test, labels, k=K[-1])]]
 
 
+def runnable(runs, y_train, data):
+    """Return the runs of models that can be fitted to so many labels."""
+    n_labels = y_train.shape[1] if y_train.ndim == 2 else int(y_train.max()) + 1
+    fitting = []
+    for run in runs:
+        if n_labels > MAX_LABELS.get(run.model, n_labels):
+            most = f"{n_labels:,} labels, more than {MAX_LABELS[run.model]:,}"
+            print(f"  {data} {run.name}: skipped ({most})", flush=True)
+        else:
+            fitting.append(run)
+    return fitting
+
+
 def run_data(folder, args):
     """Measure all models on a data set; return medians of the figures by name."""
     _, _, y_train, y_test = load(folder)
-    figures = {run.name: [] for run in args.models}
+    runs = runnable(args.models, y_train, folder.name)
+    figures = {run.name: [] for run in runs}
     for repeat in range(args.repeats):
-        for run in args.models:
+        for run in runs:
             python = args.rivals_python if run.source is None else sys.executable
             try:
                 costs, labels = measure(folder, run, repeat, python)
@@ -189,6 +218,7 @@ def main():
         rows = run_data(args.folder / data, args)
         print_rows(data, rows)
         print_ratios(rows)
+        print_rows(data, compared({data: rows}).get(data, {}))
         write(args.out, "bench_rivals.py", data, rows, {"repeats": args.repeats})
 
 

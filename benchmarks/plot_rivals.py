@@ -1,11 +1,13 @@
 """Draw what bench_rivals.py measured: accuracy against each cost.
 
     python benchmarks/plot_rivals.py benchmarks/results/rivals.json docs/rivals.png
+    python benchmarks/plot_rivals.py RESULTS... pareto.svg --costs fit_s --accuracy P@3
 
 A row of panels for each data set, a column for each cost. Up and to the left is better
-in each panel: the axis of rows per second is reversed. Models that no other model beats
-in both are joined by a line (the Pareto front). Needs matplotlib: pip install
-'skmhe[bench]'.
+in each panel: the axis of rows per second is reversed. The settings of skmhe, stars
+with their names, are joined by a line. A gray line joins the models, of all, that no
+other one beats in both (the Pareto front). A second picture, NAME-dark, is for dark
+pages. Needs matplotlib: pip install 'skmhe[bench]'.
 """
 
 import argparse
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from comparison import DEFAULT, is_rival
 from matplotlib.ticker import FixedLocator, NullFormatter
 from results import read
 from tables import NAMES
@@ -25,6 +28,8 @@ COSTS = {
     "peak_mib": "peak memory, MiB",
 }
 MORE_IS_BETTER = ("rows_per_s",)
+STYLES = {"": "default", "-dark": "dark_background"}
+OURS = "C0"  # the color of skmhe; the libraries have the others
 
 
 def pareto_front(costs, accuracies):
@@ -37,16 +42,42 @@ def pareto_front(costs, accuracies):
     return front
 
 
+def setting(name):
+    """Return how a setting of skmhe is called next to its star."""
+    if name == DEFAULT:
+        return "default"
+    shown = NAMES.get(name, name).replace("`", "")
+    return shown.removeprefix("skmhe, ").removeprefix("skmhe:")
+
+
+def draw_ours(axes, names, values, scores):
+    """Draw the settings of skmhe: a line of named stars."""
+    order = np.argsort(values)
+    line = {"color": OURS, "linewidth": 1.5, "zorder": 2}
+    axes.plot(values[order], scores[order], **line)
+    axes.scatter(values, scores, color=OURS, marker="*", s=130, zorder=3)
+    for name, x, y in zip(names, values, scores, strict=True):
+        axes.annotate(
+            setting(name),
+            (x, y),
+            xytext=(4, 5),
+            textcoords="offset points",
+            fontsize=7,
+            zorder=4,
+        )
+
+
 def draw_panel(axes, table, cost, accuracy, colors):
+    names = list(table)
     values = np.array([row[cost] for row in table.values()])
     scores = np.array([row[accuracy] for row in table.values()])
     is_reversed = cost in MORE_IS_BETTER
     front = pareto_front(-values if is_reversed else values, scores)
-    axes.plot(values[front], scores[front], color="0.6", linewidth=1, zorder=1)
-    for name, x, y in zip(table, values, scores, strict=True):
-        marker = "*" if name.startswith("skmhe") else "o"
-        size = 130 if marker == "*" else 45
-        axes.scatter(x, y, color=colors[name], marker=marker, s=size, zorder=2)
+    axes.plot(values[front], scores[front], color="0.6", linewidth=0.8, zorder=1)
+    for i in filter(lambda i: is_rival(names[i]), range(len(names))):
+        axes.scatter(values[i], scores[i], color=colors[names[i]], s=45, zorder=2)
+    ours = [i for i, name in enumerate(names) if not is_rival(name)]
+    draw_ours(axes, [names[i] for i in ours], values[ours], scores[ours])
     axes.set_xscale("log")
     steps = (1,) if values.max() > 30 * values.min() else (1, 2, 5)
     ticks = np.multiply.outer(10.0 ** np.arange(-3, 7), steps).ravel()
@@ -59,37 +90,34 @@ def draw_panel(axes, table, cost, accuracy, colors):
     axes.grid(alpha=0.3, linewidth=0.5)
 
 
-def draw(results, accuracy):
+def draw(results, accuracy, costs=tuple(COSTS)):
     """Return a figure with a panel for each data set and cost."""
-    names = list(dict.fromkeys(name for table in results.values() for name in table))
-    colors = {name: f"C{i}" for i, name in enumerate(names)}
+    names = dict.fromkeys(name for table in results.values() for name in table)
+    rivals = list(filter(is_rival, names))
+    # C0 is skmhe's. Styles have eight colors or more.
+    colors = {name: f"C{1 + i % 7}" for i, name in enumerate(rivals)}
     figure, grid = plt.subplots(
         len(results),
-        len(COSTS),
-        figsize=(3.1 * len(COSTS), 2.6 * len(results) + 0.6),
+        len(costs),
+        figsize=(max(5.5, 3.1 * len(costs)), 2.6 * len(results) + 0.6),
         squeeze=False,
         sharey="row",
         layout="constrained",
     )
     for row, (data, table) in zip(grid, results.items(), strict=True):
-        for axes, cost in zip(row, COSTS, strict=True):
+        for axes, cost in zip(row, costs, strict=True):
             draw_panel(axes, table, cost, accuracy, colors)
         row[0].set_ylabel(f"{data}\n{accuracy}, %")
-    for axes, title in zip(grid[-1], COSTS.values(), strict=True):
-        axes.set_xlabel(title)
+    for axes, cost in zip(grid[-1], costs, strict=True):
+        axes.set_xlabel(COSTS[cost])
+    markers = [("skmhe", OURS, "*", 11)]
+    markers += [(NAMES.get(n, n).replace("`", ""), colors[n], "o", 7) for n in rivals]
     handles = [
-        plt.Line2D(
-            [],
-            [],
-            color=color,
-            marker="*" if name.startswith("skmhe") else "o",
-            markersize=11 if name.startswith("skmhe") else 7,
-            linestyle="",
-            label=NAMES.get(name, name).replace("`", ""),
-        )
-        for name, color in colors.items()
+        plt.Line2D([], [], color=c, marker=m, markersize=size, linestyle="", label=n)
+        for n, c, m, size in markers
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    n_columns = min(len(handles), 2 * len(costs))
+    figure.legend(handles=handles, loc="outside upper center", ncols=n_columns)
     return figure
 
 
@@ -98,13 +126,17 @@ def main():
     parser.add_argument("results", type=Path, nargs="+", help="JSON of bench_rivals.py")
     parser.add_argument("out", type=Path, help="picture to write, .png or .svg")
     parser.add_argument("--accuracy", default="P@1", help="measure of accuracy")
+    parser.add_argument("--costs", nargs="+", choices=COSTS, default=tuple(COSTS))
     args = parser.parse_args()
     results = {}
     for path in args.results:
         entries = read(path)["data"]
         results |= {data: entry["rows"] for data, entry in entries.items()}
-    draw(results, args.accuracy).savefig(args.out, dpi=110)
-    print(f"{args.out}: {len(results)} data sets")
+    for suffix, style in STYLES.items():
+        path = args.out.with_stem(args.out.stem + suffix)
+        with plt.style.context(style):
+            draw(results, args.accuracy, args.costs).savefig(path, dpi=110)
+        print(f"{path}: {len(results)} data sets")
 
 
 if __name__ == "__main__":

@@ -59,6 +59,12 @@ COLUMNS = {
     "always_two_to_one": ("always 2 / 1", ".2f"),
     "busy_to_alone": ("busy / alone", ".2f"),
     "always_busy_to_alone": ("always 2, busy / alone", ".2f"),
+    # comparison.py
+    **{f"{name}_ahead": (name, "+.2f") for name in ("P@1", "P@3", "P@5", "PSP@5")},
+    "fit_to_fastest": ("fit / its fit", ".1f"),
+    "linear_to_pecos": ("linear, fit / PECOS", ".2f"),
+    "linear_ahead_pecos": ("linear, P@1 - PECOS", "+.2f"),
+    "linear_ahead_svc": ("linear, P@1 - LinearSVC", "+.2f"),
     # bench_new_labels.py, bench_search.py, bench_pools.py
     "new_R@10": ("new R@10", ".2f"),
     "other_R@10": ("other R@10", ".2f"),

@@ -16,9 +16,11 @@ import argparse
 import difflib
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import comparison
 import results
 
 DOCUMENTS = ("README.md", "docs/figures.md")
@@ -40,6 +42,8 @@ NAMES = {
     "logistic": "LogisticRegression",
     "mlp": "MLPClassifier",
     "torch": "torch.nn.Linear",
+    "libmultilabel": "LibMultiLabel, linear tree",
+    "libmultilabel-3": "LibMultiLabel, three trees",
     "linearsvc": "LinearSVC, one-vs-rest",
 }
 PRECISIONS = tuple(f"{name}@{k}" for name in ("P", "PSP") for k in (1, 3, 5))
@@ -49,9 +53,9 @@ BUILT = ("wnhyp", "debdeps", "wordnet", "wordnet-multilabel")
 
 
 class Table(NamedTuple):
-    """What a table shows of a result file."""
+    """What a table shows of a result file, or of several."""
 
-    file: str
+    file: str | tuple[str, ...]
     figures: tuple[str, ...]
     # Data sets in this order, all of which the file must have; () for all it has.
     data: tuple[str, ...] = ()
@@ -60,6 +64,12 @@ class Table(NamedTuple):
     # Figures whose largest value is set in bold within each data set.
     bold: tuple[str, ...] = ()
     heads: tuple[str, str] = ("data", "model")
+    # Makes of the rows of all data sets those that are shown.
+    derive: Callable[[dict], dict] = lambda tables: tables
+
+    @property
+    def files(self):
+        return (self.file,) if isinstance(self.file, str) else self.file
 
 
 TABLES = {
@@ -67,10 +77,24 @@ TABLES = {
         "rivals.json",
         ("P@1", "P@5", "PSP@5", "fit_s", "rows_per_s", "disk_mib"),
         data=BUILT,
-        rows=("skmhe", 'skmhe:{"model": "linear"}', "pecos", "omikuji", "napkinxc"),
+        rows=(
+            *("skmhe", 'skmhe:{"model": "linear"}'),
+            *("pecos", "omikuji", "napkinxc", "libmultilabel", "linearsvc"),
+        ),
         bold=("P@1", "P@5", "PSP@5"),
     ),
     "rivals": Table("rivals.json", PRECISIONS + COSTS, data=BUILT, bold=PRECISIONS),
+    # Nothing of its own is measured.
+    "rivals-compared": Table(
+        ("rivals.json", "rivals_other.json"),
+        (
+            *(f"{measure}_ahead" for measure in comparison.MEASURES),
+            *("fit_to_fastest", "linear_to_pecos"),
+            *("linear_ahead_pecos", "linear_ahead_svc"),
+        ),
+        heads=("data", "fastest of 98%"),
+        derive=comparison.compared,
+    ),
     # By the skmhe of two commits; the older one is named.
     "before-after": Table("before_after.json", ("P@1", "P@3", "P@5", "PSP@5", *COSTS)),
     "structure": Table(
@@ -196,23 +220,34 @@ def render(name, folder=results.FOLDER):
             f"there is no table {name!r}: it must be one of {list(TABLES)}."
         )
     table = TABLES[name]
-    path = folder / table.file
-    if not path.exists():
+    benchmark, found = read_all(name, table.files, folder)
+    data = table.data or tuple(found)
+    if missing := [d for d in data if d not in found]:
         raise ValueError(
-            f"table {name!r} needs {table.file}, which is not in results/."
+            f"table {name!r}: {', '.join(table.files)} has no results for {missing}."
         )
-    content = results.read(path)
-    data = table.data or tuple(content["data"])
-    if missing := [d for d in data if d not in content["data"]]:
-        raise ValueError(f"table {name!r}: {table.file} has no results for {missing}.")
-    entries = {d: content["data"][d] for d in data}
+    entries = {d: found[d] for d in data}
     titles = [results.COLUMNS[figure][0] for figure in table.figures]
     lines = [results.markdown_row([*table.heads, *titles])]
     lines.append("|---" * (len(titles) + 2) + "|")
-    for d, entry in entries.items():
-        lines += data_lines(table, d, entry["rows"])
-    lines += ["", *caption(content["benchmark"], entries)]
+    shown = table.derive({d: entry["rows"] for d, entry in entries.items()})
+    for d, rows in shown.items():
+        lines += data_lines(table, d, rows)
+    lines += ["", *caption(benchmark, entries)]
     return "\n".join(lines) + "\n"
+
+
+def read_all(name, files, folder):
+    """Return the benchmark of a table's files, and what they have of each data set."""
+    benchmark, found = "", {}
+    for file in files:
+        path = folder / file
+        if not path.exists():
+            raise ValueError(f"table {name!r} needs {file}, which is not in results/.")
+        content = results.read(path)
+        benchmark = content["benchmark"]
+        found |= content["data"]
+    return benchmark, found
 
 
 def with_tables(text, folder=results.FOLDER):

@@ -6,41 +6,16 @@ defaults or, where their documentation recommends others, those; each class name
 source.
 """
 
+import contextlib
 import os
 import shutil
+import sys
 import tempfile
-from pathlib import Path
 
-import joblib
 import numpy as np
 import scipy.sparse as sp
-
-N_THREADS = 2
-BEAM_WIDTH = 10
-
-
-def to_indicator(y, n_labels):
-    """Return targets as a CSR indicator."""
-    if y.ndim == 2:
-        return sp.csr_matrix(y, dtype=np.float32)
-    n = len(y)
-    entries = (np.ones(n, np.float32), y, np.arange(n + 1))
-    return sp.csr_matrix(entries, shape=(n, n_labels))
-
-
-def folder_size(path):
-    """Return the bytes of a file, or of all files of a folder."""
-    path = Path(path)
-    if path.is_file():
-        return path.stat().st_size
-    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
-
-
-class Pickled:
-    """What is written to disk by joblib: a pickle, without a copy in memory."""
-
-    def save(self, path):
-        joblib.dump(self.model, path)
+from common import BEAM_WIDTH, N_THREADS, Pickled, dense_labels, row_text, to_indicator
+from sklearn_models import LinearSvc, Logistic, Mlp, NearestCentroid, Sgd
 
 
 class Ours(Pickled):
@@ -201,46 +176,47 @@ class Napkin:
         shutil.copytree(self.folder.name, path)
 
 
-class OneVsRest(Pickled):
-    """scikit-learn's LinearSVC, one against the rest."""
+class LinearTree(Pickled):
+    """LibMultiLabel's tree of linear classifiers, as in its tutorial on many labels.
+
+    Defaults (the L2-loss SVM, 100 children of a node, a beam of 10), and the constant
+    feature that its sample configurations of linear methods have (-B 1).
+    """
+
+    options = f"-s 1 -B 1 -q -m {N_THREADS}"
+    rows_per_call = 256  # as in the tutorial: its scores are those of all labels
 
     def __init__(self, n_labels, seed):
-        from sklearn.multiclass import OneVsRestClassifier
-        from sklearn.svm import LinearSVC
+        import libmultilabel.linear
 
-        svm = LinearSVC(random_state=seed)
-        self.model = OneVsRestClassifier(svm, n_jobs=N_THREADS)
+        self.library = libmultilabel.linear
+        self.n_labels, self.seed = n_labels, seed
 
     def fit(self, X, y):
-        self.model.fit(X, y)
+        X, Y = sp.csr_matrix(X), to_indicator(y, self.n_labels).astype(np.float64)
+        # It prints what it does; the last line of our output must be the figures.
+        with contextlib.redirect_stdout(sys.stderr):
+            self.model = self.train(Y, X)
+
+    def train(self, Y, X):
+        np.random.seed(self.seed)  # noqa: NPY002, which it makes clusters with
+        return self.library.train_tree(Y, X, self.options, verbose=False)
 
     def topk(self, X, k):
-        scores = self.model.decision_function(X)
-        return np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        X, best = sp.csr_matrix(X), []
+        for start in range(0, X.shape[0], self.rows_per_call):
+            part = X[start : start + self.rows_per_call]
+            scores = self.library.predict_values(self.model, part)
+            best.append(np.argsort(-scores, axis=1, kind="stable")[:, :k])
+        return np.concatenate(best)
 
 
-class Sgd(OneVsRest):
-    """scikit-learn's SGDClassifier with the logistic loss, one against the rest."""
+class LinearTrees(LinearTree):
+    """LibMultiLabel's ensemble of three such trees."""
 
-    def __init__(self, n_labels, seed):
-        from sklearn.linear_model import SGDClassifier
-        from sklearn.multiclass import OneVsRestClassifier
-
-        sgd = SGDClassifier(loss="log_loss", alpha=1e-5, random_state=seed)
-        self.model = OneVsRestClassifier(sgd, n_jobs=N_THREADS)
-
-
-class Mlp(OneVsRest):
-    """scikit-learn's MLPClassifier, with early stopping: else it takes 200 epochs."""
-
-    def __init__(self, n_labels, seed):
-        from sklearn.neural_network import MLPClassifier
-
-        self.model = MLPClassifier(early_stopping=True, random_state=seed)
-
-    def topk(self, X, k):
-        scores = self.model.predict_proba(X)
-        return np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    def train(self, Y, X):
+        settings = {"n_trees": 3, "verbose": False, "seed": self.seed}
+        return self.library.train_ensemble_tree(Y, X, self.options, **settings)
 
 
 class FastText:
@@ -292,15 +268,6 @@ class FastText:
         self.model.save_model(str(path))
 
 
-class Logistic(OneVsRest):
-    """scikit-learn's LogisticRegression with its defaults (100 iterations of lbfgs)."""
-
-    def __init__(self, n_labels, seed, **parameters):
-        from sklearn.linear_model import LogisticRegression
-
-        self.model = LogisticRegression(random_state=seed, **parameters)
-
-
 class TorchLinear(Pickled):
     """torch.nn.Linear with the cross-entropy: what one writes by hand, for dense X.
 
@@ -339,46 +306,6 @@ class TorchLinear(Pickled):
             )
 
 
-class NearestCentroid(Pickled):
-    """Cosine with the sum of each label's samples, by sparse products."""
-
-    def __init__(self, n_labels, seed):
-        from sklearn.preprocessing import normalize
-
-        self.normalize, self.n_labels = normalize, n_labels
-
-    def fit(self, X, y):
-        sums = to_indicator(y, self.n_labels).T @ self.normalize(X)
-        if sp.issparse(X):
-            sums = sp.csr_matrix(sums)
-        self.model = self.normalize(sums).T
-        if sp.issparse(X):
-            self.model = self.model.tocsr()
-
-    def topk(self, X, k):
-        best = []
-        for start in range(0, X.shape[0], 512):
-            scores = X[start : start + 512] @ self.model
-            scores = scores.toarray() if sp.issparse(scores) else scores
-            best.append(np.argsort(-scores, axis=1)[:, :k])
-        return np.concatenate(best)
-
-
-def row_text(X, i):
-    """Return the features of a row as "index:value" words."""
-    a, b = X.indptr[i], X.indptr[i + 1]
-    pairs = zip(X.indices[a:b].tolist(), X.data[a:b].tolist(), strict=True)
-    return " ".join(f"{j}:{value:.6g}" for j, value in pairs)
-
-
-def dense_labels(rows, k):
-    """Return ranked labels as an array, -1 where there are fewer than k."""
-    labels = np.full((len(rows), k), -1, dtype=np.int64)
-    for i, row in enumerate(rows):
-        labels[i, : min(k, len(row))] = row[:k]
-    return labels
-
-
 MODELS = {
     "skmhe": Ours,
     "skmhe-epoch": OursByEpoch,
@@ -386,7 +313,9 @@ MODELS = {
     "omikuji": Omikuji,
     "napkinxc": Napkin,
     "fasttext": FastText,
-    "linearsvc": OneVsRest,
+    "libmultilabel": LinearTree,
+    "libmultilabel-3": LinearTrees,
+    "linearsvc": LinearSvc,
     "sgd": Sgd,
     "mlp": Mlp,
     "logistic": Logistic,

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
+from common import folder_size
 from data import load
-from models import MODELS, folder_size
+from models import MODELS
 
 N_SINGLE_ROWS = 200
 
