@@ -236,7 +236,10 @@ def run(names, n_rounds):
             measured = figures(name, measure(name, workers, busy, n_rounds))
             for state, row in measured.items():
                 rows[state][PROBLEMS[name].name] = row
-            print(f"  {name} measured", flush=True)
+            ratios = measured[STATES[1]]
+            ours, always = ratios["busy_to_alone"], ratios["always_busy_to_alone"]
+            text = f"busy / alone {ours:.2f}, of always 2 {always:.2f}"
+            print(f"  {name}: {text}", flush=True)
     return rows
 
 

@@ -166,9 +166,10 @@ def n_cores() -> int:
     Those that it is bound to (`taskset`), and no more than the quota of its container
     pays for, rounded up. The quota is read once.
     """
-    n_allowed = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):  # on Linux
         n_allowed = len(os.sched_getaffinity(0))
+    else:
+        n_allowed = os.cpu_count() or 1
     return _n_cores(os.getpid(), n_allowed)
 
 
