@@ -218,7 +218,8 @@ def main():
         rows = run_data(args.folder / data, args)
         print_rows(data, rows)
         print_ratios(rows)
-        print_rows(data, compared({data: rows}).get(data, {}))
+        if against_rivals := compared({data: rows}).get(data):
+            print_rows(data, against_rivals)
         write(args.out, "bench_rivals.py", data, rows, {"repeats": args.repeats})
 
 
