@@ -60,6 +60,8 @@ def with_room(moments: Moments, network: Network) -> Moments:
     """Return moments of a network that has more labels by now, 0 for these."""
 
     def grown(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        # Of rows there may be one number each.
+        shape = shape[: array.ndim]
         missing = [(0, n - m) for n, m in zip(shape, array.shape, strict=True)]
         return np.pad(array, missing)
 
