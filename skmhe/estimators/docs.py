@@ -56,6 +56,14 @@ PARAMETERS = inspect.cleandoc(
           a tree for "cascade". An error with "product", "sampling" and a `backbone`.
         - "network": hidden layers, and heads on top of them.
         - "both": both of them, whose scores are added.
+    effort : {{"fast", "balanced", "accurate"}}, default="balanced"
+        How much the network is trained: what "auto" stands for in `hidden_layer_sizes`
+        and `max_iter`. ``model="linear"``, which trains none, is faster than "fast".
+        {effort}
+
+        - "fast": (128,), and ``500 / sqrt(n_samples)`` epochs, 1 to 5.
+        - "balanced": (256,), and ``1000 / sqrt(n_samples)`` epochs, 2 to 10.
+        - "accurate": (512,), and ``2500 / sqrt(n_samples)`` epochs, 5 to 25.
     n_heads : int or "auto", default="auto"
         Number of heads: the parts of a label's code, whose lengths are balanced. 1 is
         "full", the only number that it has; "cascade" has at least 2; "sampling" takes
@@ -88,11 +96,12 @@ PARAMETERS = inspect.cleandoc(
         of samples, or the TF-IDF weights of their tokens. None is the estimator's own
         hidden layers. An error with ``model="linear"``.
         {backbone}
-    hidden_layer_sizes : int or sequence of int, default=(256,)
+    hidden_layer_sizes : int, sequence of int or "auto", default="auto"
         Widths of the hidden layers, which have rectified linear units. () makes the
-        scores linear in X; each label then has a weight for each feature.
+        scores linear in X; each label then has a weight for each feature. "auto" is
+        one layer, as wide as `effort` says.
         {hidden_layer_sizes}
-    dropout : float or pair of float, default=(0.2, 0.3)
+    dropout : float or pair of float, default=(0.0, 0.1)
         Share of the input features, and of the hidden layers' outputs, that is dropped
         in training. One number is for both.
         {dropout}
@@ -111,8 +120,8 @@ PARAMETERS = inspect.cleandoc(
         ``sqrt(batch_size / 512)`` where batches are larger than 512; with a `backbone`,
         it is 0.001.
         {learning_rate_init}
-    max_iter : int, default=10
-        Number of epochs (passes over the samples).
+    max_iter : int or "auto", default="auto"
+        Number of epochs (passes over the samples). "auto" leaves it to `effort`.
         {max_iter}
     class_weight : dict, "balanced" or None, default=None
         Weights of the labels, ``{{label: weight}}``; labels that are left out have 1,
@@ -120,18 +129,15 @@ PARAMETERS = inspect.cleandoc(
         are, as a part of a data set may lack rare labels.
         "balanced" is ``n_samples / (n_labels * count)``, with the number of true labels
         in place of `n_samples` for multi-label `y`; it is an error in `partial_fit`.
-    early_stopping : bool, default=False
-        Hold out some of the training samples, score them by the network after each
-        epoch, stop when the score does not improve, and keep the weights of the best
-        epoch. Linear classifiers are fitted to all samples. True is an error in
+    early_stopping : bool or float, default=False
+        Hold out a share of the training samples (True: 0.1), score them by the network
+        after each epoch, stop when the score does not improve, and keep the weights of
+        the best epoch. Linear classifiers are fitted to all samples. An error in
         `partial_fit`.
         {early_stopping}
-    validation_fraction : float, default=0.1
-        Share of the training samples that is held out.
-        {validation_fraction}
     n_iter_no_change : int, default=3
         Number of epochs without an improvement of more than `tol` after which training
-        stops: of the validation score with ``early_stopping=True``, of the training
+        stops: of the validation score with `early_stopping`, of the training
         loss otherwise.
         {n_iter_no_change}
     tol : float, default=1e-4

@@ -7,7 +7,12 @@ from typing import Any
 import torch
 
 from skmhe.estimators.parameters import Backbone
-from skmhe.estimators.resolution import resolve_dropout, resolve_hidden_layer_sizes
+from skmhe.estimators.resolution import (
+    resolve_dropout,
+    resolve_hidden_layer_sizes,
+    resolve_max_iter,
+    resolve_validation_fraction,
+)
 from skmhe.estimators.setting import Setting
 from skmhe.estimators.short_forms import long_form
 from skmhe.estimators.strategies import Cascade
@@ -29,7 +34,7 @@ def make_recipe(
     values, device = setting.values, resolve_device(setting.values["device"])
     head = setting.strategy.head(setting, head_sizes)
     plan = _plan(setting, device)
-    early = values["early_stopping"] and not setting.is_partial_fit
+    early = None if setting.is_partial_fit else values["early_stopping"]
     return Recipe(
         head.search,
         plan,
@@ -37,7 +42,7 @@ def make_recipe(
         spec=_network(setting, head, previous) if setting.has_network else None,
         linear=_linear(setting, head_sizes) if setting.has_linear else None,
         pools=_pools(setting, plan) if setting.has_encoder else None,
-        validation_fraction=values["validation_fraction"] if early else None,
+        validation_fraction=resolve_validation_fraction(early or False),
         keeps_precision=bool(values["warm_start"]) or setting.is_partial_fit,
     )
 
@@ -52,10 +57,10 @@ def _linear(setting: Setting, head_sizes: tuple[int, ...]) -> LinearPlan:
 
 def _network(setting: Setting, head: HeadSpec, previous: Model | None) -> NetworkSpec:
     values, backbone = setting.values, setting.values["backbone"]
-    spec = NetworkSpec(
-        setting.n_features, head, dropout=resolve_dropout(values["dropout"])
-    )
-    hidden_layer_sizes = resolve_hidden_layer_sizes(values["hidden_layer_sizes"])
+    effort = values["effort"]
+    dropout = resolve_dropout(values["dropout"])
+    spec = NetworkSpec(setting.n_features, head, dropout=dropout)
+    sizes = resolve_hidden_layer_sizes(values["hidden_layer_sizes"], effort)
     if backbone is not None:
         freeze = backbone.freeze
         freeze = freeze if isinstance(freeze, bool | str) else tuple(freeze)
@@ -70,7 +75,7 @@ def _network(setting: Setting, head: HeadSpec, previous: Model | None) -> Networ
     if setting.strategy.adds_centroids and not setting.is_alone:
         scale = CENTROID_SCALES[setting.multilabel]
     return spec._replace(
-        hidden_layer_sizes=hidden_layer_sizes, centroid_scale=scale, encoder=encoder
+        hidden_layer_sizes=sizes, centroid_scale=scale, encoder=encoder
     )
 
 
@@ -96,7 +101,9 @@ def _plan(setting: Setting, device: torch.device) -> TrainingPlan:
         batch_size=values["batch_size"],
         learning_rate_init=values["learning_rate_init"],
         has_user_backbone=setting.has_backbone,
-        max_iter=values["max_iter"],
+        max_iter=resolve_max_iter(
+            values["max_iter"], values["effort"], setting.n_samples
+        ),
         learning_rate=values["learning_rate"],
         tol=values["tol"],
         n_iter_no_change=values["n_iter_no_change"],

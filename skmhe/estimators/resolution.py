@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -12,6 +12,33 @@ from skmhe.estimators.setting import Setting
 from skmhe.estimators.short_forms import BASES, long_form
 from skmhe.estimators.strategies import Cascade, Full, Sampling, Strategy
 from skmhe.labels.codec import check_head_sizes
+
+# The share of samples that early_stopping=True holds out.
+VALIDATION_FRACTION = 0.1
+
+
+class Effort(NamedTuple):
+    """How much the network is trained: what "auto" stands for in its parameters.
+
+    A pass over more samples takes longer and teaches more: the number of samples seen
+    in training grows with the root of theirs. Chosen on held-out samples.
+    """
+
+    width: int  # of the hidden layer
+    root_epochs: float  # epochs times the root of the number of samples
+    epochs: tuple[int, int]  # least and most
+
+    def max_iter(self, n_samples: int) -> int:
+        """Return the number of epochs."""
+        least, most = self.epochs
+        return min(max(round(self.root_epochs / n_samples**0.5), least), most)
+
+
+EFFORTS = {
+    "fast": Effort(128, 500.0, (1, 5)),
+    "balanced": Effort(256, 1000.0, (2, 10)),
+    "accurate": Effort(512, 2500.0, (5, 25)),
+}
 
 
 def resolve_strategy(estimator: Any, n_labels: int) -> tuple[Strategy, int | None]:
@@ -69,8 +96,12 @@ def make_setting(
     return Setting(values, strategy, **facts)
 
 
-def resolve_hidden_layer_sizes(sizes: int | Sequence[int]) -> tuple[int, ...]:
+def resolve_hidden_layer_sizes(
+    sizes: str | int | Sequence[int], effort: str
+) -> tuple[int, ...]:
     """Return the widths of the hidden layers."""
+    if isinstance(sizes, str):
+        return (EFFORTS[effort].width,)
     widths: Any = (sizes,) if np.ndim(sizes) == 0 else tuple(sizes)  # type: ignore[arg-type]
     if any(
         not isinstance(width, Integral) or isinstance(width, bool) or width < 1
@@ -81,6 +112,20 @@ def resolve_hidden_layer_sizes(sizes: int | Sequence[int]) -> tuple[int, ...]:
             "each hidden layer; () for heads that are linear in X."
         )
     return tuple(int(width) for width in widths)
+
+
+def resolve_max_iter(max_iter: str | int, effort: str, n_samples: int) -> int:
+    """Return the number of epochs."""
+    if isinstance(max_iter, str):
+        return EFFORTS[effort].max_iter(n_samples)
+    return int(max_iter)
+
+
+def resolve_validation_fraction(early_stopping: bool | float) -> float | None:
+    """Return the share of samples that early stopping holds out, None for none."""
+    if isinstance(early_stopping, bool | np.bool):
+        return VALIDATION_FRACTION if early_stopping else None
+    return float(early_stopping)
 
 
 def resolve_dropout(dropout: float | Sequence[float]) -> tuple[float, float]:

@@ -111,9 +111,12 @@ OWN_LAYERS = Condition(
     'without a `backbone`, and not with ``model="linear"``',
     lambda s: s.has_network and not s.has_backbone,
 )
-EARLY_STOPPING = Condition(
-    "with ``early_stopping=True``",
-    lambda s: NETWORK_IN_FIT.holds(s) and bool(s.values["early_stopping"]),
+AUTO_NETWORK = Condition(
+    'where `max_iter` or `hidden_layer_sizes` is "auto"',
+    lambda s: (
+        (NETWORK_IN_FIT.holds(s) and isinstance(s.values["max_iter"], str))
+        or (OWN_LAYERS.holds(s) and isinstance(s.values["hidden_layer_sizes"], str))
+    ),
 )
 ADDED_MODELS = Condition(
     'by `fit`, without a `backbone`, and not with "product"',

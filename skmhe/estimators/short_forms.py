@@ -64,21 +64,21 @@ class EstimatorParameters(Parameters):
         strategy: Any = "auto",
         *,
         model: str = "both",
+        effort: str = "balanced",
         n_heads: Any = "auto",
         head_sizes: Any = None,
         label_order: str = "cluster",
         linear: Any = None,
         label_encoder: Any = None,
         backbone: Any = None,
-        hidden_layer_sizes: Any = (256,),
-        dropout: Any = (0.2, 0.3),
+        hidden_layer_sizes: Any = "auto",
+        dropout: Any = (0.0, 0.1),
         batch_size: Any = "auto",
         learning_rate: str = "linear",
         learning_rate_init: Any = "auto",
-        max_iter: int = 10,
+        max_iter: Any = "auto",
         class_weight: Any = None,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
+        early_stopping: Any = False,
         n_iter_no_change: int = 3,
         tol: float = 1e-4,
         warm_start: bool = False,
@@ -89,6 +89,7 @@ class EstimatorParameters(Parameters):
     ) -> None:
         self.strategy = strategy
         self.model = model
+        self.effort = effort
         self.n_heads = n_heads
         self.head_sizes = head_sizes
         self.label_order = label_order
@@ -103,7 +104,6 @@ class EstimatorParameters(Parameters):
         self.max_iter = max_iter
         self.class_weight = class_weight
         self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.warm_start = warm_start

@@ -232,8 +232,9 @@ class Sampling(Strategy):
 
     Parameters
     ----------
-    n_sampled_groups : int, default=8
-        Number of groups that are drawn in each step.
+    n_sampled_groups : int or "auto", default="auto"
+        Number of groups that are drawn in each step. "auto" is 8 for a network alone,
+        and 2 for one that completes the similarity to centroids.
     pool_labels : str, default="auto"
         Which labels are scored in a step, in addition to those of the drawn groups:
 
@@ -270,7 +271,7 @@ class Sampling(Strategy):
     def __init__(
         self,
         *,
-        n_sampled_groups: int = 8,
+        n_sampled_groups: int | str = "auto",
         pool_labels: str = "auto",
         margin: Margin | str | None = None,
     ):
@@ -291,9 +292,12 @@ class Sampling(Strategy):
             one_label = setting.has_backbone and not setting.multilabel
             hard = one_label and self.margin is None
             pool_labels = "batch_and_own_group" if hard else "batch"
+        n_sampled_groups = self.n_sampled_groups
+        if n_sampled_groups == "auto":
+            n_sampled_groups = 8 if setting.is_alone else 2
         return {
             "group_size": min(head_sizes[-1], setting.n_labels),
-            "n_sampled_groups": self.n_sampled_groups,
+            "n_sampled_groups": n_sampled_groups,
             "margin": as_margin(self.margin),
             "pool_labels": pool_labels,
         }

@@ -43,6 +43,9 @@ TABLE: dict[str, tuple[Parameter, ...]] = {
     "estimator": (
         Parameter("strategy", [STRATEGY], when.ALWAYS),
         Parameter("model", [_one_of("both", "linear", "network")], when.ADDED_MODELS),
+        Parameter(
+            "effort", [_one_of("fast", "balanced", "accurate")], when.AUTO_NETWORK
+        ),
         Parameter("n_heads", [AUTO, COUNT], when.DERIVED_HEADS),
         Parameter(
             "head_sizes",
@@ -67,7 +70,7 @@ TABLE: dict[str, tuple[Parameter, ...]] = {
         Parameter("backbone", [callable, None], when.NETWORK, A_MODULE),
         Parameter(
             "hidden_layer_sizes",
-            ["array-like", COUNT],
+            ["array-like", COUNT, AUTO],
             when.OWN_LAYERS,
             "It is the width of each hidden layer, such as (256,); () is none",
         ),
@@ -86,10 +89,14 @@ TABLE: dict[str, tuple[Parameter, ...]] = {
             "It is a schedule; the number is learning_rate_init",
         ),
         Parameter("learning_rate_init", [AUTO, ABOVE_0], when.NETWORK),
-        Parameter("max_iter", [COUNT], when.NETWORK_IN_FIT),
+        Parameter("max_iter", [AUTO, COUNT], when.NETWORK_IN_FIT),
         Parameter("class_weight", [dict, _one_of("balanced"), None], when.ALWAYS),
-        Parameter("early_stopping", ["boolean"], when.NETWORK_IN_FIT),
-        Parameter("validation_fraction", [INNER_SHARE], when.EARLY_STOPPING),
+        Parameter(
+            "early_stopping",
+            ["boolean", INNER_SHARE],
+            when.NETWORK_IN_FIT,
+            "It is whether to hold samples out, or the share of them",
+        ),
         Parameter("n_iter_no_change", [COUNT], when.NETWORK_IN_FIT),
         Parameter("tol", [AT_LEAST_0], when.NETWORK_IN_FIT),
         Parameter("warm_start", ["boolean"], when.NETWORK_IN_FIT),
@@ -105,7 +112,7 @@ TABLE: dict[str, tuple[Parameter, ...]] = {
         Parameter("hard_negatives", [AUTO, "boolean"], when.NETWORK),
     ),
     "Sampling": (
-        Parameter("n_sampled_groups", [COUNT_OR_0], when.ALWAYS),
+        Parameter("n_sampled_groups", [AUTO, COUNT_OR_0], when.ALWAYS),
         Parameter("pool_labels", [POOL], when.ALWAYS),
         MARGIN,
     ),

@@ -95,9 +95,8 @@ def hold_out(
     held_out = np.flatnonzero(eligible)[:n_held_out]
     if len(held_out) == 0 or len(held_out) == n:
         raise ValueError(
-            f"early_stopping=True with validation_fraction={fraction} leaves no "
-            f"samples to validate or to train on, of {n}: use more samples, or "
-            "early_stopping=False."
+            f"early_stopping={fraction} leaves no samples to validate or to train on, "
+            f"of {n}: use more samples, or early_stopping=False."
         )
     kept = np.ones(n, dtype=bool)
     kept[held_out] = False

@@ -198,6 +198,7 @@ HARD = {"head_sizes": (6, 2), "label_order": "random", "learning_rate_init": 0.2
 CHANGES = {
     "strategy": ({}, ["full", "product", "cascade", "sampling"]),
     "model": ({}, ["both", "network", "linear"]),
+    "effort": ({"max_iter": "auto"}, ["fast"]),
     "n_heads": ({}, [1, 2, 3]),
     "head_sizes": ({}, [(2, 6), (12,)]),
     "label_order": ({}, ["random"]),
@@ -211,8 +212,7 @@ CHANGES = {
     "learning_rate_init": ({}, [0.01]),
     "max_iter": ({}, [3]),
     "class_weight": ({}, [{2: 9.0}, "balanced"]),
-    "early_stopping": ({}, [True]),
-    "validation_fraction": ({"early_stopping": True}, [0.4]),
+    "early_stopping": ({}, [True, 0.4]),
     "n_iter_no_change": (STALLED, [1]),
     "tol": (IMPROVING, [1e6]),
     "warm_start": ({}, [True]),

@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skmhe.estimators import features as features_module
 from skmhe.estimators import recipe
+from skmhe.estimators.resolution import EFFORTS
 from skmhe.scorers.network import network_from_weights
 from skmhe.training import fit as training_fit
 from skmhe.training import label_encoder, loop
@@ -87,24 +88,43 @@ def test_max_iter(cls):
     assert long.loss_ < short.loss_
 
 
+@pytest.mark.parametrize(
+    ("effort", "width", "epochs"),
+    [("fast", 128, (5, 4)), ("balanced", 256, (10, 8)), ("accurate", 512, (25, 20))],
+)
+@both
+def test_effort_is_width_and_epochs(cls, effort, width, epochs):
+    for n_samples, n_iter in zip((100, 15_625), epochs, strict=True):
+        setting = {"effort": effort, "n_iter_no_change": 100, "model": "network"}
+        clf = cls(random_state=0, batch_size=8192, **setting)
+        X, y = np.eye(3)[np.arange(n_samples) % 3], np.arange(n_samples) % 3
+        clf.fit(X, y)
+        assert clf.n_iter_ == n_iter
+        assert clf.transform(X[:1]).shape == (1, width)
+
+
+def test_efforts_fall_with_the_number_of_samples():
+    for effort in EFFORTS.values():
+        epochs = [effort.max_iter(10**exponent) for exponent in range(1, 9)]
+        assert epochs == sorted(epochs, reverse=True)
+        assert (epochs[0], epochs[-1]) == effort.epochs[::-1]
+
+
 @both
 def test_training_without_progress_stops_by_default(cls):
     X, y = np.zeros((200, 3)), np.arange(200) % 4
     clf = cls(random_state=0).fit(X, y)
     # Of constant samples, there is nothing to learn but the frequencies, which are
     # known at the start.
-    assert clf.n_iter_ < clf.max_iter
+    assert clf.n_iter_ < 10
 
 
 @pytest.mark.parametrize(
-    ("fraction", "n_held_out"), [(0.1, 10), (0.5, 48), (1e-9, 1), (None, 0)]
+    ("early_stopping", "n_held_out"), [(True, 10), (0.5, 48), (1e-9, 1), (False, 0)]
 )
 @both
-def test_samples_are_held_out(cls, fraction, n_held_out, batches):
-    clf = network_alone(cls, early_stopping=n_held_out > 0)
-    if fraction is not None:
-        clf.set_params(validation_fraction=fraction)
-    clf.fit(*make_data(cls))
+def test_samples_are_held_out(cls, early_stopping, n_held_out, batches):
+    clf = network_alone(cls, early_stopping=early_stopping).fit(*make_data(cls))
     assert sum(batches) == 2 * (N - n_held_out)
     if n_held_out:
         assert len(clf.validation_scores_) == clf.n_iter_ == 2

@@ -131,7 +131,8 @@ def test_hidden_layer_sizes_are_bad(cls, value):
         ("learning_rate", "adaptive"),
         ("learning_rate_init", 0.0),
         ("max_iter", 0),
-        ("validation_fraction", 1.0),
+        ("early_stopping", 1.0),
+        ("effort", "most"),
         ("n_iter_no_change", 0),
         ("tol", -1.0),
         ("device", 0),
@@ -162,11 +163,11 @@ def test_beam_width_is_spoilt_after_fitting(cls):
 
 @both
 def test_nothing_to_hold_out(cls):
-    match = "early_stopping=True with validation_fraction=0.9.*leaves no samples"
+    match = "early_stopping=0.9 leaves no samples"
     small = X[:C], target(cls)[:C]
     if cls is MHEMultiLabelClassifier:
         small = X[:1], Y_2D[:1]  # any of the samples may be held out, but not all
-    check_fit_error(cls, match, *small, early_stopping=True, validation_fraction=0.9)
+    check_fit_error(cls, match, *small, early_stopping=0.9)
 
 
 # ------------------------------------------------------------ devices

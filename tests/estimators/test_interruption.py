@@ -181,7 +181,7 @@ def test_before_the_first_step_the_network_is_untrained(monkeypatch):
 def test_early_stopping_keeps_the_best_epoch(monkeypatch):
     scores = [0.2, 0.9, 0.5, 0.6]
     n_steps = []
-    params = {"early_stopping": True, "validation_fraction": 0.25, "batch_size": 24}
+    params = {"early_stopping": 0.25, "batch_size": 24}
 
     def score(*_):
         n_steps.append(len(clock.weights))

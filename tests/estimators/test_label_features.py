@@ -300,7 +300,7 @@ def test_early_stopping_scores_the_sum(cls, strategy, monkeypatch):
     hold_out_rows = fitting.hold_out
     monkeypatch.setattr(fitting, "hold_out", hold_out)
     params = {"max_iter": 12, "learning_rate_init": 0.05, "n_iter_no_change": 12}
-    params |= {"early_stopping": True, "validation_fraction": 0.3, "dtype": "float32"}
+    params |= {"early_stopping": 0.3, "dtype": "float32"}
     clf = make(cls, strategy, **params).fit(X, y, label_features=Z)
     ((_, rows),) = split
     labels, _ = clf.predict_topk(X[rows], k=1)

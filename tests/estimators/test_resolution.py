@@ -217,7 +217,7 @@ def test_contradictions_with_targets_and_features():
     [(5, (5,)), (np.int64(5), (5,)), ([8, 4], (8, 4)), (np.array([3]), (3,)), ((), ())],
 )
 def test_hidden_layer_sizes(sizes, widths):
-    assert resolve_hidden_layer_sizes(sizes) == widths
+    assert resolve_hidden_layer_sizes(sizes, "balanced") == widths
 
 
 @pytest.mark.parametrize("sizes", [(0,), (-3,), (2.5,), ("a",), (4, 0), (True,)])
@@ -225,7 +225,7 @@ def test_hidden_layer_sizes_are_bad(sizes):
     with pytest.raises(
         ValueError, match=r"hidden_layer_sizes=.*must hold positive int"
     ):
-        resolve_hidden_layer_sizes(sizes)
+        resolve_hidden_layer_sizes(sizes, "balanced")
 
 
 @pytest.mark.parametrize(
