@@ -15,6 +15,9 @@ from torch import Tensor
 # With fewer multiplications per distinct group than this, sorting the pairs into
 # blocks costs more than gathering each pair's rows.
 MIN_WORK_PER_GROUP = 5_000
+# Elements of a group's weight from which it is read where it is, in predictions, one
+# group after the other. Smaller ones are copied together, into one batched product.
+MIN_SLICE_ELEMENTS = 2**13
 # Pairs of a block: the power of two above the groups' mean, between these.
 MIN_BLOCK, MAX_BLOCK = 8, 64
 # Elements of the weight that are gathered at a time: 2 MiB in float32.
@@ -347,6 +350,24 @@ def _gathered_linear(
     return (scores.to(bias.dtype) + bias[children]).masked_fill(~exists, -torch.inf)
 
 
+def _sliced_linear(
+    features: Tensor, weight: Tensor, bias: Tensor, groups: Tensor, size: int
+) -> Tensor:
+    """Score the children of sorted groups, whose rows of the weight are not copied.
+
+    Without gradients.
+    """
+    scores = bias.new_full((len(groups), size), -torch.inf)
+    distinct, counts = torch.unique_consecutive(groups, return_counts=True)
+    first = 0
+    for group, count in zip(distinct.tolist(), counts.tolist(), strict=True):
+        pairs, rows = slice(first, first + count), slice(group * size, None)
+        own, start = weight[rows][:size], bias[rows][:size]
+        scores[pairs, : len(own)] = linear(features[pairs], own, start)
+        first += count
+    return scores
+
+
 def grouped_linear(
     features: Tensor,
     samples: Tensor,
@@ -373,9 +394,12 @@ def grouped_linear(
             return _gathered_linear(pair_features, weight, bias, groups, size)
     order = torch.argsort(groups, stable=True)
     sorted_features = features.index_select(0, samples[order])
-    scores = GroupedLinear.apply(
-        sorted_features, weight, bias, groups[order], size, sparse_grad
-    )
+    arguments = sorted_features, weight, bias, groups[order], size
+    is_large = size * features.shape[1] >= MIN_SLICE_ELEMENTS
+    if is_large and not torch.is_grad_enabled():
+        scores = _sliced_linear(*arguments)
+    else:
+        scores = GroupedLinear.apply(*arguments, sparse_grad)
     # A gather is cheaper than the scatter that would undo the sort.
     inverse = torch.empty_like(order)
     inverse[order] = torch.arange(n_pairs, device=order.device)

@@ -23,8 +23,6 @@ N_FREQUENT = 128
 N_KEPT = 64
 # Pairs of a sample and its label that are handled at a time.
 PAIRS_PER_BLOCK = 20_000
-# Number of samples from which a table for each group of labels pays.
-MIN_ROWS_FOR_GROUPS = 64
 TINY = np.float32(1e-12)
 
 
@@ -88,10 +86,6 @@ class Centroids:
             rows = torch.from_numpy(X)
             zeros = block.new_zeros(len(block))
             result = grouped_linear(rows, *pairs, block, zeros, size).numpy()
-        elif n < MIN_ROWS_FOR_GROUPS:
-            labels = groups[:, :, None] * size + np.arange(size)
-            labels = np.minimum(labels, len(self.block) - 1).reshape(n, -1)
-            result = np.take_along_axis(self.cosines(X), labels, 1)
         else:
             X = in_form(X, sparse=True)
             # A beam may propose groups after the last label, of codes without one.

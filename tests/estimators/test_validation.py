@@ -97,8 +97,10 @@ def test_sparse_samples_are_canonical_and_the_users_are_left_alone():
     assert given.nnz == 4
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
+# The last is too large for float32.
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")
 def test_samples_must_be_finite(value, form):
     bad = X.copy()
     bad[3, 1] = value
@@ -107,6 +109,8 @@ def test_samples_must_be_finite(value, form):
     clf, _ = fitted_samples(X)
     with pytest.raises(ValueError, match="X contains"):
         check_predict_samples(clf, form(bad.astype(np.float32)))
+    with pytest.raises(ValueError, match="X contains"):
+        check_predict_samples(clf, form(bad))
 
 
 def test_other_samples_than_those_that_were_fitted():
@@ -121,13 +125,16 @@ def test_other_samples_than_those_that_were_fitted():
 
 def test_rows_that_are_as_wanted_take_the_short_way(monkeypatch):
     clf, _ = fitted_samples(X)
-    plain = sp.csr_array(X.astype(np.float32))
+    given = sp.csr_matrix(X)  # of float64, as vectorizers make them
+    plain = sp.csr_array(given.astype(np.float32))
     wanted = check_predict_samples(clf, plain.tocsc())
     monkeypatch.setattr(samples, "validate_data", None)
-    rows = check_predict_samples(clf, plain)
-    assert_array_equal(rows.toarray(), wanted.toarray())
+    for form in (plain, given):
+        rows = check_predict_samples(clf, form)
+        assert rows.dtype == np.float32
+        assert_array_equal(rows.toarray(), wanted.toarray())
     with pytest.raises(TypeError):
-        check_predict_samples(clf, plain.astype(np.float64))
+        check_predict_samples(clf, plain.astype(np.int64))
     # A user's backbone takes none that are sparse.
     with pytest.raises(TypeError):
         check_predict_samples(clf, plain, Tokens())

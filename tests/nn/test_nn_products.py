@@ -203,6 +203,21 @@ def pairs(n_samples, n_groups, n_pairs, seed=0):
 # 12 children fill 3 groups of 4; of 10, the last group has 2; of 9, one.
 @pytest.mark.parametrize("n_children", [9, 10, 12])
 @pytest.mark.parametrize("n_pairs", [1, 8, 30])
+def test_predictions_read_large_groups_where_they_are(n_children, n_pairs, monkeypatch):
+    monkeypatch.setattr(products, "MIN_WORK_PER_GROUP", 0)
+    # What copies rows of the weight must not run.
+    monkeypatch.setattr(GroupedLinear, "apply", None)
+    features = make_features(6)
+    weight, bias = make_features(n_children, seed=2), make_features(n_children, 1)[:, 0]
+    monkeypatch.setattr(products, "MIN_SLICE_ELEMENTS", 4 * features.shape[1])
+    samples, groups = pairs(6, 3, n_pairs)
+    with torch.no_grad():
+        scores = grouped_linear(features, samples, groups, weight, bias, 4)
+    assert_close(scores, written_out(features, samples, groups, weight, bias, 4))
+
+
+@pytest.mark.parametrize("n_children", [9, 10, 12])
+@pytest.mark.parametrize("n_pairs", [1, 8, 30])
 def test_scores_of_a_groups_children(path, n_children, n_pairs):
     features = make_features(6)
     weight, bias = make_features(n_children, seed=2), make_features(n_children, 1)[:, 0]

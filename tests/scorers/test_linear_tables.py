@@ -63,12 +63,14 @@ def table_of(level):
 @containers
 @SIZES
 @pytest.mark.parametrize("dense_share", [-1.0, 0.3, 1.0], ids=["dense", "some", "rare"])
-@pytest.mark.parametrize("tile", [2, 512])
+@pytest.mark.parametrize(("tile", "bags"), [(2, 1), (2, 2 * N), (2, 999), (512, 256)])
 def test_all_nodes_have_the_scores_of_their_pairs(
-    container, sizes, dense_share, tile, monkeypatch
+    container, sizes, dense_share, tile, bags, monkeypatch
 ):
     monkeypatch.setattr(feature_table, "DENSE_ROW_SHARE", dense_share)
     monkeypatch.setattr(feature_table, "TILE", tile)
+    monkeypatch.setattr(feature_table, "VECTOR", 1)
+    monkeypatch.setattr(feature_table, "BAGS_PER_CALL", bags)
     X, Y = make_data(share=0.2)
     X[:, 11] = 0
     levels = fit(container(X), Y, sizes)

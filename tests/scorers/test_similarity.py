@@ -29,7 +29,6 @@ def of_rows(centroids, rows):
 @pytest.mark.parametrize("n", [3, 20])
 def test_dense_samples_and_centroids_of_sparse_ones(n, monkeypatch):
     monkeypatch.setattr(centroids_module, "N_FREQUENT", 4)
-    monkeypatch.setattr(centroids_module, "MIN_ROWS_FOR_GROUPS", 10)
     X, _ = make_data()
     Y = one_hot(np.arange(N) % 5)
     centroids = fit_centroids(sp.csr_array(X), Y).for_predictions()
@@ -127,7 +126,6 @@ def test_similarities_to_groups_are_those_to_their_labels(
     container, n, size, monkeypatch
 ):
     monkeypatch.setattr(centroids_module, "N_FREQUENT", 4)
-    monkeypatch.setattr(centroids_module, "MIN_ROWS_FOR_GROUPS", 10)
     X = container(make_text_like())
     centroids = fit_centroids(X, one_hot(np.arange(40) % 6)).for_predictions()
     n_groups = -(-N_LABELS // size)

@@ -15,6 +15,8 @@ from skmhe.scorers.user_backbone import UserBackbone
 
 # Labels that predict_topk returns, if there are so many.
 DEFAULT_K = 5
+# Of the values of CSR samples, those that need no closer look: vectorizers' own.
+PLAIN_TYPES = np.float32, np.float64
 
 
 def check_fit_samples(
@@ -115,25 +117,32 @@ def check_predict_samples(
 
     What was fitted counts, such as a user's backbone, whatever the parameters are now.
     """
-    if user_backbone is None and _is_plain(estimator, X):
-        return canonical_rows(X)
+    plain = _plain_samples(estimator, X) if user_backbone is None else None
+    if plain is not None:
+        return canonical_rows(plain)
     X = check_fit_samples(estimator, X, user_backbone is not None, reset=False)
     if user_backbone is not None:
         user_backbone.check_inputs(X)
     return X
 
 
-def _is_plain(estimator: Any, X: Any) -> bool:
-    """Tell whether samples are as they are wanted already.
+def _plain_samples(estimator: Any, X: Any) -> Any:
+    """Return CSR samples of the right width in float32; None for all others.
 
     scikit-learn's own look at an array takes longer than to predict a row.
     """
-    if type(X) not in (sp.csr_array, sp.csr_matrix) or X.dtype != np.float32:
-        return False
+    if type(X) not in (sp.csr_array, sp.csr_matrix) or X.dtype not in PLAIN_TYPES:
+        return None
     names = getattr(estimator, "feature_names_in_", None)
     if names is not None or X.shape[0] == 0 or X.shape[1] != estimator.n_features_in_:
-        return False
-    return X.indices.dtype == np.int32 and bool(np.isfinite(X.data).all())
+        return None
+    with np.errstate(over="ignore"):  # what is too large is refused
+        values = X.data.astype(np.float32, copy=False)
+    if not np.isfinite(values).all():
+        return None
+    if values is X.data:
+        return X
+    return sp.csr_array((values, X.indices, X.indptr), shape=X.shape)
 
 
 def canonical_rows(X: Any) -> Any:

@@ -17,6 +17,10 @@ DENSE_ROW_SHARE = 0.03
 DENSE_BYTES = 2**26
 # Columns that are added at a time: the dense rows of all features stay in cache.
 TILE = 256
+# Numbers that a processor adds at a time: other widths of tiles take longer.
+VECTOR = 16
+# Products of a sample and a tile that are made in one call.
+BAGS_PER_CALL = 256
 # Products of values and weights that are made at a time: about 100 MiB.
 MAX_PRODUCTS = 2**22
 
@@ -45,8 +49,13 @@ class FeatureTable:
         dense = np.zeros((1 + len(often), n_nodes), np.float32)
         dense[0] = level.intercepts.ravel()
         dense[self.dense_row[features], nodes] = values
-        tiles = torch.from_numpy(dense).split(TILE, dim=1)
-        self.tiles = [tile.contiguous() for tile in tiles]
+        n_tiles = -(-n_nodes // TILE)
+        width = VECTOR * -(-n_nodes // (VECTOR * n_tiles))
+        padded = np.pad(dense, ((0, 0), (0, n_tiles * width - n_nodes)))
+        tiles = padded.reshape(len(dense), n_tiles, width).swapaxes(0, 1)
+        self.n_nodes = n_nodes
+        # shape: (n_tiles, n_rows, width)
+        self.tiles = torch.from_numpy(np.ascontiguousarray(tiles))
         features, self.nodes, self.values = _weights(level, order[~is_dense])
         self.starts = starts_of(np.bincount(features, minlength=n_features + 1))
 
@@ -61,9 +70,7 @@ class FeatureTable:
         rows = np.insert(rows[kept], starts[:-1], 0)
         dense_factors = np.insert(factors[kept], starts[:-1], scale)
         starts += np.arange(len(starts), dtype=starts.dtype)
-        parts = [torch.from_numpy(part) for part in (rows, starts, dense_factors)]
-        bags = SparseRows(parts[0], parts[1], parts[2], len(self.tiles[0]))
-        scores = torch.cat([sparse_product(bags, tile) for tile in self.tiles], dim=1)
+        scores = self._dense_products(rows, starts, dense_factors)
         samples = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
         starts = self.starts[features]
         lengths = self.starts[features + 1] - starts
@@ -72,7 +79,31 @@ class FeatureTable:
         for first, last in pairwise(run_bounds(runs)):
             pairs = (part[first:last] for part in (samples, factors, starts, lengths))
             self._add_products(scores, *pairs)
-        return scores
+        return scores[:, : self.n_nodes]
+
+    def _dense_products(
+        self, rows: np.ndarray, starts: np.ndarray, factors: np.ndarray
+    ) -> Tensor:
+        """Return sums of dense rows for each sample, (n, n_tiles * width).
+
+        Few samples are multiplied with many tiles in one call, which takes longer than
+        what it computes for one of them.
+        """
+        n, n_stored = len(starts) - 1, len(rows)
+        sums = []
+        for tiles in self.tiles.split(max(1, BAGS_PER_CALL // max(1, n))):
+            n_tiles, n_rows, width = tiles.shape
+            places = np.arange(n_tiles, dtype=np.int32)[:, None]
+            begins = np.append(starts[:-1] + n_stored * places, n_stored * n_tiles)
+            bags = SparseRows(
+                torch.from_numpy((rows + n_rows * places).ravel()),
+                torch.from_numpy(begins.astype(np.int32)),
+                torch.from_numpy(np.tile(factors, n_tiles)),
+                n_tiles * n_rows,
+            )
+            found = sparse_product(bags, tiles.flatten(0, 1)).view(n_tiles, n, width)
+            sums.append(found.transpose(0, 1).reshape(n, n_tiles * width))
+        return torch.cat(sums, dim=1)
 
     def _add_products(
         self,
