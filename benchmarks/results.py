@@ -53,6 +53,11 @@ COLUMNS = {
     "decision_function": ("decision_function", ",.0f"),
     "proba_to_topk": ("time of predict_proba / predict_topk", ".1f"),
     "decision_to_topk": ("time of decision_function / predict_topk", ".1f"),
+    # bench_row.py
+    "least_ms": ("least", ".2f"),
+    "predict_ms": ("ms per row, predict", ".2f"),
+    "predict_least_ms": ("least, predict", ".2f"),
+    **{f"batch_{n}_ms": (f"ms, {n:,} rows", ",.1f") for n in (16, 256, 4096)},
     # bench_threads.py
     "one_thread_ms": ("ms on 1 thread", ",.1f"),
     "two_to_one": ("2 threads / 1", ".2f"),

@@ -124,6 +124,11 @@ TABLES = {
         ),
         heads=("machine", "call"),
     ),
+    "row": Table(
+        "row.json",
+        ("row_ms", "least_ms", "predict_ms", "predict_least_ms"),
+        heads=("labels", "model"),
+    ),
     "strategies": Table(
         "strategies.json", (*PRECISIONS, "ECE"), heads=("data", "strategy")
     ),
