@@ -79,12 +79,12 @@ class FeatureTable:
         for first, last in pairwise(run_bounds(runs)):
             pairs = (part[first:last] for part in (samples, factors, starts, lengths))
             self._add_products(scores, *pairs)
-        return scores[:, : self.n_nodes]
+        return scores
 
     def _dense_products(
         self, rows: np.ndarray, starts: np.ndarray, factors: np.ndarray
     ) -> Tensor:
-        """Return sums of dense rows for each sample, (n, n_tiles * width).
+        """Return sums of dense rows for each sample, (n, n_nodes).
 
         Few samples are multiplied with many tiles in one call, which takes longer than
         what it computes for one of them.
@@ -103,6 +103,9 @@ class FeatureTable:
             )
             found = sparse_product(bags, tiles.flatten(0, 1)).view(n_tiles, n, width)
             sums.append(found.transpose(0, 1).reshape(n, n_tiles * width))
+        # The last tile is padded; without that, all that follows is contiguous.
+        n_padded = self.tiles.shape[0] * self.tiles.shape[2] - self.n_nodes
+        sums[-1] = sums[-1][:, : sums[-1].shape[1] - n_padded]
         return torch.cat(sums, dim=1)
 
     def _add_products(
