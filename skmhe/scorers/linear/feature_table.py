@@ -89,20 +89,13 @@ class FeatureTable:
         Few samples are multiplied with many tiles in one call, which takes longer than
         what it computes for one of them.
         """
-        n, n_stored = len(starts) - 1, len(rows)
-        sums = []
-        for tiles in self.tiles.split(max(1, BAGS_PER_CALL // max(1, n))):
-            n_tiles, n_rows, width = tiles.shape
-            places = np.arange(n_tiles, dtype=np.int32)[:, None]
-            begins = np.append(starts[:-1] + n_stored * places, n_stored * n_tiles)
-            bags = SparseRows(
-                torch.from_numpy((rows + n_rows * places).ravel()),
-                torch.from_numpy(begins.astype(np.int32)),
-                torch.from_numpy(np.tile(factors, n_tiles)),
-                n_tiles * n_rows,
-            )
-            found = sparse_product(bags, tiles.flatten(0, 1)).view(n_tiles, n, width)
-            sums.append(found.transpose(0, 1).reshape(n, n_tiles * width))
+        n = len(starts) - 1
+        if n >= BAGS_PER_CALL:
+            bags = _bags(rows, starts, factors, self.tiles.shape[1])
+            sums = [sparse_product(bags, tile) for tile in self.tiles]
+        else:
+            tiles = self.tiles.split(max(1, BAGS_PER_CALL // max(1, n)))
+            sums = [_products(rows, starts, factors, some) for some in tiles]
         # The last tile is padded; without that, all that follows is contiguous.
         n_padded = self.tiles.shape[0] * self.tiles.shape[2] - self.n_nodes
         sums[-1] = sums[-1][:, : sums[-1].shape[1] - n_padded]
@@ -125,6 +118,27 @@ class FeatureTable:
         scores.view(-1).index_add_(
             0, torch.from_numpy(cells), torch.from_numpy(products)
         )
+
+
+def _bags(
+    rows: np.ndarray, starts: np.ndarray, factors: np.ndarray, n_rows: int
+) -> SparseRows:
+    """Return samples as sums of rows of a table times factors."""
+    parts = [torch.from_numpy(part) for part in (rows, starts, factors)]
+    return SparseRows(parts[0], parts[1], parts[2], n_rows)
+
+
+def _products(
+    rows: np.ndarray, starts: np.ndarray, factors: np.ndarray, tiles: Tensor
+) -> Tensor:
+    """Return the sums of all tiles side by side, by one product of them stacked."""
+    n_tiles, n_rows, width = tiles.shape
+    n, places = len(starts) - 1, np.arange(n_tiles, dtype=np.int32)[:, None]
+    begins = np.append(starts[:-1] + len(rows) * places, len(rows) * n_tiles)
+    stacked = (rows + n_rows * places).ravel(), begins.astype(np.int32)
+    bags = _bags(*stacked, np.tile(factors, n_tiles), n_tiles * n_rows)
+    found = sparse_product(bags, tiles.flatten(0, 1)).view(n_tiles, n, width)
+    return found.transpose(0, 1).reshape(n, n_tiles * width)
 
 
 def _weights(
