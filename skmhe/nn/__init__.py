@@ -14,7 +14,7 @@ from skmhe.nn.heads import (
 )
 from skmhe.nn.margin import Margin
 from skmhe.nn.optim import RowAdamW
-from skmhe.nn.products import SparseRows
+from skmhe.nn.sparse_rows import SparseRows
 
 __all__ = [
     "Backbone",

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skmhe.nn.products import RowProduct, SparseRows, check_width
+from skmhe.nn.products import RowProduct
+from skmhe.nn.sparse_rows import SparseRows, check_width
 
 ACTIVATIONS = {
     "identity": nn.Identity,

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skmhe.nn.backbone import InputDropout, InputLayer
-from skmhe.nn.products import RowProduct, SparseRows, product, product_dtype
+from skmhe.nn.products import RowProduct, product, product_dtype
+from skmhe.nn.sparse_rows import SparseRows
 
 # Factor of the cosines at the start, as in UniDEC.
 START_SCALE = 18.0

@@ -18,8 +18,8 @@ from skmhe.nn.products import (
     RowProduct,
     grouped_linear,
     row_gradient,
-    sparse_product,
 )
+from skmhe.nn.sparse_rows import sparse_product
 
 # ------------------------------------------------------------ SparseRows
 

@@ -44,7 +44,8 @@ LAYERS = {
         {"_classifiers"},
     ),
     "nn": (
-        {"margin", "optim", "products", "scores"},
+        {"margin", "optim", "scores", "sparse_rows"},
+        {"products"},
         {"calibrated_search", "search"},
         {"tree_search"},
         {"heads"},

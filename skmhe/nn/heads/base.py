@@ -15,8 +15,9 @@ from skmhe.nn.heads.targets import (
     check_shape,
     positives_of,
 )
-from skmhe.nn.products import SparseRows, check_width, grouped_linear, linear
+from skmhe.nn.products import grouped_linear, linear
 from skmhe.nn.scores import Search
+from skmhe.nn.sparse_rows import SparseRows, check_width
 
 Features = Tensor | SparseRows
 # Called with m labels, returns scores of another model for a batch, shape (..., m).

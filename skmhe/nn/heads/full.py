@@ -9,8 +9,8 @@ from torch import Tensor
 from skmhe.nn.heads.base import ExtraScores, Head, HeadScores, log_odds
 from skmhe.nn.heads.targets import bernoulli_losses
 from skmhe.nn.margin import Margin, check_margin, cosines, with_margin
-from skmhe.nn.products import SparseRows
 from skmhe.nn.search import FlatSearch
+from skmhe.nn.sparse_rows import SparseRows
 
 
 class FlatHeadScores(HeadScores):

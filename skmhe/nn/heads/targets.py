@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skmhe.nn.products import SparseRows, check_tensor
+from skmhe.nn.sparse_rows import SparseRows, check_tensor
 
 
 class Positives(NamedTuple):

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from skmhe.nn.products import SparseRows, sparse_product
+from skmhe.nn.sparse_rows import SparseRows, sparse_product
 from skmhe.scorers.linear.tables import SparseLevel, ranges, run_bounds, starts_of
 
 # Of a feature with at least this share of nonzero weights, a dense row is added in less
