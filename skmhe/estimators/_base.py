@@ -193,8 +193,8 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
     ) -> tuple[np.ndarray, np.ndarray]:
         """Predict the k most probable labels of each sample, best first.
 
-        "cascade" and "product" do not score all labels for it, nor does "sampling" for
-        multi-label targets where linear classifiers form a tree.
+        "cascade" and "product" do not score all labels for it. Of many labels,
+        "sampling" does so for dense `X` or features of labels, but not if multi-label.
 
         Parameters
         ----------

@@ -39,6 +39,12 @@ class FlatScores(Scores, Protocol):
         -inf where the last group has no such label.
         """
 
+    def outside(self, labels: Tensor) -> Tensor:
+        """Return the scores of some labels (m,), shape (n, m).
+
+        As they are outside of the shortlist, for all samples.
+        """
+
 
 class TreeScores(Scores, Protocol):
     """Scores of the nodes of a tree of labels."""

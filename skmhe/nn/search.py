@@ -4,6 +4,7 @@ A search does not know where scores come from: from a head, or a sum of several 
 This one scores all labels, or groups of them.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -12,6 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from skmhe.nn.scores import FlatScores
+
+# Labels whose scores tell how much probability is outside of a shortlist, spread evenly
+# over all labels: the sum of all exponentials is then right to a few percent.
+N_SPREAD = 256
 
 
 def with_late(scores: Tensor, late: Tensor | None) -> Tensor:
@@ -84,18 +89,40 @@ class FlatSearch:
             return self._best(scores.labels(), k)
         found = scores.candidates(groups).flatten(1)
         n_inside = found.shape[1]
-        places, log_p = self._best(with_late(found, scores.late()), k)
+        outside = None if self.multilabel else self._outside(scores, groups)
+        places, log_p = self._best(with_late(found, scores.late()), k, outside)
         inside = places.clamp(max=n_inside - 1)
         chosen = groups.gather(1, inside // self.group_size)
         labels = chosen * self.group_size + inside % self.group_size
         beyond = places - n_inside
         return torch.where(beyond < 0, labels, self.n_labels + beyond), log_p
 
-    def _best(self, scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    def spread(self, device: torch.device) -> Tensor:
+        """Return the labels that stand for all of them, sorted."""
+        n = min(N_SPREAD, self.n_labels)
+        return (2 * torch.arange(n, device=device) + 1) * self.n_labels // (2 * n)
+
+    def _outside(self, scores: FlatScores, groups: Tensor) -> Tensor:
+        """Estimate the log of the sum of exponentials outside of groups, (n, 1)."""
+        labels = self.spread(groups.device)
+        n_groups = -(-self.n_labels // self.group_size)
+        listed = torch.zeros(
+            len(groups), n_groups, dtype=torch.bool, device=groups.device
+        ).scatter_(1, groups.clamp(max=n_groups - 1), True)
+        found = scores.outside(labels)
+        found = found.masked_fill(listed[:, labels // self.group_size], -torch.inf)
+        return found.logsumexp(1, keepdim=True) + math.log(self.n_labels / len(labels))
+
+    def _best(
+        self, scores: Tensor, k: int, outside: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         best, places = scores.topk(k, dim=1)
         if self.multilabel:
             return places, F.logsigmoid(best)
-        return places, best - scores.logsumexp(1, keepdim=True)
+        total = scores.logsumexp(1, keepdim=True)
+        if outside is not None:
+            total = torch.logaddexp(total, outside)
+        return places, best - total
 
     def above(self, scores: FlatScores, threshold: float) -> tuple[Tensor, Tensor]:
         """Return the (sample, label) pairs of more than a log-probability, sorted."""

@@ -1,7 +1,6 @@
 """A batch of samples, and the way from NumPy arrays to torch."""
 
 from collections.abc import Iterator
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,14 +27,18 @@ class Batch:
     def __init__(self, X: Rows, device: torch.device) -> None:
         self.X, self.device = X, device
         self._unit: dict[bool, Rows] = {}
+        # Not a cached property: until Python 3.12, threads would wait for each other.
+        self._tensor: Tensor | SparseRows | None = None
 
     def __len__(self) -> int:
         return self.X.shape[0]
 
-    @cached_property
+    @property
     def tensor(self) -> Tensor | SparseRows:
         """The samples, for the network."""
-        return rows_to_tensor(self.X, self.device)
+        if self._tensor is None:
+            self._tensor = rows_to_tensor(self.X, self.device)
+        return self._tensor
 
     def unit_rows(self, sparse: bool | None = None) -> Rows:
         """Return the samples scaled to unit length, as CSR or dense, or as they are."""

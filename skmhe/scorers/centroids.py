@@ -100,6 +100,29 @@ class Centroids:
             level = self._level = self._make_level(size)
         return level
 
+    def summary(self, size: int, labels: np.ndarray) -> SparseLevel:
+        """Return a table of one node: groups of `size` labels, and some labels.
+
+        Values of a group are the largest of its labels': with samples without negative
+        values, its scores are at least the cosines of all of its labels. The labels are
+        sorted.
+        """
+        level = self.level(size)
+        n_groups, lengths = len(level.intercepts), np.diff(level.indptr)
+        groups = np.repeat(np.arange(n_groups), np.diff(level.node_rows))
+        largest = np.maximum.reduceat(level.values, level.indptr[:-1])
+        owners = np.repeat(groups * np.int64(size), lengths) + level.children
+        places = np.searchsorted(labels, owners)
+        places[places == len(labels)] = 0
+        kept = labels[places] == owners
+        features = np.repeat(level.features, lengths)[kept]
+        return _root_level(
+            np.concatenate([level.features, features]),
+            np.concatenate([groups, n_groups + places[kept]]),
+            np.concatenate([largest, level.values[kept]]),
+            n_groups + len(labels),
+        )
+
     def _make_level(self, size: int) -> SparseLevel:
         n_labels, n_features = self.block.shape[0], self.rest.shape[0]
         labels, columns = self.block.nonzero()
@@ -183,6 +206,23 @@ def fit_centroids(X: Rows, Y: sp.csr_array) -> TrainingCentroids:
     round_to_half([block])  # as on disk
     return TrainingCentroids(
         frequent, block, without_features(rows, frequent), lengths, *own
+    )
+
+
+def _root_level(
+    features: np.ndarray, children: np.ndarray, values: np.ndarray, n_children: int
+) -> SparseLevel:
+    """Return a table of one node, of weights of features in any order."""
+    order = np.argsort(features, kind="stable")
+    features, children, values = features[order], children[order], values[order]
+    first = np.flatnonzero(np.diff(features, prepend=-1))
+    return SparseLevel(
+        np.array([0, len(first)], np.int32),
+        features[first],
+        np.append(first, len(features)).astype(np.int32),
+        children.astype(np.uint16 if n_children <= 2**16 else np.int32),
+        values,
+        np.zeros((1, n_children), np.float32),
     )
 
 

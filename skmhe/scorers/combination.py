@@ -107,6 +107,8 @@ class Scorer(ABC):
     scores_late = False  # of labels that came later, which follow all others
     can_steer = False  # of nodes: can steer a search of the tree
     proposes_groups = False  # finds labels: may have a shortlist of groups
+    # Whether labels outside of the others' shortlist may be its best ones.
+    needs_all_labels = False
 
     def prepare(self, X: Rows) -> None:  # noqa: B027, most have nothing to make
         """Make what all labels' scores of samples need, before threads ask for it."""
@@ -162,6 +164,7 @@ class SumOfScores:
 
     def __init__(self, combination: Combination, parts: list[Any]) -> None:
         self.combination, self.parts = combination, parts
+        self._shortlist: tuple[Tensor | None] | None = None
 
     def take(self, rows: slice | Tensor) -> "SumOfScores":
         """Return the scores of some of the samples."""
@@ -174,9 +177,17 @@ class SumOfScores:
                 yield part
 
     def shortlist(self) -> Tensor | None:
-        """Return the groups that one of the scorers proposes, None for all labels."""
-        found = (part.shortlist() for part in self._able("proposes_groups"))
-        return next((groups for groups in found if groups is not None), None)
+        """Return the groups that the scorers propose, None for all labels; made once.
+
+        Each scorer is given the groups that those before it have proposed.
+        """
+        if self._shortlist is None:
+            groups = None
+            if not any(self._able("needs_all_labels")):
+                for part in self._able("proposes_groups"):
+                    groups = part.shortlist(groups)
+            self._shortlist = (groups,)
+        return self._shortlist[0]
 
     def labels(self) -> Tensor:
         """Return the scores of all labels, those that came later last."""
@@ -188,6 +199,11 @@ class SumOfScores:
     def candidates(self, groups: Tensor) -> Tensor:
         """Return the scores of the labels of groups, (n, n_groups, group_size)."""
         parts = (part.candidates(groups) for part in self._able("scores_labels"))
+        return self.combination.calibration(reduce(add, parts))
+
+    def outside(self, labels: Tensor) -> Tensor:
+        """Return the scores of some labels outside of the shortlist, shape (n, m)."""
+        parts = (part.outside(labels) for part in self._able("scores_labels"))
         return self.combination.calibration(reduce(add, parts))
 
     def late(self) -> Tensor | None:

@@ -48,6 +48,8 @@ class LabelEncoderScorer(Scorer):
         table = label_table(network, Z)
         self.table, self.late_table = table[: self.n_labels], table[self.n_labels :]
         self.scores_late = len(self.late_table) > 0
+        # With one label per sample, the best label may be found by the encoder alone.
+        self.needs_all_labels = not search.multilabel
 
     def multiply_adds(self, n_stored: float) -> float:
         """Estimate those of an embedding, and of its products with all labels."""
@@ -101,6 +103,10 @@ class LabelEncoderScores:
         samples = torch.arange(len(groups), device=groups.device)
         samples = samples.repeat_interleave(groups.shape[1])
         return self._of_groups(samples, groups.flatten()).view(*groups.shape, -1)
+
+    def outside(self, labels: Tensor) -> Tensor:
+        """Return the scores of some labels, shape (n, m)."""
+        return self.labels()[:, labels]
 
     def nodes(self, level: int) -> Tensor:
         """Return the scores of all nodes of a level; 0 above the labels."""

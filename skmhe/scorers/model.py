@@ -309,7 +309,8 @@ class Model:
             )
         if self.centroids is not None and network is not None:
             scale = network.centroid_scale.detach()
-            scorers.append(CentroidScorer(self.centroids, scale, search.group_size))
+            assert isinstance(search, FlatSearch)
+            scorers.append(CentroidScorer(self.centroids, scale, search))
         return scorers
 
     def _late_labels(

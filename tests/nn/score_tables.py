@@ -59,6 +59,9 @@ class FlatTables:
         labels = groups[:, :, None] * self.group_size + torch.arange(self.group_size)
         return padded.gather(1, labels.flatten(1)).view(labels.shape)
 
+    def outside(self, labels):
+        return self.scores[:, labels]
+
     def late(self):
         return self.scores[:, -self.n_late :] if self.n_late else None
 

@@ -21,7 +21,7 @@ from score_tables import (
 from torch.testing import assert_close
 
 from skmhe.nn.heads.product import ProductSearch
-from skmhe.nn.search import FlatSearch
+from skmhe.nn.search import N_SPREAD, FlatSearch
 from skmhe.nn.tree_search import TreeSearch, _merged, child_nodes, expand
 
 
@@ -242,11 +242,34 @@ def test_a_shortlist_is_searched_with_the_late_labels(problem):
                     if label // search.group_size in groups
                 ]
                 chosen = in_groups + late
-            own = [row[label] for label in chosen]
-            values = map(log_sigmoid, own) if search.multilabel else log_softmax(own)
-            best = sorted(zip(values, chosen, strict=True), reverse=True)[:k]
+            # Of few labels, the probability outside of the shortlist is known, too.
+            values = map(log_sigmoid, row) if search.multilabel else log_softmax(row)
+            values = [value for i, value in enumerate(values) if i in chosen]
+            best = sorted(zip(values, sorted(chosen), strict=True), reverse=True)[:k]
             assert labels[i].tolist() == [label for _, label in best]
             assert_close(log_p[i].tolist(), [value for value, _ in best])
+
+
+def test_the_probability_outside_of_a_shortlist_is_estimated_from_some_labels():
+    n_labels, size = 50_000, 100
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(3, n_labels, generator=generator, dtype=torch.float64)
+    search = FlatSearch(False, n_labels, size)
+    groups = scores.argmax(1, keepdim=True) // size
+    groups = torch.cat([groups, (groups + 7) % 500], dim=1)
+    tables = FlatTables(scores, 0, groups, size)
+    asked = []
+    outside = tables.outside
+    tables.outside = lambda labels: asked.append(labels) or outside(labels)
+    _, found = search.topk(tables, 1)
+    exact = scores.log_softmax(1).amax(1, keepdim=True)
+    assert_close(found, exact, atol=0.2, rtol=0)
+    # Without it, they would be taken for several times as probable.
+    _, every = FlatSearch(True, n_labels, size).topk(tables, 1)
+    assert (every - exact > 2).all()
+    assert len(asked) == 1 and len(asked[0]) == N_SPREAD
+    assert_close(asked[0], search.spread(torch.device("cpu")))
+    assert (asked[0].diff() > 100).all()
 
 
 @given(flats())

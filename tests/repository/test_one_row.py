@@ -9,6 +9,8 @@ import pytest
 import torch
 from benchmark_scripts import load_script
 
+from skmhe.nn import search
+
 bench_row = load_script("bench_row")
 
 N_FEATURES, FEW, MANY = 20_000, 2_500, 40_000
@@ -27,9 +29,9 @@ class LargestTensor(torch.utils._python_dispatch.TorchDispatchMode):
         return result
 
 
-def largest_of_one_row(name, method, n_labels):
+def largest_of_one_row(name, method, n_labels, multilabel=True):
     """Return elements of the largest tensor, and bytes of the arrays, of a call."""
-    clf = bench_row.make_estimator(name, n_labels, N_FEATURES)
+    clf = bench_row.make_estimator(name, n_labels, N_FEATURES, multilabel)
     rows = bench_row.make_rows(3, n_labels, N_FEATURES, seed=1)
     call = getattr(clf, method)
     with LargestTensor():  # imports modules at its first use
@@ -44,9 +46,16 @@ def largest_of_one_row(name, method, n_labels):
     return largest.numel, peak
 
 
+@pytest.mark.parametrize("multilabel", [True, False])
 @pytest.mark.parametrize("name", ["linear", "sampling", "cascade"])
-def test_the_best_labels_of_one_row_need_no_number_for_each_label(name):
-    few, many = (largest_of_one_row(name, "predict_topk", n) for n in (FEW, MANY))
+def test_the_best_labels_of_one_row_need_no_number_for_each_label(
+    name, multilabel, monkeypatch
+):
+    # Labels whose weights are read for any number of labels: fewer than these are.
+    monkeypatch.setattr(search, "N_SPREAD", 16)
+    few, many = (
+        largest_of_one_row(name, "predict_topk", n, multilabel) for n in (FEW, MANY)
+    )
     assert many[0] < MANY / 4
     # Groups and nodes grow as the square root of the number of labels: by 4, not 16.
     assert many[0] < 6 * few[0]

@@ -63,8 +63,11 @@ class Table(Scorer):
     def late(self):
         return self.later.clone()  # calibration writes to it
 
-    def shortlist(self):
-        return self.groups
+    def shortlist(self, groups):
+        return self.groups if groups is None else torch.cat([groups, self.groups], 1)
+
+    def outside(self, labels):
+        return self.labels()[:, labels]
 
     def candidates(self, groups):
         return self.leaves[torch.arange(len(groups))[:, None], groups]
@@ -180,8 +183,9 @@ def test_only_proposed_groups_are_scored(multilabel, n_late):
     assert (every[0] == sums.topk(4).indices).all()
     in_group = (torch.arange(N_LABELS)[None, :, None] // 3 == chosen[:, None]).any(2)
     in_group = torch.nn.functional.pad(in_group, (0, n_late), value=True)
-    sums = sums.masked_fill(~in_group, -torch.inf)
-    best = probabilities(sums, multilabel).topk(3)
+    # All labels share the probability, also those that are not in the shortlist.
+    expected = probabilities(sums, multilabel).masked_fill(~in_group, 0)
+    best = expected.topk(3)
     assert (labels == best.indices).all()
     assert_allclose(found.exp(), best.values)
 
@@ -191,6 +195,11 @@ def test_what_scorers_propose():
     first, second = Table(0), Table(1, groups=groups)
     assert Combination((first, second), ALONE).bind(None).shortlist() is groups
     assert Combination((first,), ALONE).bind(None).shortlist() is None
+    third = Table(2, groups=groups + 1)
+    both = Combination((first, second, third), ALONE).bind(None).shortlist()
+    assert both.tolist() == [[0, 1]] * N
+    third.needs_all_labels = True
+    assert Combination((first, second, third), ALONE).bind(None).shortlist() is None
 
 
 def test_independent_heads_are_passed_on():

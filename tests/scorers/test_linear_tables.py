@@ -101,6 +101,9 @@ def test_no_samples_and_samples_without_features(container):
     assert table.all_scores(container(X[:0])).shape == (0, 9)
     zeros = table.all_scores(container(np.zeros_like(X[:2])), 2.0)
     assert_array_equal(zeros, np.tile(2 * level.intercepts.ravel(), (2, 1)))
+    pairs = np.array([0, 1]), np.array([2, 0])
+    found = child_scores(level, container(np.zeros_like(X[:2])), *pairs)
+    assert_array_equal(found, level.intercepts[[2, 0]])
 
 
 def test_memory_bounds_the_dense_rows(monkeypatch):

@@ -9,7 +9,10 @@ import torch
 from linear_problems import N_LABELS, N, containers, make_data, make_text_like, one_hot
 from numpy.testing import assert_allclose
 
+from skmhe.nn import search as search_module
+from skmhe.nn.search import FlatSearch
 from skmhe.scorers import centroids as centroids_module
+from skmhe.scorers import similarity
 from skmhe.scorers.batch import Batch
 from skmhe.scorers.centroids import fit_centroids
 from skmhe.scorers.similarity import (
@@ -195,11 +198,10 @@ def test_scores_are_scaled_similarities(container):
 def test_centroid_scorer(container):
     X = container(make_data()[0])
     known = fit_centroids(X, one_hot(np.arange(N) % N_LABELS)).for_predictions()
-    scorer = CentroidScorer(known, torch.tensor(2.0), 3)
+    scorer = CentroidScorer(known, torch.tensor(2.0), FlatSearch(True, N_LABELS, 3))
     scores = scorer.bind(Batch(X, CPU))
     expected = 2 * known.cosines(X)
     assert_allclose(scores.labels(), expected, atol=1e-6)
-    assert not scorer.proposes_groups
     for rows in (slice(3, 5), torch.tensor([5, 1])):
         part = scores.take(rows)
         assert_allclose(part.labels(), expected[rows], atol=1e-6)
@@ -207,6 +209,63 @@ def test_centroid_scorer(container):
         assert_allclose(
             found[0].flatten(), expected[rows][0, [3, 4, 5, 0, 1, 2]], atol=1e-6
         )
+
+
+def bind_centroids(X, multilabel=False):
+    """Return the scores of centroids of 12 labels in groups of two, by a factor 2."""
+    Y = one_hot(np.arange(len(X)) % 12, 12)
+    known = fit_centroids(sp.csr_array(X), Y).for_predictions()
+    search = FlatSearch(multilabel, 12, 2)
+    scorer = CentroidScorer(known, torch.tensor(2.0), search)
+    return known, search, scorer.bind(Batch(sp.csr_array(X), CPU))
+
+
+def test_groups_of_the_nearest_centroids_follow_a_shortlist(monkeypatch):
+    monkeypatch.setattr(similarity, "N_NEAREST_GROUPS", 2)
+    X = make_text_like()
+    known, _, scores = bind_centroids(X)
+    # A group's bound: the sum over features of the largest value of its labels.
+    dense = known.cosines(np.eye(X.shape[1], dtype=np.float32)).T
+    bounds = X @ dense.reshape(6, 2, -1).max(1).T
+    assert (bounds >= known.cosines(X).reshape(len(X), 6, 2).max(2) - 1e-6).all()
+    listed = torch.from_numpy(np.argsort(bounds, axis=1)[:, [5, 0]].copy())
+    found = scores.shortlist(listed)
+    assert (found[:, :2] == listed).all()
+    expected = np.argsort(-bounds, axis=1)
+    for row, first, order in zip(found.numpy(), listed.numpy(), expected, strict=True):
+        assert row[2:].tolist() == [g for g in order if g not in first][:2]
+    part = scores.take(torch.tensor([5, 1]))
+    assert (part.shortlist(listed[[5, 1]]) == found[[5, 1]]).all()
+    # Where others propose nothing, all labels are scored.
+    assert scores.shortlist(None) is None
+
+
+def test_no_group_is_proposed_twice():
+    scores = bind_centroids(make_text_like())[2]
+    listed = torch.tensor([[4, 0]] * 40)
+    found = scores.shortlist(listed)  # there are no more than four others
+    assert (found.sort(1).values == torch.arange(6)).all()
+
+
+def test_multi_label_shortlists_are_those_of_the_linear_classifiers():
+    scores, listed = bind_centroids(make_text_like(), True)[2], torch.tensor([[0]] * 40)
+    assert scores.shortlist(listed) is listed
+
+
+def test_dense_samples_have_no_shortlist_with_one_label():
+    X, listed = make_text_like(), torch.tensor([[0]] * 40)
+    scorer = bind_centroids(X)[2].scorer
+    assert scorer.bind(Batch(X, CPU)).shortlist(listed) is None
+
+
+def test_scores_of_the_labels_that_stand_for_all(monkeypatch):
+    monkeypatch.setattr(search_module, "N_SPREAD", 5)
+    X = make_text_like()
+    known, search, scores = bind_centroids(X)
+    labels = search.spread(CPU)
+    assert labels.tolist() == [1, 3, 6, 8, 10]
+    expected = 2 * known.cosines(X)[:, labels]
+    assert_allclose(scores.outside(labels), expected, atol=1e-6)
 
 
 @containers

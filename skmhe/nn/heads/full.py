@@ -38,6 +38,10 @@ class FlatHeadScores(HeadScores):
         """Return the scores of groups of one label each, (n, n_groups, 1)."""
         return self.labels().gather(1, groups)[:, :, None]
 
+    def outside(self, labels: Tensor) -> Tensor:
+        """Return the scores of some labels, shape (n, m)."""
+        return self.labels()[:, labels]
+
 
 class FullHead(Head):
     """A linear layer that scores every label: one-hot encoding (OHE in [1]_).

@@ -58,8 +58,15 @@ class SamplingHeadScores(FlatHeadScores):
         found = self.of_groups(self.head.group_size, samples, groups.flatten())
         return found.view(n, n_groups, -1)
 
-    def pool(self, pool: Tensor, places: Tensor) -> Tensor:
-        """Return the scores of a pool, in training, shape (n, n_pool)."""
+    def outside(self, labels: Tensor) -> Tensor:
+        """Return the scores of some labels, shape (n, m)."""
+        return self.pool(labels)
+
+    def pool(self, pool: Tensor, places: Tensor | None = None) -> Tensor:
+        """Return the scores of a pool, shape (n, n_pool).
+
+        In training, places are those of the samples' true labels in it.
+        """
         features, (weight,) = self.dense
         bias, margin = self.head.biases[0], self.head.margin
         sparse = self.head.sparse_grad and weight.is_leaf

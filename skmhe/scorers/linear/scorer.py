@@ -105,29 +105,37 @@ class LinearScores:
             part._found = nodes[rows], path[rows]
         return part
 
-    def shortlist(self) -> Tensor | None:
-        """Return the groups that the beam reached, for multi-label tasks.
+    def shortlist(self, groups: Tensor | None = None) -> Tensor | None:
+        """Return the groups that the beam reached.
 
-        With one label per sample, others may still be among the best five, and so may
-        labels that the classifiers do not know. None, too, if the beam has room for all
-        groups; otherwise each of its groups has a label.
+        None if there are labels that the classifiers do not know, or the beam has room
+        for all groups; otherwise each of its groups has a label.
         """
         scorer = self.scorer
-        all_known = scorer.n_known == scorer.search.n_labels
-        if not (scorer.search.multilabel and all_known) or len(scorer.levels) == 1:
+        if scorer.n_known < scorer.search.n_labels or len(scorer.levels) == 1:
             return None
         size = scorer.levels[-1].intercepts.shape[1]
-        groups = self.found()[0][:, ::size] // size
-        return groups if groups.shape[1] * size < scorer.n_known else None
+        own = self.found()[0][:, ::size] // size
+        return own if own.shape[1] * size < scorer.n_known else None
 
     def candidates(self, groups: Tensor) -> Tensor:
-        """Return the log-scores of the labels of `shortlist()`.
+        """Return the log-scores of the labels of `shortlist()`, and of more groups.
 
-        -inf of codes that name no label.
+        `FLOOR` in the groups that follow the shortlist's, and -inf of codes that name
+        no label.
         """
+        n, size = len(groups), self.scorer.levels[-1].intercepts.shape[1]
+        path = self.found()[1].view(n, -1, size).clamp(min=FLOOR)
+        n_more = groups.shape[1] - path.shape[1]
+        path = F.pad(path, (0, 0, 0, n_more), value=FLOOR) if n_more else path
+        scores = path.mul_(self.scorer.weight).view(-1, size)
+        _fill_beyond(scores, groups.flatten(), self.scorer.n_known, -inf)
+        return scores.view(n, -1, size)
+
+    def outside(self, labels: Tensor) -> Tensor:
+        """Return the log-score of labels that the beam did not reach, (n, m)."""
         path = self.found()[1]
-        scores = path.clamp(min=FLOOR).mul_(self.scorer.weight)
-        return scores.masked_fill_(path == -inf, -inf).view(*groups.shape, -1)
+        return path.new_full((len(path), len(labels)), FLOOR * self.scorer.weight)
 
     def labels(self) -> Tensor:
         """Return the log-scores of all labels; `FLOOR` outside of the beam."""

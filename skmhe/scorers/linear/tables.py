@@ -87,9 +87,11 @@ def child_scores(
     order = np.argsort(nodes, kind="stable")  # neighbors stay in cache
     samples, nodes = samples[order], nodes[order]
     bounds = run_bounds(nodes)
-    scores = np.empty((len(order), level.intercepts.shape[1]), X.dtype)
-    scores[order] = level.sorted_scores(X, samples, nodes, bounds)
-    scores[order] += level.intercepts[nodes]
+    found = level.sorted_scores(X, samples, nodes, bounds)
+    # Of no products, `bincount` makes integers.
+    found = found + level.intercepts[nodes]
+    scores = np.empty(found.shape, X.dtype)
+    scores[order] = found
     return scores
 
 
@@ -130,14 +132,14 @@ def _scores_by_rows(
     X: sp.csr_array,
     samples: np.ndarray,
     nodes: np.ndarray,
-    _bounds: np.ndarray,
+    bounds: np.ndarray,
 ) -> np.ndarray:
     """Score pairs sorted by node, with the stored weights of their features only."""
     lengths = np.diff(X.indptr)[samples]
     stored = ranges(X.indptr[samples], lengths)
     pairs = np.repeat(np.arange(len(nodes)), lengths)
-    rows, known = _find_rows(level, X.indices[stored], nodes[pairs])
-    pairs, rows, factors = pairs[known], rows[known], X.data[stored][known]
+    rows, known = _find_rows(level, X.indices[stored], nodes, lengths, bounds)
+    pairs, rows, factors = pairs[known], rows[known], X.data[stored[known]]
     # Every (stored value, weight) pair that meets, summed by pair and child.
     lengths = level.indptr[rows + 1] - level.indptr[rows]
     weights = ranges(level.indptr[rows], lengths)
@@ -151,18 +153,27 @@ def _scores_by_rows(
 
 
 def _find_rows(
-    level: SparseLevel, features: np.ndarray, nodes: np.ndarray
+    level: SparseLevel,
+    features: np.ndarray,
+    nodes: np.ndarray,
+    lengths: np.ndarray,
+    bounds: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the row of each (node, feature), sorted by node, and if there is one."""
-    rows = np.empty(len(nodes), np.int64)
-    known = np.zeros(len(nodes), bool)
-    bounds = run_bounds(nodes)
-    for start, stop in pairwise(bounds):
-        first, last = level.node_rows[nodes[start] : nodes[start] + 2]
-        found = np.searchsorted(level.features[first:last], features[start:stop])
-        rows[start:stop] = first + found
-    inside = rows < level.node_rows[nodes + 1]
-    known[inside] = level.features[rows[inside]] == features[inside]
+    """Return the row of each feature of each pair's node, and which have one."""
+    rows, starts = np.empty(len(features), np.int64), starts_of(lengths)[bounds]
+    distinct = nodes[bounds[:-1]]
+    first_rows, stops = level.node_rows[distinct], level.node_rows[distinct + 1]
+    # Lists, as a number out of an array takes longer than one out of a list.
+    runs = zip(first_rows.tolist(), stops.tolist(), strict=True)
+    for (first, last), (start, stop) in zip(
+        runs, pairwise(starts.tolist()), strict=True
+    ):
+        found = level.features[first:last].searchsorted(features[start:stop])
+        np.add(found, first, out=rows[start:stop])
+    inside = rows < np.repeat(stops, np.diff(starts))
+    # A row after the last one is no row of any node.
+    np.minimum(rows, len(level.features) - 1, out=rows)
+    known = np.flatnonzero(inside & (level.features[rows] == features))
     return rows, known
 
 
