@@ -11,11 +11,15 @@ layer of 256 units; three of the models are its strategies with linear classifie
 Prints the milliseconds of `predict_topk(x, k=5)` and of `predict(x)` for one row
 (medians, and the least of the calls), for single and multi-label targets. With
 --batches, also those of `predict_topk` for so many rows (the least of some calls). The
-figures are written to --out, see results.py.
+figures are written to --out, see results.py. With --threads 8, also how many times as many
+rows per second eight threads answer that call the same estimator with one row each, as one
+thread does: the cores of the machine at best, 1 if threads only wait for each other. One
+thread and eight take turns; the figure is the median of the ratios.
 """
 
 import argparse
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -37,6 +41,7 @@ FEATURES_PER_GROUP = 500
 N_FITTED = 12  # labels of the estimators that give the others their form
 # Rows that are called one by one, and those before that are not measured.
 N_CALLS, N_FIRST = 200, 20
+N_TURNS = 7  # of one thread, and of several
 # The name of each model: model=, strategy= (None: by the number of labels).
 MODELS = {
     "linear": ("linear", None),
@@ -211,7 +216,23 @@ def seconds(call, X):
     return time.perf_counter() - start
 
 
-def measure(clf, X, batches):
+def gain_of_threads(call, X, n_threads):
+    """Return rows per second of threads that call for one row each, to those of one."""
+    rows = [X[i : i + 1] for i in range(N_CALLS)]
+
+    def all_rows(pool):
+        list(pool.map(call, rows))
+
+    ratios = []
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(n_threads) as many:
+        for pool in (one, many):  # starts the threads
+            all_rows(pool)
+        for _ in range(N_TURNS):
+            ratios.append(seconds(all_rows, one) / seconds(all_rows, many))
+    return float(np.median(ratios))
+
+
+def measure(clf, X, batches, n_threads):
     """Return the figures of a model."""
 
     def topk(rows):
@@ -223,6 +244,8 @@ def measure(clf, X, batches):
     for n in batches:
         calls = (seconds(topk, X[:n]) for _ in range(max(5, N_CALLS // n)))
         row[f"batch_{n}_ms"] = 1000 * min(calls)
+    if n_threads:
+        row["threads_gain"] = gain_of_threads(topk, X, n_threads)
     return row
 
 
@@ -235,9 +258,10 @@ def main():
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=MODELS)
     parser.add_argument("--targets", nargs="+", choices=list(TARGETS), default=TARGETS)
     parser.add_argument("--batches", nargs="*", type=int, default=[])
+    parser.add_argument("--threads", type=int, help="threads that call at a time")
     add_out_argument(parser, "row")
     args = parser.parse_args()
-    settings = {"features": args.features, "calls": N_CALLS}
+    settings = {"features": args.features, "calls": N_CALLS, "threads": args.threads}
     for n_labels in args.labels:
         X = make_rows(max(N_CALLS, *args.batches, 0), n_labels, args.features, seed=1)
         rows = {}
@@ -247,7 +271,7 @@ def main():
                 if name == "sampling" and n_labels > MAX_SAMPLED_LABELS:
                     continue
                 clf = make_estimator(name, n_labels, args.features, TARGETS[target])
-                rows[f"{name}, {target}"] = measure(clf, X, args.batches)
+                rows[f"{name}, {target}"] = measure(clf, X, args.batches, args.threads)
         print_rows(f"{n_labels:,}", rows)
         write(args.out, "bench_row.py", f"{n_labels:,}", rows, settings)
 

@@ -57,6 +57,7 @@ COLUMNS = {
     "least_ms": ("least", ".2f"),
     "predict_ms": ("ms per row, predict", ".2f"),
     "predict_least_ms": ("least, predict", ".2f"),
+    "threads_gain": ("rows/s, threads / one", ".2f"),
     **{f"batch_{n}_ms": (f"ms, {n:,} rows", ",.1f") for n in (16, 256, 4096)},
     # bench_threads.py
     "one_thread_ms": ("ms on 1 thread", ",.1f"),

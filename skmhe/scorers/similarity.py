@@ -18,6 +18,9 @@ from skmhe.scorers.linear.feature_table import FeatureTable
 # tenth of the best five labels are outside of the linear classifiers' ten groups; on
 # held-out samples, precision is the same with five more as with all labels scored.
 N_NEAREST_GROUPS = 5
+# Where all labels are fewer than so many times those of the shortlist, to score all of
+# them takes less time: it is one product of contiguous weights.
+MIN_TIMES_SHORTLIST = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,17 +98,20 @@ class CentroidScores(RowScores):
         """Return groups, followed by some that may have the nearest centroids.
 
         With several labels per sample, those of the linear classifiers are enough. With
-        one, groups tell too little about their labels where samples are dense: None.
+        one, groups tell too little about their labels where samples are dense: None, as
+        where the shortlist would not be short.
         """
         if groups is None or self.scorer.search.multilabel:
             return groups
-        if isinstance(self.X, np.ndarray):
-            return None
         n_groups = -(-self.scorer.search.n_labels // self.scorer.group_size)
+        n_listed = groups.shape[1] + N_NEAREST_GROUPS
+        is_short = n_groups >= MIN_TIMES_SHORTLIST * n_listed
+        if isinstance(self.X, np.ndarray) or not is_short:
+            return None
         found = self._summary()[:, :n_groups].to(groups.device)
         found = found.scatter(1, groups, -torch.inf)
-        n_more = min(N_NEAREST_GROUPS, found.shape[1] - groups.shape[1])
-        return torch.cat([groups, found.topk(n_more, dim=1).indices], dim=1)
+        nearest = found.topk(N_NEAREST_GROUPS, dim=1).indices
+        return torch.cat([groups, nearest], dim=1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -222,6 +222,7 @@ def bind_centroids(X, multilabel=False):
 
 def test_groups_of_the_nearest_centroids_follow_a_shortlist(monkeypatch):
     monkeypatch.setattr(similarity, "N_NEAREST_GROUPS", 2)
+    monkeypatch.setattr(similarity, "MIN_TIMES_SHORTLIST", 1.5)
     X = make_text_like()
     known, _, scores = bind_centroids(X)
     # A group's bound: the sum over features of the largest value of its labels.
@@ -240,11 +241,15 @@ def test_groups_of_the_nearest_centroids_follow_a_shortlist(monkeypatch):
     assert scores.shortlist(None) is None
 
 
-def test_no_group_is_proposed_twice():
+def test_no_group_is_proposed_twice_and_no_shortlist_of_most_groups(monkeypatch):
+    monkeypatch.setattr(similarity, "N_NEAREST_GROUPS", 4)
+    monkeypatch.setattr(similarity, "MIN_TIMES_SHORTLIST", 1)
     scores = bind_centroids(make_text_like())[2]
     listed = torch.tensor([[4, 0]] * 40)
-    found = scores.shortlist(listed)  # there are no more than four others
+    found = scores.shortlist(listed)
     assert (found.sort(1).values == torch.arange(6)).all()
+    monkeypatch.setattr(similarity, "MIN_TIMES_SHORTLIST", 1.01)
+    assert scores.shortlist(listed) is None
 
 
 def test_multi_label_shortlists_are_those_of_the_linear_classifiers():
