@@ -11,10 +11,12 @@ layer of 256 units; three of the models are its strategies with linear classifie
 Prints the milliseconds of `predict_topk(x, k=5)` and of `predict(x)` for one row
 (medians, and the least of the calls), for single and multi-label targets. With
 --batches, also those of `predict_topk` for so many rows (the least of some calls). The
-figures are written to --out, see results.py. With --threads 8, also how many times as many
-rows per second eight threads answer that call the same estimator with one row each, as one
-thread does: the cores of the machine at best, 1 if threads only wait for each other. One
-thread and eight take turns; the figure is the median of the ratios.
+figures are written to --out, see results.py.
+
+With --threads 8, also how many times as many rows per second eight threads answer that
+call the same estimator with one row each, as one thread does: the cores of the machine
+at best, 1 if threads only wait for each other. One thread and eight take turns; the
+figure is the median of the ratios.
 """
 
 import argparse

@@ -40,6 +40,13 @@ COLUMNS = {
     "row_ms": ("ms per row", ".2f"),
     "disk_mib": ("disk MiB", ",.1f"),
     "peak_mib": ("peak MiB", ",.0f"),
+    # bench_memory.py
+    "before_mib": ("before fit, MiB", ",.0f"),
+    "data_mib": ("X and y, MiB", ",.1f"),
+    "model_mib": ("model, MiB", ",.1f"),
+    "estimate_mib": ("estimate, MiB", ",.0f"),
+    "bound_mib": ("bound, MiB", ",.0f"),
+    "excess": ("peak / bound", ".2f"),
     # structure.py
     "parameters": ("parameters", ".0f"),
     "entries": ("entries at the top", ".0f"),

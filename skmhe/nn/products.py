@@ -39,7 +39,33 @@ def product(a: Tensor, b: Tensor, dtype: torch.dtype | None) -> Tensor:
     """Return ``a @ b`` in the dtype of `b`, of factors rounded to a dtype, if any."""
     if dtype is None:
         return a @ b
-    return (a.to(dtype) @ b.to(dtype)).to(b.dtype)
+    if a.ndim != 2:
+        return (a.to(dtype) @ b.to(dtype)).to(b.dtype)
+    found = _rounded(a, dtype) @ _rounded(b, dtype)
+    return found[: a.shape[0], : b.shape[1]].to(b.dtype)
+
+
+def usual_size(n: int) -> int:
+    """Return the next size that has five significant bits: at most 1/16 larger."""
+    step = 1 << max(0, n.bit_length() - 5)
+    return -(-n // step) * step
+
+
+def _rounded(matrix: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a matrix in another dtype, padded by 0 to usual sizes.
+
+    oneDNN compiles a product of 16 bits for each combination of sizes, which takes time
+    as well, and keeps the last thousand, about a MiB each: pools of labels have another
+    size in each step.
+    """
+    n, m = map(usual_size, matrix.shape)
+    if (n, m) == matrix.shape:
+        return matrix.to(dtype)
+    if matrix.stride(0) < matrix.stride(1):
+        return _rounded(matrix.T, dtype).T
+    padded = matrix.new_zeros(n, m, dtype=dtype)
+    padded[: matrix.shape[0], : matrix.shape[1]] = matrix
+    return padded
 
 
 def product_into(out: Tensor, a: Tensor, b: Tensor, dtype: torch.dtype | None) -> None:

@@ -22,6 +22,7 @@ from skmhe.nn.products import (
     product,
     product_dtype,
     product_into,
+    usual_size,
 )
 
 # Of a product of factors with 8 bits each.
@@ -192,3 +193,42 @@ def test_products():
         # 16 bits would lose the half of the bias, and all of the product.
         scores = linear(a[0], weight, bias)
     assert_near(scores - bias, a[0] @ weight.T, 4 * TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    "shapes", [(33, 70, 1), (32, 64, 512), (600, 67, 999), (0, 3, 2)]
+)
+def test_products_of_16_bits_have_usual_sizes(shapes):
+    # oneDNN keeps a compiled product of each combination of sizes.
+    torch.manual_seed(0)
+    n, k, m = shapes
+    a, b = torch.randn(n, k), torch.randn(k, m)
+    expected = (a.bfloat16() @ b.bfloat16()).float()
+    for left in (a, a.T.contiguous().T):
+        for right in (b, b.T.contiguous().T):
+            with SizesOfProducts() as sizes:
+                found = product(left, right, torch.bfloat16)
+            assert found.dtype == torch.float32
+            torch.testing.assert_close(found, expected, rtol=0.02, atol=0.1)
+            assert sizes.seen == [tuple(map(usual_size, (n, k, m)))]
+
+
+class SizesOfProducts(torch.utils._python_dispatch.TorchDispatchMode):
+    """Remembers the sizes of all products of matrices."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten.mm.default:
+            self.seen.append((*args[0].shape, args[1].shape[1]))
+        return func(*args, **(kwargs or {}))
+
+
+def test_there_are_few_usual_sizes():
+    sizes = [usual_size(n) for n in range(4097)]
+    assert sizes[:32] == list(range(32))
+    assert all(n <= size <= n * 17 / 16 for n, size in enumerate(sizes))
+    assert len(set(sizes[2048:4096])) <= 17
+    assert {256, 1024, 4096} <= set(sizes)
