@@ -58,11 +58,16 @@ def n_bytes(fitted, seen=None):
 def measure(folder, parameters):
     """Return the figures of one fit in this process."""
     from skmhe import MHEClassifier, MHEMultiLabelClassifier
+    from skmhe.training import fit as training
 
     X, _, y, _ = load(folder)
     cls = MHEClassifier if y.ndim == 1 else MHEMultiLabelClassifier
     forget_peak()
     before = peak_mib()
+    estimates, check = [], training.check_memory
+    training.check_memory = lambda parts, left: (
+        estimates.append(sum(parts.values())) or check(parts, left)
+    )
     clf = cls(random_state=0, **parameters).fit(X, y)
     peak = peak_mib()
     data, model = n_bytes([X, y]) / MIB, n_bytes(clf._fitted.model) / MIB
@@ -73,6 +78,7 @@ def measure(folder, parameters):
         "data_mib": data,
         "model_mib": model,
         "bound_mib": bound,
+        "estimate_mib": before + estimates[0] / MIB,
         "excess": peak / bound,
     }
 

@@ -78,9 +78,9 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
 
         Raises
         ------
-        ValueError, TypeError
-            If a parameter or the data is invalid, or training diverges. The estimator
-            is then the same as before the call.
+        ValueError, TypeError, MemoryError
+            If a parameter or the data is invalid, training diverges, or more memory is
+            needed than there is. The estimator is then the same as before the call.
 
         Warns
         -----

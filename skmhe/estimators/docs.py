@@ -156,7 +156,7 @@ PARAMETERS = inspect.cleandoc(
         notebooks, and elsewhere (files, pipes, parallel jobs) a line after each epoch
         of the network and each level of the linear classifiers. 2 or more shows lines
         everywhere. They go to the logger "skmhe" as INFO or, where logging has no
-        handlers, to `sys.stderr`.
+        handlers, to `sys.stderr`, as does how much memory a large fit takes.
     device : str or torch.device, default="auto"
         Where to compute: a `torch.device` or its name, such as "cpu", "cuda" or
         "cuda:1". "auto" is a CUDA device if there is one. Fitted weights are NumPy

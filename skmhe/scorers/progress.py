@@ -24,6 +24,9 @@ class Progress:
     its batches, each of which takes about the same time.
     """
 
+    def say(self, line: str) -> None:
+        """Tell something before the first part."""
+
     def start(self, part: str, n_rounds: int = 1, name: str = "") -> None:
         """Begin with a part, in place of the one before; `name` is what rounds are."""
 
@@ -87,6 +90,9 @@ class ShownProgress(Progress):
 class _Lines(ShownProgress):
     """Writes a line after each round."""
 
+    def say(self, line: str) -> None:
+        _write(line)
+
     def start(self, part: str, n_rounds: int = 1, name: str = "") -> None:
         super().start(part, n_rounds, name)
         self._started = time.perf_counter()
@@ -119,6 +125,9 @@ class _Bar(ShownProgress):
 
     def __init__(self, tqdm: Callable[..., Any]) -> None:
         self._tqdm, self._bar = tqdm, None
+
+    def say(self, line: str) -> None:
+        _write(line)  # above the bar, which is not there yet
 
     def start(self, part: str, n_rounds: int = 1, name: str = "") -> None:
         super().start(part, n_rounds, name)

@@ -37,6 +37,12 @@ from skmhe.training.learned_weight import (
     n_held_out,
 )
 from skmhe.training.loop import History, LastData, Trainer, with_features
+from skmhe.training.memory import (
+    available_memory,
+    check_memory,
+    estimate_memory,
+    tell_memory,
+)
 from skmhe.training.optimizer import Moments, make_optimizer, moments_of, with_room
 from skmhe.training.plan import TrainingPlan
 from skmhe.training.pools import PoolPlan
@@ -110,6 +116,7 @@ def fit_model(
     The given state is not changed; returns what training can go on from, with the
     optimizer's moments if `train_further` is to go on from them.
     """
+    _check_memory(recipe, task)
     state = state._replace(rng=copy.deepcopy(state.rng), moments=None, n_epochs=0)
     network = None
     if recipe.spec is not None:
@@ -164,6 +171,21 @@ def train_further(
     )
     task = task._replace(data=task.data._replace(centroids=previous.centroids))
     return _train(recipe, task, state, network, model, keeps_moments=True)
+
+
+def _check_memory(recipe: Recipe, task: Task) -> None:
+    """Tell how much memory a fit takes; MemoryError if there is less."""
+    if recipe.device.type != "cpu":
+        return
+    parts = estimate_memory(
+        recipe.spec,
+        recipe.plan,
+        recipe.linear is not None,
+        task.data,
+        task.codec.n_labels,
+    )
+    check_memory(parts, available_memory())
+    tell_memory(parts, recipe.progress)
 
 
 def _network(

@@ -62,7 +62,7 @@ LAYERS = {
     ),
     "training": (
         {"data", "interruption", "plan", "shortlists", "step_threads"},
-        {"learned_weight", "optimizer", "pools"},
+        {"learned_weight", "memory", "optimizer", "pools"},
         {"label_encoder"},
         {"loop"},
         {"fit"},
