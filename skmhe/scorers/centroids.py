@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from skmhe.nn.products import grouped_linear, product, product_dtype
 from skmhe.scorers.batch import Rows, in_form, squared_lengths, to_tensor
-from skmhe.scorers.linear.tables import SparseLevel, child_scores, starts_of
+from skmhe.scorers.linear.tables import SparseLevel, child_scores, run_bounds, starts_of
 from skmhe.scorers.storage import compacted, restored, round_to_half
 
 Array = np.ndarray
@@ -23,6 +24,8 @@ N_FREQUENT = 128
 N_KEPT = 64
 # Pairs of a sample and its label that are handled at a time.
 PAIRS_PER_BLOCK = 20_000
+# Values of labels' sums that are sorted at a time.
+VALUES_PER_BLOCK = 2**20
 TINY = np.float32(1e-12)
 
 
@@ -228,11 +231,15 @@ def _root_level(
 
 def _largest(X: sp.csr_array, n_kept: int) -> np.ndarray:
     """Tell which stored values are among the largest of their row."""
-    counts = np.diff(X.indptr)
-    rows = np.repeat(np.arange(X.shape[0]), counts)
-    order = np.lexsort((-np.abs(X.data), rows))
     kept = np.empty(X.nnz, bool)
-    kept[order] = np.arange(X.nnz) - np.repeat(X.indptr[:-1], counts) < n_kept
+    # Some rows at a time: the order takes more memory than the values.
+    for first, last in pairwise(run_bounds(X.indptr[:-1] // VALUES_PER_BLOCK)):
+        starts = X.indptr[first : last + 1]
+        part, counts = slice(starts[0], starts[-1]), np.diff(starts)
+        rows = np.repeat(np.arange(last - first), counts)
+        order = np.lexsort((-np.abs(X.data[part]), rows))
+        places = np.arange(len(order)) - np.repeat(starts[:-1] - starts[0], counts)
+        kept[part][order] = places < n_kept
     return kept
 
 

@@ -1,6 +1,7 @@
 """Centroids of labels and similarities to them, against sums of samples."""
 
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -285,3 +286,15 @@ def test_labels_that_came_later_are_similar_to_their_features(container, with_te
         expected += 2 * X @ make_text_like(4, seed=1).T
     assert_allclose(scores.late(), expected, atol=1e-6)
     assert_allclose(scores.take(slice(2, 5)).late(), expected[2:5], atol=1e-6)
+
+
+@pytest.mark.parametrize("n_values", [1, 7, 1000])
+def test_the_largest_values_of_rows_are_found_in_blocks(n_values, monkeypatch):
+    monkeypatch.setattr(centroids_module, "VALUES_PER_BLOCK", n_values)
+    rng = np.random.RandomState(0)
+    X = sp.random_array((30, 20), density=0.3, format="csr", rng=rng)
+    X = sp.csr_array(sp.vstack([X, sp.csr_array((2, 20)), X[:3]]))
+    kept = centroids_module._largest(X, 4)
+    for start, stop in pairwise(X.indptr):
+        order = np.argsort(-np.abs(X.data[start:stop]), kind="stable")
+        assert set(np.flatnonzero(kept[start:stop])) == set(order[:4])
