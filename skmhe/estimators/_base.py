@@ -30,7 +30,6 @@ from skmhe.estimators.validation.samples import (
     check_predict_samples,
 )
 from skmhe.scorers.batch import Rows
-from skmhe.scorers.linear import N_NEWTON
 from skmhe.scorers.model import Bounds, Give, Model, Settings
 
 
@@ -342,7 +341,8 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
         self._show(fitted)
         self.strategy_ = setting.strategy.name
         self.linear_weight_ = fitted.model.linear_weight
-        self.n_iter_ = fitted.state.n_epochs if setting.has_network else N_NEWTON
+        n_epochs, n_steps = fitted.state.n_epochs, history.n_linear_steps
+        self.n_iter_ = n_epochs if setting.has_network else n_steps
         self.loss_curve_ = [*losses_before, *history.loss_curve]
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else None
         self.validation_scores_ = history.validation_scores or None

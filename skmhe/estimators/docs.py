@@ -190,7 +190,8 @@ ATTRIBUTES = inspect.cleandoc(
         Weight of the linear classifiers that `fit` was given or learned; None without
         a network, or without linear classifiers.
     n_iter_ : int
-        Number of complete epochs; of Newton steps with ``model="linear"``.
+        Number of complete epochs. With ``model="linear"``, number of steps of the
+        label that took most.
     loss_ : float or None
         Mean training loss of the last complete epoch; None with ``model="linear"``,
         or if training was interrupted before.

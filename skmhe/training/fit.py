@@ -123,7 +123,7 @@ def fit_model(
         network = _network(recipe.spec, task, previous, state.rng, recipe.device)
     held_out = _held_out(recipe, task, previous, state.rng)
     part = task if held_out is None else task.take(held_out[0])
-    linear, centroids = _fit_linear(recipe, part)
+    linear, n_iter, centroids = _fit_linear(recipe, part)
     model = Model(
         task.codec,
         recipe.search,
@@ -138,7 +138,7 @@ def fit_model(
     weight = PRIOR_WEIGHT if weight is None else weight
     model = dataclasses.replace(model, mix=model.starting_mix(weight))
     if network is None:
-        return model, state, History()
+        return model, state, History(n_iter)
     part = part._replace(data=part.data._replace(centroids=centroids))
     if held_out is None:
         return _train(recipe, part, state, network, model, keeps_moments)
@@ -220,10 +220,13 @@ def root_mean_square_scale(X: Rows) -> float:
 
 def _fit_linear(
     recipe: Recipe, task: Task
-) -> tuple[list[Level] | None, TrainingCentroids | None]:
-    """Fit linear classifiers and, if the network is to complete them, centroids."""
+) -> tuple[list[Level] | None, int, TrainingCentroids | None]:
+    """Fit linear classifiers and, if the network is to complete them, centroids.
+
+    The number is that of the steps of the linear classifiers.
+    """
     if recipe.linear is None:
-        return None, None
+        return None, 0, None
     data, label_weight, progress = task.data, task.label_weight, recipe.progress
     Y, weight = indicator(data.y, task.codec.n_labels), data.sample_weight
     samples, centroids = unit_rows(data.X), None
@@ -241,9 +244,10 @@ def _fit_linear(
         weight, label_weight = own if weight is None else own * weight, None
     sizes, C, prior, _ = recipe.linear
     progress.start("linear classifiers", len(sizes), "level")
-    linear = fit_levels(samples, Y, sizes, C, prior, weight, label_weight, progress)
+    arguments = (sizes, C, prior, weight, label_weight, progress)
+    linear, n_iter = fit_levels(samples, Y, *arguments)
     round_to_half(linear)
-    return linear, centroids
+    return linear, n_iter, centroids
 
 
 def _held_out(
@@ -298,7 +302,7 @@ class _Learning:
             mix = mix._replace(of_log_odds=learn_calibration(model, part, settings))
         self.mix = mix
         progress.end_round()
-        linear, centroids = _fit_linear(self.recipe, self.task)
+        linear, _, centroids = _fit_linear(self.recipe, self.task)
         self.model = dataclasses.replace(
             self.model,
             linear=linear,

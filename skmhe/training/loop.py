@@ -27,9 +27,10 @@ from skmhe.training.step_threads import StepThreads
 
 
 class History:
-    """What happened in training."""
+    """What happened in training: in that of the network, if there is one."""
 
-    def __init__(self) -> None:
+    def __init__(self, n_linear_steps: int = 0) -> None:
+        self.n_linear_steps = n_linear_steps
         self.loss_curve: list[float] = []
         self.validation_scores: list[float] = []
 

@@ -50,9 +50,8 @@ def test_threads_follow_the_multiply_adds(asked):
     clf = MHEClassifier("full", max_iter=2, early_stopping=True, **settings).fit(X, y)
     of_row = d * hidden + hidden * n_labels
     step, validation = (batch_size * of_row, MIN_STEP_OPERATIONS), (6 * of_row,)
-    # 3 Newton steps of 3 conjugate gradient steps, and a product to start with; each
-    # with X and with its transpose.
-    linear = 2 * 3 * (3 + 1) * n * d * n_labels
+    # Products with X and with its transpose.
+    linear = 2 * linear_fit.TYPICAL_PRODUCTS * n * d * n_labels
     n_steps = 3  # of the 54 samples that are not held out
     epoch = [*[step] * n_steps, validation]
     assert asked == [(linear,), *epoch, *epoch]

@@ -6,7 +6,11 @@ import scipy.sparse as sp
 
 from skmhe.scorers.batch import unit_rows
 from skmhe.scorers.linear import fit_levels
-from skmhe.scorers.linear.newton import Problem, Samples, newton_coefficients
+from skmhe.scorers.linear.solver import (
+    Problem,
+    Samples,
+    minimize_squared_hinge,
+)
 from skmhe.scorers.linear.tables import DenseLevel, child_scores
 
 N, N_FEATURES, N_LABELS = 60, 12, 7
@@ -39,15 +43,14 @@ def one_hot(y, n_labels=N_LABELS):
 def solve(X, Y, cost=1.0, prior=0.0, **steps):
     """Return weights and intercepts."""
     cost = np.broadcast_to(np.float32(cost), Y.shape)
-    coefficients, intercepts = newton_coefficients(
-        Problem(Samples(X), Y, cost), prior, **steps
-    )
-    return X.T @ coefficients, intercepts
+    found = minimize_squared_hinge(Problem(Samples(X), Y, cost), prior, **steps)
+    return X.T @ found.coefficients, found.intercepts
 
 
 def fit(X, Y, sizes, **options):
+    """Return the levels of the tree."""
     options = {"C": 1.0, "prior": 0.0} | options
-    return fit_levels(X, sp.csr_array(Y.astype(np.float32)), sizes, **options)
+    return fit_levels(X, sp.csr_array(Y.astype(np.float32)), sizes, **options)[0]
 
 
 def dense_weights(level, node, n_features=N_FEATURES):

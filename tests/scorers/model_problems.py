@@ -110,7 +110,7 @@ def make_whole_model(kind="full", multilabel=False, shares=True, n_late=2):
             encoder=EncoderSpec(N_FEATURES, shares, 0.1),
         ),
         order=rng.permutation(N_LABELS),
-        linear=fit_levels(samples, Y, sizes, 1.0, 0.0),
+        linear=fit_levels(samples, Y, sizes, 1.0, 0.0)[0],
         n_linear=N_LABELS,
         centroids=fit_centroids(samples, Y).for_predictions()
         if has_centroids

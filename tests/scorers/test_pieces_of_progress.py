@@ -39,13 +39,13 @@ def test_pieces_of_each_level_are_the_whole_of_it(n_threads, use_threads, monkey
     recorder = Recorder()
     recorder.start("linear classifiers", 2, "level")
     arguments = X, indicator(Y, 12), (6, 2), 1.0, 0.0
-    levels = fit_levels(*arguments, progress=recorder)
+    levels, _ = fit_levels(*arguments, progress=recorder)
     assert [told for told, _ in recorder.rounds] == [
         ["linear classifiers", ("level", "1/2")],
         ["linear classifiers", ("level", "2/2")],
     ]
     assert [share for _, share in recorder.rounds] == pytest.approx([1, 1])
-    for level, silent in zip(levels, fit_levels(*arguments), strict=True):
+    for level, silent in zip(levels, fit_levels(*arguments)[0], strict=True):
         assert_array_equal(level.intercepts, silent.intercepts)
 
 

@@ -146,11 +146,12 @@ def test_linear_classifiers_are_fitted_with_all_weights(multilabel, container):
     Y, weight, own = indicator(data.y, N_LABELS), data.sample_weight, label_weight
     if not multilabel:  # of the samples, in the problems of all labels
         weight, own = weight * label_weight[data.y], None
-    (expected,) = fit_levels(unit_rows(data.X), Y, (N_LABELS,), 0.5, 2.0, weight, own)
+    arguments = (Y, (N_LABELS,), 0.5, 2.0, weight, own)
+    (expected,), n_iter = fit_levels(unit_rows(data.X), *arguments)
     for found, wanted in zip(model.linear[0], expected, strict=True):
         assert_allclose(found, wanted, rtol=1e-3, atol=1e-5)
     assert (model.spec, model.weights, history.n_iter) == (None, {}, 0)
-    assert state.n_epochs == 0
+    assert (state.n_epochs, history.n_linear_steps) == (0, n_iter)
 
 
 @KINDS

@@ -11,13 +11,7 @@ import scipy.sparse as sp
 import torch
 
 from skmhe.scorers.batch import Rows
-from skmhe.scorers.linear.newton import (
-    N_CG,
-    N_NEWTON,
-    Problem,
-    Samples,
-    newton_coefficients,
-)
+from skmhe.scorers.linear.solver import Problem, Samples, minimize_squared_hinge
 from skmhe.scorers.linear.tables import DenseLevel, Level, SparseLevel, starts_of
 from skmhe.scorers.progress import SILENT, Progress
 from skmhe.scorers.threads import one_blas_thread, threads_for
@@ -28,8 +22,20 @@ BLOCK_SCORES = 400_000
 # Where X is sparse, smaller weights are dropped: on held-out samples nothing is lost
 # below 0.2. Where most features occur in a sample, small weights add up.
 SMALLEST_WEIGHT, DENSE_DATA_SHARE = 0.1, 0.25
-# Features (None: all) of a node, and weights and intercepts of blocks of its children.
-_NodeWeights = tuple[np.ndarray | None, list[tuple[Any, np.ndarray]]]
+# Most labels' problems take about as many products with all samples.
+TYPICAL_PRODUCTS = 12
+
+
+class _Block(NamedTuple):
+    """Classifiers of some children of a node."""
+
+    weights: Any  # shape: (n_features of the node, n_children)
+    intercepts: np.ndarray
+    n_iter: int
+
+
+# Features (None: all) of a node, and blocks of its children.
+_NodeWeights = tuple[np.ndarray | None, list[_Block]]
 
 
 def fit_levels(
@@ -41,8 +47,10 @@ def fit_levels(
     weight: np.ndarray | None = None,
     label_weight: np.ndarray | None = None,
     progress: Progress = SILENT,
-) -> list[Level]:
+) -> tuple[list[Level], int]:
     """Fit the classifiers of all nodes, each on the samples that have a label below.
+
+    Returns the tree, and the largest number of steps that a classifier took.
 
     Parameters
     ----------
@@ -55,13 +63,14 @@ def fit_levels(
     C : float
         Cost of an error, against the squared length of the weights.
     prior : float
-        See `newton_coefficients`; for the labels, not for the nodes above.
+        See `minimize_squared_hinge`; for the labels, not for the nodes above.
     weight, label_weight : ndarray, default=None
         Weights of the samples, and of the labels' positive samples.
     progress : Progress, default=SILENT
         Is told of the levels, which are its rounds.
     """
     levels: list[Level] = []
+    n_iter = 0
     n_stored = int(np.count_nonzero(X) if isinstance(X, np.ndarray) else X.nnz)
     is_dense = n_stored > DENSE_DATA_SHARE * X.shape[0] * X.shape[1]
     smallest = 0.0 if is_dense else SMALLEST_WEIGHT
@@ -87,18 +96,20 @@ def fit_levels(
             arguments = (cost, prior * last, weights, smallest, inner)
             fit_node = partial(_fit_node, X, nodes, *arguments)
             parts = list(outer(fit_node, tasks))
+            steps = [block.n_iter for _, blocks in parts for block in blocks]
+            n_iter = max([n_iter, *steps])
             n_parents = -(-nodes.shape[1] // size)
             assemble = _sparse_level if sp.issparse(X) else _dense_level
             levels.append(assemble(parts, tasks, n_parents, size, X.shape[1]))
             progress.end_round()
-    return levels
+    return levels, n_iter
 
 
 def _multiply_adds(n_stored: int, Y: sp.csr_array, sizes: Sequence[int]) -> float:
     """Estimate those of all products with X, as if there were no kernel matrices."""
     # All samples are in the root's problem, and then in one for each label.
     n_children = sizes[0] + Y.nnz / Y.shape[0] * sum(sizes[1:])
-    return 2 * N_NEWTON * (N_CG + 1) * n_stored * n_children
+    return 2 * TYPICAL_PRODUCTS * n_stored * n_children
 
 
 def _ancestors(Y: sp.csr_array, below: int) -> sp.csr_array:
@@ -149,7 +160,7 @@ def _fit_node(
     run: Any,
     task: _Task,
 ) -> _NodeWeights:
-    """Return features, and the weights and intercepts of each block of children."""
+    """Return features, and the classifiers of each block of children."""
     X, nodes, cost = X[task.rows], nodes[task.rows], cost[task.rows][:, None]
     features = None
     if sp.issparse(X):
@@ -158,16 +169,17 @@ def _fit_node(
         X = sp.csr_array((X.data, local, X.indptr), shape=shape)
     samples = Samples(X)
 
-    def fit_block(children: slice) -> tuple[Any, np.ndarray]:
+    def fit_block(children: slice) -> _Block:
         positive = nodes[:, children].toarray() > 0
         costs = cost
         if label_weight is not None:
             costs = np.where(positive, cost * label_weight[children], cost)
         problem = Problem(samples, positive, costs.astype(np.float32))
-        coefficients, intercepts = newton_coefficients(problem, prior)
+        coefficients, intercepts, n_iter = minimize_squared_hinge(problem, prior)
         weights = samples.XT @ coefficients
         weights[np.abs(weights) < smallest] = 0
-        return weights if features is None else sp.csr_array(weights), intercepts
+        stored = weights if features is None else sp.csr_array(weights)
+        return _Block(stored, intercepts, n_iter)
 
     return features, list(run(fit_block, task.children))
 
@@ -185,8 +197,8 @@ def _sparse_level(
     # A node without samples says no to all of its children alike.
     intercepts = np.full((n_nodes, size), -1, np.float32)
     for task, (node_features, blocks) in zip(tasks, parts, strict=True):
-        weights = sp.hstack([block for block, _ in blocks], format="csr")
-        own = np.concatenate([block_intercepts for _, block_intercepts in blocks])
+        weights = sp.hstack([block.weights for block in blocks], format="csr")
+        own = np.concatenate([block.intercepts for block in blocks])
         intercepts[task.node, : len(own)] = own
         used = np.diff(weights.indptr)
         n_rows[task.node] = np.count_nonzero(used)
@@ -216,9 +228,9 @@ def _dense_level(
     weights = np.zeros((n_nodes, n_features, size), np.float32)
     intercepts = np.full((n_nodes, size), -1, np.float32)
     for task, (_, blocks) in zip(tasks, parts, strict=True):
-        own = np.hstack([block for block, _ in blocks])
+        own = np.hstack([block.weights for block in blocks])
         weights[task.node, :, : own.shape[1]] = own
         intercepts[task.node, : own.shape[1]] = np.concatenate(
-            [block_intercepts for _, block_intercepts in blocks]
+            [block.intercepts for block in blocks]
         )
     return DenseLevel(weights, intercepts)
