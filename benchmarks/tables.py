@@ -108,6 +108,11 @@ TABLES = {
     "weights": Table(
         "weights.json", ("P@1", "P@3", "P@5", "PSP@5", "ECE"), heads=("data", "setting")
     ),
+    "linear": Table(
+        "linear.json",
+        ("P@1", "P@3", "P@5", "steps", "cpu_s"),
+        heads=("data", "stopped at"),
+    ),
     # Data sets that make_data.py does not build.
     "rivals-other": Table("rivals_other.json", PRECISIONS + COSTS, bold=PRECISIONS),
     "dense": Table(
