@@ -130,6 +130,20 @@ def best_gradient(X, positive, solution, label):
     return np.linalg.norm(weights - 2 * X[active].T @ error[active])
 
 
+def test_no_intercept_goes_to_where_the_objective_is_higher():
+    # At an intercept of 1, heavy samples have no loss, up to rounding; the best one for
+    # the others alone is -1.
+    for seed in range(30):
+        rng = np.random.RandomState(seed)
+        X = rng.randn(50, 2).astype(np.float32)
+        X /= np.linalg.norm(X, axis=1, keepdims=True)
+        positive = rng.rand(50, 1) < 0.7
+        heavy = positive & (rng.rand(50, 1) < 0.5)
+        cost = np.where(heavy, 500, 5e-5).astype(np.float32)
+        _, intercepts = solve(X, positive, cost)
+        assert intercepts[0] > 0.9
+
+
 def test_stops_after_the_largest_number_of_steps():
     X, Y = make_data()
     problem = Problem(Samples(X), Y, np.ones((N, 1), np.float32))

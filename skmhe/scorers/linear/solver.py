@@ -125,8 +125,9 @@ def minimize_squared_hinge(
         if is_last or running.mean() < CROWDED:
             leaving = ~running | is_last
             done = labels[leaving]
+            descent.settle(~running)
             coefficients[:, done] += descent.coefficients[:, leaving]
-            intercepts[done] = descent.best_intercepts(~running)[leaving]
+            intercepts[done] = descent.intercepts[leaving]
             if is_last:
                 return Solution(coefficients, intercepts, n_iter)
             descent.keep(running)
@@ -190,10 +191,6 @@ class _Descent:
         self.square = _sums(self.gradient, self.similarities)
         return self.square
 
-    def best_intercepts(self, labels: np.ndarray) -> np.ndarray:
-        """Return the intercepts, those of some labels at their best."""
-        return np.where(labels, self.intercepts + self.shift, self.intercepts)
-
     def turn(self) -> None:
         """Turn the direction to the gradient, by Polak and Ribiere's rule."""
         slope = _sums(self.gradient, self.slopes)
@@ -216,8 +213,21 @@ class _Descent:
         curvature = self.reach + _sums(self.work, self.slopes) - mean * weight
         size = np.where(running, self.fall / (curvature + TINY), np.float32(0))
         shift = np.where(running, self.shift - size * mean, np.float32(0))
-        start, objective = self.length, self.objective
         along = 2 * size * _sums(self.coefficients, self.slopes)
+        self._go(size, shift, along)
+
+    def settle(self, labels: np.ndarray) -> None:
+        """Go to the best intercepts of some labels."""
+        zeros = np.zeros_like(self.shift)
+        self._go(zeros, np.where(labels, self.shift, zeros), zeros)
+
+    def _go(self, size: np.ndarray, shift: np.ndarray, along: np.ndarray) -> None:
+        """Go along direction and intercept, half as far where the objective rises.
+
+        With other samples that have a loss, it is another quadratic function. `along`
+        is the change of the squared length of the weights that is linear in the size.
+        """
+        start, objective = self.length, self.objective
         square = size**2 * self.reach
         part, go = np.ones_like(size), np.ones_like(size)
         for _ in range(MAX_HALVINGS):
@@ -231,11 +241,12 @@ class _Descent:
             go = np.where(higher, -part, np.float32(0))
 
     def _move(self, size: np.ndarray, shift: np.ndarray) -> None:
-        np.multiply(self.direction, size, out=self.work)
-        self.coefficients += self.work
-        np.multiply(self.slopes, size, out=self.work)
-        self.work += shift
-        self.error -= self.work
+        if size.any():
+            np.multiply(self.direction, size, out=self.work)
+            self.coefficients += self.work
+            np.multiply(self.slopes, size, out=self.work)
+            self.error -= self.work
+        self.error -= shift
         self.intercepts = self.intercepts + shift
 
 
