@@ -72,6 +72,7 @@ def test_blocks_of_labels_change_nothing(monkeypatch, use_threads):
     X, Y = make_data()
     whole = fit(sp.csr_array(X), Y, (N_LABELS,))
     monkeypatch.setattr(fitting, "BLOCK_SCORES", 2 * N)
+    monkeypatch.setattr(fitting, "MIN_BLOCK_LABELS", 1)
     use_threads(2)
     parts = fit(sp.csr_array(X), Y, (N_LABELS,))
     for a, b in zip(whole[0], parts[0], strict=True):

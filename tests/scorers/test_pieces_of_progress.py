@@ -35,7 +35,8 @@ class Recorder(ShownProgress):
 def test_pieces_of_each_level_are_the_whole_of_it(n_threads, use_threads, monkeypatch):
     use_threads(n_threads)
     # Blocks of two labels at the root.
-    monkeypatch.setattr("skmhe.scorers.linear.fit.BLOCK_SCORES", 2 * len(Y))
+    for name, value in (("BLOCK_SCORES", 2 * len(Y)), ("MIN_BLOCK_LABELS", 1)):
+        monkeypatch.setattr(f"skmhe.scorers.linear.fit.{name}", value)
     recorder = Recorder()
     recorder.start("linear classifiers", 2, "level")
     arguments = X, indicator(Y, 12), (6, 2), 1.0, 0.0

@@ -14,11 +14,12 @@ from skmhe.scorers.batch import Rows
 from skmhe.scorers.linear.solver import Problem, Samples, minimize_squared_hinge
 from skmhe.scorers.linear.tables import DenseLevel, Level, SparseLevel, starts_of
 from skmhe.scorers.progress import SILENT, Progress
-from skmhe.scorers.threads import one_blas_thread, threads_for
+from skmhe.scorers.threads import one_blas_thread, one_thread_here, threads_for
 
 # Scores of (sample, label) pairs that are solved at a time: what a step needs of
-# them stays in the processor's cache.
-BLOCK_SCORES = 400_000
+# them stays in the processor's cache. But at least so many labels: a product of a
+# sparse sample with fewer takes about as long.
+BLOCK_SCORES, MIN_BLOCK_LABELS = 400_000, 16
 # Where X is sparse, smaller weights are dropped: on held-out samples nothing is lost
 # below 0.2. Where most features occur in a sample, small weights add up.
 SMALLEST_WEIGHT, DENSE_DATA_SHARE = 0.1, 0.25
@@ -80,7 +81,10 @@ def fit_levels(
     with threads_for(_multiply_adds(n_stored, Y, sizes)):
         n_threads = torch.get_num_threads()
     # Threads of ours have larger pieces of work than those of a matrix product.
-    with one_blas_thread, ThreadPoolExecutor(n_threads) as threads:
+    with (
+        one_blas_thread,
+        ThreadPoolExecutor(n_threads, initializer=one_thread_here) as threads,
+    ):
 
         def share(solve: Callable[[Any], Any], pieces: list[Any]) -> Iterator[Any]:
             return progress.pieces(threads.map(solve, pieces), len(pieces))
@@ -143,7 +147,8 @@ def _tasks(nodes: sp.csr_array, size: int) -> list[_Task]:
             rows = np.arange(nodes.shape[0])
         start, stop = node * size, min((node + 1) * size, n_children)
         if len(rows):
-            n_blocks = -(-(stop - start) * len(rows) // BLOCK_SCORES)
+            n_together = max(BLOCK_SCORES // len(rows), MIN_BLOCK_LABELS)
+            n_blocks = -(-(stop - start) // n_together)
             bounds = np.linspace(start, stop, n_blocks + 1).astype(int)
             blocks = [slice(*pair) for pair in pairwise(bounds)]
             tasks.append(_Task(node, rows, blocks))
@@ -165,8 +170,9 @@ def _fit_node(
     features = None
     if sp.issparse(X):
         features, local = np.unique(X.indices, return_inverse=True)
+        local = local.astype(np.int32)
         shape = (X.shape[0], len(features))
-        X = sp.csr_array((X.data, local, X.indptr), shape=shape)
+        X = sp.csr_array((X.data, local, X.indptr.astype(np.int32)), shape=shape)
     samples = Samples(X)
 
     def fit_block(children: slice) -> _Block:
@@ -176,7 +182,7 @@ def _fit_node(
             costs = np.where(positive, cost * label_weight[children], cost)
         problem = Problem(samples, positive, costs.astype(np.float32))
         coefficients, intercepts, n_iter = minimize_squared_hinge(problem, prior)
-        weights = samples.XT @ coefficients
+        weights = samples.weights(coefficients)
         weights[np.abs(weights) < smallest] = 0
         stored = weights if features is None else sp.csr_array(weights)
         return _Block(stored, intercepts, n_iter)
