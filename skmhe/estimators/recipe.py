@@ -15,7 +15,6 @@ from skmhe.estimators.resolution import (
 )
 from skmhe.estimators.setting import Setting
 from skmhe.estimators.short_forms import long_form
-from skmhe.estimators.strategies import Cascade
 from skmhe.estimators.table import shown_value
 from skmhe.scorers.device import resolve_device, resolve_dtype
 from skmhe.scorers.model import CENTROID_SCALES, Model, Settings
@@ -157,15 +156,20 @@ def _settings(estimator: Any, model: Model) -> Settings | None:
         return None
     width = own_width
     if model.spec is not None:
-        width = getattr(strategy, "beam_width", Cascade().beam_width)
-    valid = all(isinstance(w, Integral) and int(w) >= 1 for w in (width, own_width))
+        width = getattr(strategy, "beam_width", "auto")
+    width = None if isinstance(width, str) and width == "auto" else width
+    valid = all(
+        isinstance(w, Integral) and int(w) >= 1
+        for w in (own_width, own_width if width is None else width)
+    )
     if weight is not None:
         valid = valid and isinstance(weight, Real) and 0 < float(weight) < math.inf
     if not valid or score_with not in {"both", "classifier", "encoder"}:
         return None
     device = resolve_device(estimator.device)
     weight = weight if weight is None else float(weight)
-    return Settings(int(width), int(own_width), weight, score_with, device)
+    width = width if width is None else int(width)
+    return Settings(width, int(own_width), weight, score_with, device)
 
 
 def check_same_shapes(

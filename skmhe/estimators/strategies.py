@@ -11,6 +11,7 @@ from skmhe.estimators.names import Parameters, explained_names
 from skmhe.estimators.setting import Setting
 from skmhe.estimators.table import constraints, only_used
 from skmhe.nn import CascadeHead, FullHead, Head, Margin, ProductHead, SamplingHead
+from skmhe.nn.tree_search import MIN_BEAM_WIDTH
 from skmhe.scorers.network import HeadSpec
 
 # Up to this number of labels, the strategy "auto" scores all of them in training; up to
@@ -159,24 +160,23 @@ class Cascade(Strategy):
 
     Parameters
     ----------
-    beam_width : int, default=10
+    beam_width : int or "auto", default="auto"
         Number of prefixes in the beam: of `predict_topk`, which widens it to more than
-        k labels where needed, and of training with hard negatives. May be changed
-        after fitting.
+        k labels where needed, and of training with hard negatives. "auto" is 10, but in
+        predictions as many as have about 4096 labels: all, in a small tree. May be
+        changed after fitting.
         {beam_width}
-    hard_negatives : bool or "auto", default="auto"
+    hard_negatives : bool, default=True
         Which labels the network learns to reject for a sample: also those below the
         most probable prefixes (True), or only those that share a prefix with a true
-        label (False; as in probabilistic label trees: cheaper). Which of them ranks
-        better depends on the data. "auto" is True for multi-label `y` and with a
-        `backbone`, False otherwise.
+        label (False; as in probabilistic label trees: cheaper, and less accurate where
+        prefixes are hard to predict).
         {hard_negatives}
 
-        For 1-D `y`, True is for a network alone (``model="network"`` or a `backbone`),
-        and an error otherwise. One softmax over all labels then makes the
-        probabilities: those of `predict_topk` are relative to the labels that the beam
-        found, `predict_proba` scores all labels. False multiplies the probabilities
-        along the label's path.
+        For 1-D `y`, one softmax over all labels then makes the probabilities: those of
+        `predict_topk` are relative to the labels that the beam found, `predict_proba`
+        scores all labels. With False, and with ``model="linear"``, probabilities are
+        multiplied along the label's path.
 
     See Also
     --------
@@ -198,7 +198,7 @@ class Cascade(Strategy):
     _parameter_constraints = constraints("Cascade")
 
     @explained_names
-    def __init__(self, *, beam_width: int = 10, hard_negatives: bool | str = "auto"):
+    def __init__(self, *, beam_width: int | str = "auto", hard_negatives: bool = True):
         self.beam_width = beam_width
         self.hard_negatives = hard_negatives
 
@@ -207,14 +207,14 @@ class Cascade(Strategy):
         return True
 
     def _options(self, setting: Setting, head_sizes: tuple[int, ...]) -> dict[str, Any]:
-        hard_negatives = self.hard_negatives
-        if hard_negatives == "auto":
-            hard_negatives = setting.multilabel or setting.has_backbone
-        # For 1-D y, they are for networks alone, and model="linear" does not use them.
-        hard_negatives = hard_negatives and (setting.multilabel or setting.is_alone)
+        width = self.beam_width
+        # Linear classifiers alone have probabilities along the path.
+        hard_negatives = self.hard_negatives and (
+            setting.multilabel or setting.has_network
+        )
         return {
             "head_sizes": head_sizes,
-            "beam_width": self.beam_width,
+            "beam_width": MIN_BEAM_WIDTH if width == "auto" else width,
             "hard_negatives": bool(hard_negatives),
         }
 

@@ -108,8 +108,8 @@ TABLE: dict[str, tuple[Parameter, ...]] = {
     "Full": (MARGIN,),
     "Product": (Parameter("rank", [COUNT], when.ALWAYS),),
     "Cascade": (
-        Parameter("beam_width", [COUNT], when.NETWORK),
-        Parameter("hard_negatives", [AUTO, "boolean"], when.NETWORK),
+        Parameter("beam_width", [AUTO, COUNT], when.NETWORK),
+        Parameter("hard_negatives", ["boolean"], when.NETWORK),
     ),
     "Sampling": (
         Parameter("n_sampled_groups", [AUTO, COUNT_OR_0], when.ALWAYS),
@@ -260,12 +260,6 @@ CONTRADICTIONS = (
         lambda v, s: bool(v) and s.is_partial_fit,
         "cannot be used in partial_fit, which trains for one epoch",
         "use early_stopping=False, or fit",
-    ),
-    Contradiction(
-        "strategy__hard_negatives",
-        lambda v, s: _is_joint(v, s) and not s.is_alone,
-        "is for a network alone where y is 1-D, but model={model!r}",
-        "use model='network', or hard_negatives='auto'",
     ),
     Contradiction(
         "strategy__n_sampled_groups",

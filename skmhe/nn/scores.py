@@ -91,6 +91,10 @@ class Search(Protocol):
         """Whether it is steered through a tree: asks for `TreeScores`."""
 
     @property
+    def joint(self) -> bool:
+        """Whether nodes above the labels only say where a tree has the best labels."""
+
+    @property
     def scores_all(self) -> bool:
         """Whether it scores all labels, or groups of them: asks for `FlatScores`."""
 

@@ -51,7 +51,7 @@ class FlatSearch:
     group_size: int = 1
 
     n_levels = 1
-    steered = False
+    steered = joint = False
     scores_all = True
 
     @property

@@ -1,7 +1,7 @@
 """The search in a tree of labels, by a beam."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
@@ -11,6 +11,19 @@ from torch import Tensor
 
 from skmhe.nn.scores import TreeScores
 from skmhe.nn.search import pairs_above, with_late
+
+# Children that a beam scores at a level at least, if there are so many: that takes less
+# time than all else that a sample costs. And nodes that it has at least.
+WIDE_BEAM_CHILDREN, MIN_BEAM_WIDTH = 4096, 10
+
+
+def wide_beam(head_sizes: Sequence[int]) -> int:
+    """Return the width of a beam that leaves out little of a small tree.
+
+    No beam is too wide for a tree of a few thousand labels, where nodes may be hard to
+    predict.
+    """
+    return max(MIN_BEAM_WIDTH, WIDE_BEAM_CHILDREN // max(head_sizes[1:], default=1))
 
 
 class Beam(NamedTuple):

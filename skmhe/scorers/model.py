@@ -13,6 +13,7 @@ from skmhe.labels import LabelCodec
 from skmhe.nn.calibrated_search import CalibratedSearch
 from skmhe.nn.scores import Search
 from skmhe.nn.search import FlatSearch
+from skmhe.nn.tree_search import wide_beam
 from skmhe.scorers.batch import Rows, in_form
 from skmhe.scorers.centroids import Centroids
 from skmhe.scorers.combination import (
@@ -57,7 +58,7 @@ CENTROID_SCALES = {False: 20.0, True: 5.0}
 class Settings(NamedTuple):
     """What may be changed after fitting."""
 
-    beam_width: int = 10  # of the search for labels
+    beam_width: int | None = None  # of the search for labels; None: `wide_beam`
     linear_beam_width: int = 10  # of the linear classifiers' own tree
     linear_weight: float | None = None  # None: what was learned, or else 1
     score_with: str = "both"  # or "classifier", "encoder": where there is an encoder
@@ -266,8 +267,9 @@ class Model:
         return kept
 
     def _assemble(self, settings: Settings) -> Scoring:
-        network = self._network(settings)
-        search = self.search.with_beam_width(settings.beam_width)
+        width = settings.beam_width or wide_beam(self.search.head_sizes)
+        network = self._network(settings, width)
+        search = self.search.with_beam_width(width)
         mix = self.mix
         if mix is None or mix.requested_weight != settings.linear_weight:
             mix = self.starting_mix(settings.linear_weight)
@@ -289,11 +291,11 @@ class Model:
         combination = Combination(tuple(scorers), mix.calibrations[score_with])
         return Scoring(search, combination, network, settings.device)
 
-    def _network(self, settings: Settings) -> Network | None:
+    def _network(self, settings: Settings, beam_width: int) -> Network | None:
         """Return the network in evaluation mode, if there is one."""
         if self.spec is None:
             return None
-        head = self.spec.head.with_options(beam_width=settings.beam_width)
+        head = self.spec.head.with_options(beam_width=beam_width)
         spec = self.spec._replace(head=head)
         return network_from_weights(spec, self.weights, settings.device).eval()
 

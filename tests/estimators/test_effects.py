@@ -5,7 +5,6 @@ import pytest
 from estimator_problems import (
     N_CLASSES,
     N_FEATURES,
-    assert_same_model,
     both,
     differ,
     make,
@@ -140,10 +139,10 @@ def test_a_wider_beam_finds_more(cls):
 @pytest.mark.parametrize(
     ("cls", "hard_negatives", "matters"),
     [
-        (MHEMultiLabelClassifier, "auto", True),
+        (MHEMultiLabelClassifier, True, True),
         (MHEClassifier, True, True),
-        # One label per sample is trained on its own path only.
-        (MHEClassifier, "auto", False),
+        # One label per sample is then trained on its own path only.
+        (MHEClassifier, False, False),
     ],
 )
 def test_the_beam_chooses_the_hard_negatives(cls, hard_negatives, matters):
@@ -156,22 +155,17 @@ def test_the_beam_chooses_the_hard_negatives(cls, hard_negatives, matters):
 
 
 def test_hard_negatives_of_several_labels():
-    hard, soft, auto = (
+    hard, soft = (
         fit(MHEMultiLabelClassifier, Cascade(beam_width=4, hard_negatives=value))
-        for value in (True, False, "auto")
+        for value in (True, False)
     )
-    assert_same_model(hard, auto)
     # All prefixes are in this beam: more nodes have a loss.
     assert hard.loss_curve_[0] > soft.loss_curve_[0]
 
 
 def test_hard_negatives_of_one_label():
-    joint, path, auto = (
-        fit(MHEClassifier, Cascade(hard_negatives=value), head_sizes=(4, 3))
-        for value in (True, False, "auto")
-    )
-    assert_same_model(path, auto)
-    # One softmax over all labels; by the path, some of them are of other models.
+    joint = fit(MHEClassifier, Cascade(), head_sizes=(4, 3), model="network")
+    # One softmax over all labels.
     X, _ = make_data()
     scores = joint.transform(X) @ weights(joint)["head.weights.1"].T
     scores += weights(joint)["head.biases.1"]

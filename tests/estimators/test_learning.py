@@ -193,3 +193,14 @@ def test_version_and_public_names():
         "predict_topk",
     }
     assert isinstance(skmhe.__version__, str)
+
+
+def test_a_cascade_tells_dense_blobs_apart():
+    # Groups of blobs are not linearly separable, and hard to predict.
+    rng, n_classes = np.random.RandomState(0), 300
+    y = np.arange(15 * n_classes) % n_classes
+    X = rng.uniform(-10, 10, (n_classes, 32))[y] + 4 * rng.randn(len(y), 32)
+    train, test = slice(10 * n_classes), slice(10 * n_classes, None)
+    options = {"hidden_layer_sizes": 64, "random_state": 0}
+    clf = MHEClassifier("cascade", **options).fit(X[train], y[train])
+    assert clf.score(X[test], y[test]) > 0.95

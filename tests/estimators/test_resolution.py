@@ -134,10 +134,6 @@ def contradict(params, match, n_labels=FEW, **setting):
             "strategy__margin='arcface' is for a network alone, but model='both'",
         ),
         (
-            {"strategy": Cascade(hard_negatives=True)},
-            "strategy__hard_negatives=True is for a network alone where y is 1-D",
-        ),
-        (
             {"backbone": lambda: None, "model": "linear"},
             "backbone=<lambda> needs a network, but model='linear' has none",
         ),
@@ -166,9 +162,6 @@ def test_contradictions(params, match):
         {"strategy": "sampling", "head_sizes": (4, 3), "n_heads": 2},
         {"strategy": Full(margin="arcface"), "model": "network"},
         {"strategy": Full(margin="arcface"), "backbone": lambda: None},
-        {"strategy": Cascade(hard_negatives=True), "model": "network"},
-        # There is no network that it could be wrong for.
-        {"strategy": Cascade(hard_negatives=True), "model": "linear"},
         {"strategy": Sampling(n_sampled_groups=0)},
         # An object without label features is unused.
         {"label_encoder": LabelEncoder(loss_weight=0.5)},

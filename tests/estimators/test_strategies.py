@@ -83,9 +83,8 @@ def test_margins(strategy):
 @pytest.mark.parametrize(
     ("given", "multilabel", "has_backbone", "resolved"),
     [
-        ("auto", False, False, False),
-        ("auto", True, False, True),
-        ("auto", False, True, True),
+        (False, False, False, False),
+        (True, True, False, True),
         (True, False, False, True),
         (np.True_, False, False, True),
         (False, True, True, False),
@@ -96,10 +95,12 @@ def test_hard_negatives(given, multilabel, has_backbone, resolved):
     assert spec.options["hard_negatives"] is resolved
 
 
-def test_linear_classifiers_know_no_hard_negatives():
-    strategy = Cascade(hard_negatives=True)
-    assert head(strategy, alone=False).options["hard_negatives"] is False
-    assert head(strategy, True, alone=False).options["hard_negatives"] is True
+def test_linear_classifiers_alone_know_no_hard_negatives():
+    for model, hard in (("linear", False), ("both", True), ("network", True)):
+        values = {"model": model, "backbone": None}
+        setting = Setting(values, Cascade(), N_LABELS, multilabel=False)
+        options = Cascade().head(setting, SIZES).options
+        assert options["hard_negatives"] is hard
 
 
 @pytest.mark.parametrize(

@@ -241,9 +241,6 @@ def same_value(setting, name, value):
         return there.name == value
     if name == "n_heads":
         return value == (there if there != "auto" else setting.strategy.max_heads or 2)
-    if name == "strategy__hard_negatives":
-        resolved = setting.multilabel or setting.has_backbone
-        return value == (resolved if there == "auto" else there)
     if name == "strategy__pool_labels" and value == "batch_and_own_group":
         return setting.has_backbone and not setting.multilabel
     return there is value or (not isinstance(value, tuple) and there == value)

@@ -96,7 +96,8 @@ def test_no_shortlist_where_labels_are_not_known_or_there_is_no_tree():
 @containers
 @TREES
 @pytest.mark.parametrize("n_labels", [6, 7, 8, 11])
-def test_nodes_and_children_of_all_labels(container, sizes, n_labels):
+@pytest.mark.parametrize("joint", [False, True])
+def test_nodes_and_children_of_all_labels(container, sizes, n_labels, joint):
     # Classifiers know 6 labels, or all but some of the search's.
     n_known = min(n_labels, N_LABELS)
     X, Y = make_data()
@@ -104,16 +105,22 @@ def test_nodes_and_children_of_all_labels(container, sizes, n_labels):
     levels = fit(X, Y[:, :n_known], sizes)
     first = -(-n_labels // int(np.prod(sizes[1:])))
     sizes = (max(sizes[0], first), *sizes[1:])
-    search = TreeSearch(False, n_labels, sizes, 10)
+    search = TreeSearch(False, n_labels, sizes, 10, joint)
     scorer = LinearScorer(levels, n_known, search, 10, 0.5)
     scores = scorer.bind(Batch(X, CPU))
-    X = scores.X
+    X, path = scores.X, np.zeros((N, 1))
     for level in range(len(sizes)):
         below = int(np.prod(sizes[level + 1 :]))
         n_nodes, n_known_nodes = -(-n_labels // below), -(-n_known // below)
         # shape: (n, n_nodes); 2 * 0.5 times the score, and 0 of unknown nodes
-        expected = all_node_scores(levels[level], X)[:, :n_known_nodes]
-        expected = np.pad(expected, ((0, 0), (0, n_nodes - n_known_nodes)))
+        expected, unknown = all_node_scores(levels[level], X)[:, :n_known_nodes], 0
+        if joint:
+            # The log-score of the path, and that of a margin of 0.
+            path = np.repeat(path, levels[level].intercepts.shape[1], axis=1)
+            path = path[:, :n_known_nodes] - np.maximum(0, 1 - expected) ** 2
+            expected, unknown = 0.5 * np.maximum(path, FLOOR), -0.5
+        missing = ((0, 0), (0, n_nodes - n_known_nodes))
+        expected = np.pad(expected, missing, constant_values=unknown)
         assert_allclose(scores.nodes(level), expected, atol=1e-5)
         for rows in (slice(2, 7), torch.tensor([8, 1])):
             found = scores.take(rows).nodes(level)

@@ -18,6 +18,8 @@ from skmhe.scorers.linear.tables import DenseLevel, Level, child_scores
 
 # The log-score of a label that the beam does not reach, and of less likely ones.
 FLOOR = -6.0
+# That of a label that the classifiers do not know: its margin is 0.
+UNKNOWN = -1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +29,9 @@ class LinearScorer(Scorer):
     Labels have log-scores, which saturate as the loss of the classifiers does: the
     sum along a label's path of ``-max(0, 1 - s)^2``, as in Parabel [1]_. Where they
     steer a search of the tree, the children of a node have scores 2 s, which have the
-    same slope at s = 0. Labels that the classifiers do not know have a margin of 0.
+    same slope at s = 0; nodes have log-scores, too, if probabilities do not multiply
+    along the path (see `TreeSearch`). Labels that the classifiers do not know have a
+    margin of 0.
 
     Parameters
     ----------
@@ -96,6 +100,7 @@ class LinearScores:
     def __init__(self, scorer: LinearScorer, X: Rows, device: torch.device) -> None:
         self.scorer, self.X, self.device = scorer, X, device
         self._found: tuple[Tensor, Tensor] | None = None
+        self._first_paths: Tensor | None = None
 
     def take(self, rows: slice | Tensor) -> "LinearScores":
         """Return the scores of some of the samples."""
@@ -156,10 +161,40 @@ class LinearScores:
     def nodes(self, level: int) -> Tensor:
         """Return the weighted scores of all nodes of a level, shape (n, n_nodes)."""
         n_known, n_nodes = self._n_nodes(level)
-        factor = 2 * self.scorer.weight
-        scores = self.scorer.table(level).all_scores(self.X, factor)
-        found = scores[:, :n_known].to(self.device)
+        if self.scorer.search.joint:
+            path = self._all_paths(level).clamp(min=FLOOR)
+            found = F.pad(path, (0, n_nodes - n_known), value=UNKNOWN)
+            return found.mul_(self.scorer.weight)
+        found = self._of_all_nodes(level, 2 * self.scorer.weight)
         return F.pad(found, (0, n_nodes - n_known)) if n_nodes > n_known else found
+
+    def _of_all_nodes(self, level: int, factor: float = 1.0) -> Tensor:
+        """Return the scores of all known nodes times a factor, shape (n, n_known)."""
+        scores = self.scorer.table(level).all_scores(self.X, factor)
+        return scores[:, : self._n_nodes(level)[0]].to(self.device)
+
+    def _all_paths(self, level: int) -> Tensor:
+        """Return the log-scores of all known nodes of a level, shape (n, n_known)."""
+        if level == 0 and self._first_paths is not None:
+            return self._first_paths
+        scores = self._of_all_nodes(level)
+        if level == 0:
+            self._first_paths = _add_loss(torch.zeros_like(scores), scores)
+            return self._first_paths
+        size = self.scorer.search.head_sizes[level]
+        above = self._all_paths(level - 1).repeat_interleave(size, dim=1)
+        return _add_loss(above[:, : scores.shape[1]], scores)
+
+    def _paths(self, level: int, samples: Tensor, nodes: Tensor) -> Tensor:
+        """Return the log-scores of pairs of samples and known nodes."""
+        if level < 0:  # the root
+            return torch.zeros(len(samples), device=self.device)
+        if level == 0:
+            return self._all_paths(0)[samples, nodes]
+        size = self.scorer.search.head_sizes[level]
+        parents, places = nodes // size, (nodes % size)[:, None]
+        scores = self._raw(level, samples, parents).gather(1, places)[:, 0]
+        return _add_loss(self._paths(level - 1, samples, parents), scores)
 
     def _n_nodes(self, level: int) -> tuple[int, int]:
         """Return how many nodes of a level have known labels below, or any labels."""
@@ -170,14 +205,22 @@ class LinearScores:
     def children(self, level: int, samples: Tensor, nodes: Tensor) -> Tensor:
         """Return the weighted scores of the children of (sample, node) pairs.
 
-        0 for nodes that the classifiers do not know, -inf where there is no such child.
+        -inf where there is no such child.
         """
-        size = self.scorer.search.head_sizes[level]
-        scores = self._raw(level, samples, nodes).mul_(2 * self.scorer.weight)
+        size, weight = self.scorer.search.head_sizes[level], self.scorer.weight
+        scores, unknown = self._raw(level, samples, nodes), 0.0
+        if self.scorer.search.joint:
+            known = nodes.clamp(max=self._n_nodes(level - 1)[0] - 1)
+            path = self._paths(level - 1, samples, known)[:, None]
+            scores, unknown = _add_loss(path, scores).clamp_(min=FLOOR), UNKNOWN
+            scores.mul_(weight)
+        else:
+            scores.mul_(2 * weight)
         if scores.shape[1] < size:
             # The first level may have more nodes than the classifiers know.
             scores = F.pad(scores, (0, size - scores.shape[1]))
-        for n, value in zip(self._n_nodes(level), (0.0, -inf), strict=True):
+        bounds = zip(self._n_nodes(level), (unknown * weight, -inf), strict=True)
+        for n, value in bounds:
             _fill_beyond(scores, nodes, n, value)
         return scores
 
