@@ -184,10 +184,19 @@ def _fit_node(
         coefficients, intercepts, n_iter = minimize_squared_hinge(problem, prior)
         weights = samples.weights(coefficients)
         weights[np.abs(weights) < smallest] = 0
-        stored = weights if features is None else sp.csr_array(weights)
+        stored = weights if features is None else _nonzeros(weights)
         return _Block(stored, intercepts, n_iter)
 
     return features, list(run(fit_block, task.children))
+
+
+def _nonzeros(weights: np.ndarray) -> sp.csr_array:
+    """Return weights as CSR; SciPy, which looks for cells in 2-D, takes much longer."""
+    n_rows, n_children = weights.shape
+    kept = weights != 0
+    cells, starts = np.flatnonzero(kept), starts_of(np.count_nonzero(kept, axis=1))
+    entries = weights.ravel()[cells], (cells % n_children).astype(np.int32), starts
+    return sp.csr_array(entries, shape=(n_rows, n_children))
 
 
 def _sparse_level(
