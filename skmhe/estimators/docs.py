@@ -47,7 +47,7 @@ PARAMETERS = inspect.cleandoc(
         - "auto" decides by the number of heads where `n_heads` or `head_sizes` give it:
           "full" for one, "cascade" for more. Otherwise by the number of labels: "full"
           for up to 1024, "sampling" for up to 131072, "cascade" beyond. With
-          ``model="linear"``, "full" for up to 1024 and "cascade" beyond.
+          ``model="linear"``, "cascade" where it is much faster than "full".
     model : {{"both", "linear", "network"}}, default="both"
         What is trained. "linear" is the fast setting, "both" the accurate one.
         {model}
@@ -67,9 +67,10 @@ PARAMETERS = inspect.cleandoc(
     n_heads : int or "auto", default="auto"
         Number of heads: the parts of a label's code, whose lengths are balanced. 1 is
         "full", the only number that it has; "cascade" has at least 2; "sampling" takes
-        the last head's length as the size of its groups. "auto" leaves it to the
-        strategy: 1 for "full", 2 otherwise. More than ``log2(n_labels)`` heads have
-        lengths of 1 among them, which decide nothing.
+        the last head's length as the size of its groups. "auto" is 1 for "full" and 2
+        otherwise; more for "cascade" where linear classifiers are much faster so, as
+        with hundreds of thousands of samples and labels. More than ``log2(n_labels)``
+        heads have lengths of 1 among them, which decide nothing.
         {n_heads}
     head_sizes : sequence of int, default=None
         Lengths of the heads, whose product is at least the number of labels. None

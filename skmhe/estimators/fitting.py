@@ -36,6 +36,7 @@ from skmhe.labels.codec import (
 from skmhe.labels.containers import distinct_labels, find_labels, label_array
 from skmhe.scorers.batch import Rows
 from skmhe.scorers.device import own_torch_settings
+from skmhe.scorers.linear import Work, n_tree_levels
 from skmhe.scorers.model import Model
 from skmhe.scorers.progress import Progress, make_progress
 from skmhe.scorers.user_backbone import flat_rows
@@ -193,7 +194,8 @@ def _prepare(
     n_labels = len(target.classes)
     Y = indicator(target.y, n_labels)
     n_first = n_labels if previous is None else previous.n_first_labels
-    strategy, n_heads = resolve_strategy(estimator, n_first)
+    n_levels = _n_tree_levels(inputs.X, Y, previous)
+    strategy, n_heads = resolve_strategy(estimator, n_first, n_levels)
     setting = make_setting(
         estimator,
         strategy,
@@ -204,6 +206,7 @@ def _prepare(
         n_label_features=None if inputs.Z is None else inputs.Z.shape[1],
         has_other_names=_are_other_names(estimator, inputs.feature_names),
         is_partial_fit=is_partial_fit,
+        n_tree_levels=n_levels,
     )
     check_contradictions(setting)
     if n_heads is None:
@@ -229,6 +232,17 @@ def _prepare(
         check_same_shapes(model.spec, recipe.spec, setting)
     recipe = recipe._replace(progress=progress)
     return setting, recipe, _task(setting, inputs, codec, counts), state
+
+
+def _n_tree_levels(X: Rows, Y: Rows, previous: Fitted | None) -> int:
+    """Return how many levels linear classifiers should have.
+
+    What is trained further has as many heads as before.
+    """
+    if previous is not None:
+        return len(previous.model.codec.head_sizes)
+    n_stored = X.size  # of a sparse array, that of what is stored
+    return n_tree_levels(Work(Y.shape[0], n_stored, Y.size, Y.shape[1]))
 
 
 def _make_codec(

@@ -48,7 +48,7 @@ def make_recipe(
 
 def _linear(setting: Setting, head_sizes: tuple[int, ...]) -> LinearPlan:
     n_labels, linear = setting.n_labels, setting.values["linear"]
-    has_tree = setting.strategy.has_linear_tree(n_labels)
+    has_tree = setting.strategy.has_linear_tree(setting.n_tree_levels)
     sizes = head_sizes if has_tree else (n_labels,)
     weight = None if linear.weight == "auto" else float(linear.weight)
     return LinearPlan(sizes, linear.C, linear.centroid_prior, weight)

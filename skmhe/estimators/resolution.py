@@ -41,12 +41,14 @@ EFFORTS = {
 }
 
 
-def resolve_strategy(estimator: Any, n_labels: int) -> tuple[Strategy, int | None]:
+def resolve_strategy(
+    estimator: Any, n_labels: int, n_tree_levels: int = 1
+) -> tuple[Strategy, int | None]:
     """Return the strategy, and the number of heads, with "auto" resolved.
 
     The number is None if `head_sizes` has the lengths, which must be possible for this
-    number of labels. Whether all of it fits together is what `check_contradictions`
-    tells.
+    number of labels. `n_tree_levels` is that of levels that linear classifiers should
+    have. Whether all of it fits together is what `check_contradictions` tells.
     """
     n_heads, head_sizes = estimator.n_heads, estimator.head_sizes
     resolved = long_form(estimator, "strategy")
@@ -60,19 +62,29 @@ def resolve_strategy(estimator: Any, n_labels: int) -> tuple[Strategy, int | Non
                 "Make it shorter, or leave head_sizes=None to derive lengths from "
                 "n_heads."
             )
-        return resolved or _auto_strategy(estimator.model, len(sizes), n_labels), None
+        n_given = len(sizes)
     if resolved is None:
-        resolved = _auto_strategy(estimator.model, n_given, n_labels)
-    return resolved, n_given or resolved.max_heads or 2
+        resolved = _auto_strategy(estimator.model, n_given, n_labels, n_tree_levels)
+    if head_sizes is not None:
+        return resolved, None
+    n_heads = resolved.max_heads or 2
+    if resolved.has_beam and estimator.model != "network" and not estimator.backbone:
+        # The nodes are those of the linear classifiers.
+        n_heads = max(n_heads, n_tree_levels)
+    return resolved, n_given or n_heads
 
 
-def _auto_strategy(model: str, n_heads: int | None, n_labels: int) -> Strategy:
+def _auto_strategy(
+    model: str, n_heads: int | None, n_labels: int, n_tree_levels: int
+) -> Strategy:
     """Return the strategy for a number of heads, if it is given, or of labels."""
     if n_heads is not None:
         return Full() if n_heads == 1 else Cascade()
+    if model == "linear":
+        return Full() if n_tree_levels == 1 else Cascade()
     if n_labels <= strategies.MAX_FULL_LABELS:
         return Full()
-    if n_labels <= strategies.MAX_SAMPLED_LABELS and model != "linear":
+    if n_labels <= strategies.MAX_SAMPLED_LABELS:
         return Sampling()
     return Cascade()
 

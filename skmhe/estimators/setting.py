@@ -18,6 +18,7 @@ class Setting(NamedTuple):
     n_label_features: int | None = None  # None: labels have no features
     has_other_names: bool = False  # whether features of labels and of X are named apart
     is_partial_fit: bool = False
+    n_tree_levels: int = 1  # that linear classifiers should have, by their cost
 
     @property
     def has_label_features(self) -> bool:
@@ -152,7 +153,7 @@ BOTH = Condition('with ``model="both"``', lambda s: s.has_linear and s.has_netwo
 OWN_BEAM = Condition(
     "where the network has no beam of its own (see Notes)",
     lambda s: (
-        s.strategy.has_linear_tree(s.n_labels)
+        s.strategy.has_linear_tree(s.n_tree_levels)
         and not (s.has_network and s.strategy.has_beam)
     ),
 )

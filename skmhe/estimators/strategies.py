@@ -45,8 +45,11 @@ class Strategy(Parameters, ABC):
             return "one head"
         return f"at least {self.min_heads}" + (" heads" * (self.min_heads > 1))
 
-    def has_linear_tree(self, n_labels: int) -> bool:
-        """Tell whether linear classifiers form a tree, or score all labels."""
+    def has_linear_tree(self, n_levels: int) -> bool:
+        """Tell whether linear classifiers form a tree, or score all labels.
+
+        Given the number of levels that they should have by their cost.
+        """
         return False
 
     def head(self, setting: Setting, head_sizes: tuple[int, ...]) -> HeadSpec:
@@ -202,7 +205,7 @@ class Cascade(Strategy):
         self.beam_width = beam_width
         self.hard_negatives = hard_negatives
 
-    def has_linear_tree(self, n_labels: int) -> bool:
+    def has_linear_tree(self, n_levels: int) -> bool:
         """Tell whether linear classifiers form a tree: the same as the network's."""
         return True
 
@@ -279,12 +282,12 @@ class Sampling(Strategy):
         self.pool_labels = pool_labels
         self.margin = margin
 
-    def has_linear_tree(self, n_labels: int) -> bool:
-        """Tell whether linear classifiers form a tree: of many labels, which is faster.
+    def has_linear_tree(self, n_levels: int) -> bool:
+        """Tell whether linear classifiers form a tree: where it is much faster.
 
         The network scores all labels in any case.
         """
-        return n_labels > MAX_FULL_LABELS
+        return n_levels > 1
 
     def _options(self, setting: Setting, head_sizes: tuple[int, ...]) -> dict[str, Any]:
         pool_labels = self.pool_labels

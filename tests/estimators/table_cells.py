@@ -23,7 +23,9 @@ from skmhe import (
     Product,
     Sampling,
 )
+from skmhe.estimators import fitting
 from skmhe.estimators.resolution import make_setting, resolve_strategy
+from skmhe.scorers.linear import Work
 
 N_LABELS, N_FEATURES, N = 12, 6, 24
 STRATEGIES = {
@@ -104,7 +106,9 @@ class Case(NamedTuple):
     def setting(self, params):
         """Return the same for the table."""
         clf = self.estimator(params)
-        strategy, _ = resolve_strategy(clf, N_LABELS)
+        # As many levels as fitting finds.
+        n_levels = fitting.n_tree_levels(Work(N, N, N, N_LABELS))
+        strategy, _ = resolve_strategy(clf, N_LABELS, n_levels)
         return make_setting(
             clf,
             strategy,
@@ -112,6 +116,7 @@ class Case(NamedTuple):
             multilabel=self.multilabel,
             n_label_features=0 if self.given == "label_features" else None,
             is_partial_fit=self.method == "partial_fit",
+            n_tree_levels=n_levels,
         )
 
     def n_calls(self, name):

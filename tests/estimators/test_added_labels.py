@@ -28,7 +28,6 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from skmhe import LinearTree, MHEClassifier, MHEMultiLabelClassifier
-from skmhe.estimators import strategies as strategies_module
 
 # ------------------------------------------------------------ scores
 
@@ -101,7 +100,7 @@ def test_trees_of_linear_classifiers_shortlist_the_others_only(
     cls, container, monkeypatch
 ):
     # With "sampling" of many labels, these are found by the tree's beam.
-    monkeypatch.setattr(strategies_module, "MAX_FULL_LABELS", 8)
+    monkeypatch.setattr("skmhe.estimators.fitting.n_tree_levels", lambda work: 2)
     X, _, Z = make_data(cls)
     X = container(X)
     clf = fit_old(cls, "sampling", model="both", linear=LinearTree(beam_width=2))

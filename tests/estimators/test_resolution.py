@@ -25,20 +25,34 @@ from skmhe.estimators.table import check_contradictions
 FEW, SOME, MANY = 12, 2000, 2**17 + 1
 
 
-def resolve(strategy="auto", model="both", n_heads="auto", head_sizes=None, n=FEW):
+def resolve(
+    strategy="auto", model="both", n_heads="auto", head_sizes=None, n=FEW, levels=1
+):
     params = {"model": model, "n_heads": n_heads, "head_sizes": head_sizes}
-    resolved, heads = resolve_strategy(MHEClassifier(strategy, **params), n)
+    resolved, heads = resolve_strategy(MHEClassifier(strategy, **params), n, levels)
     return type(resolved), heads
 
 
-@pytest.mark.parametrize("model", ["both", "network", "linear"])
+@pytest.mark.parametrize("model", ["both", "network"])
 def test_auto_follows_the_number_of_labels(model):
-    middle = Cascade if model == "linear" else Sampling
     assert resolve(model=model, n=FEW) == (Full, 1)
     assert resolve(model=model, n=1024) == (Full, 1)
-    assert resolve(model=model, n=1025) == (middle, 2)
-    assert resolve(model=model, n=2**17) == (middle, 2)
+    assert resolve(model=model, n=1025) == (Sampling, 2)
+    assert resolve(model=model, n=2**17) == (Sampling, 2)
     assert resolve(model=model, n=MANY) == (Cascade, 2)
+
+
+def test_auto_follows_the_cost_of_linear_classifiers():
+    assert resolve(model="linear", n=MANY, levels=1) == (Full, 1)
+    for levels in (2, 3):
+        assert resolve(model="linear", levels=levels) == (Cascade, levels)
+        assert resolve("cascade", model="linear", levels=levels) == (Cascade, levels)
+        # Its nodes are those of the linear classifiers, if there are any.
+        assert resolve("cascade", levels=levels) == (Cascade, levels)
+        assert resolve("cascade", model="network", levels=levels) == (Cascade, 2)
+        assert resolve("sampling", levels=levels) == (Sampling, 2)
+        assert resolve("cascade", n_heads=4, levels=levels) == (Cascade, 4)
+    assert resolve("cascade", levels=1) == (Cascade, 2)
 
 
 def test_limits_are_looked_up_when_fitting(monkeypatch):

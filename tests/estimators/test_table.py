@@ -7,12 +7,12 @@ import re
 import sys
 
 import pytest
-from table_cells import ALL_CASES, CHANGES, N_LABELS, Case
+from table_cells import ALL_CASES, CHANGES, Case
 from table_rows import is_used, parameters_of
 
 import skmhe
 from skmhe import MHEClassifier, MHEMultiLabelClassifier
-from skmhe.estimators import strategies, table
+from skmhe.estimators import table
 from skmhe.estimators.short_forms import BASES
 from skmhe.estimators.table import check_contradictions, constraints, only_used
 
@@ -206,7 +206,7 @@ def test_every_cell(case, monkeypatch, caplog):
 
 @pytest.mark.parametrize("multilabel", [False, True])
 def test_linear_classifiers_form_a_tree_with_sampling(multilabel, monkeypatch, caplog):
-    monkeypatch.setattr(strategies, "MAX_FULL_LABELS", N_LABELS - 1)
+    monkeypatch.setattr("skmhe.estimators.fitting.n_tree_levels", lambda work: 2)
     case = Case("sampling", "both", multilabel, "nothing", "fit")
     assert is_used("linear__beam_width", case.setting({}))
     base_result.cache_clear()  # of the same setting without a tree

@@ -9,7 +9,6 @@ from linear_problems import containers, make_text_like
 from numpy.testing import assert_allclose
 
 from skmhe import LinearTree, MHEMultiLabelClassifier
-from skmhe.estimators import strategies
 from skmhe.nn import CascadeHead, FullHead, ProductHead, SamplingHead
 from skmhe.scorers.combination import (
     Calibration,
@@ -258,7 +257,7 @@ def test_labels_of_the_beam_have_the_same_scores_in_predict_topk(
         linear=LinearTree(beam_width=2),
         random_state=0,
     )
-    monkeypatch.setattr(strategies, "MAX_FULL_LABELS", 10)
+    monkeypatch.setattr("skmhe.estimators.fitting.n_tree_levels", lambda work: 2)
     clf.fit(container(X), Y)
     assert len(clf._fitted.model.linear) == 2
     rows = container(X[:n])

@@ -2,5 +2,6 @@
 
 from skmhe.scorers.linear.fit import fit_levels
 from skmhe.scorers.linear.scorer import LinearScorer
+from skmhe.scorers.linear.shape import Work, n_tree_levels
 
-__all__ = ["LinearScorer", "fit_levels"]
+__all__ = ["LinearScorer", "Work", "fit_levels", "n_tree_levels"]
