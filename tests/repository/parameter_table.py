@@ -36,7 +36,7 @@ VALUES = (
     {"early_stopping": True, "label_encoder": LabelEncoder(n_shortlisted=1)},
     {"backbone": Backbone(nn.Linear(2, 2))},
 )
-N_LABELS = (10, 2000)  # without and with a tree of linear classifiers
+N_LEVELS = (1, 2)  # without and with a tree of linear classifiers
 
 
 def settings():
@@ -45,16 +45,17 @@ def settings():
         strategy,
         model,
         values,
-        n_labels,
+        n_levels,
         multilabel,
         with_features,
     ) in itertools.product(
-        STRATEGIES.values(), MODELS, VALUES, N_LABELS, (False, True), (False, True)
+        STRATEGIES.values(), MODELS, VALUES, N_LEVELS, (False, True), (False, True)
     ):
         setting = make_setting(
             MHEClassifier(model=model, **values),
             strategy(),
-            n_labels=n_labels,
+            n_labels=10,
+            n_tree_levels=n_levels,
             multilabel=multilabel,
             n_label_features=0 if with_features else None,
         )
