@@ -194,7 +194,11 @@ def _prepare(
     n_labels = len(target.classes)
     Y = indicator(target.y, n_labels)
     n_first = n_labels if previous is None else previous.n_first_labels
-    n_levels = _n_tree_levels(inputs.X, Y, previous)
+    # A sparse array's size is the number of stored values.
+    work = Work(Y.shape[0], inputs.X.size, Y.size, n_labels)
+    n_levels = n_tree_levels(work)
+    if previous is not None:  # it has as many heads as before
+        n_levels = len(previous.model.codec.head_sizes)
     strategy, n_heads = resolve_strategy(estimator, n_first, n_levels)
     setting = make_setting(
         estimator,
@@ -232,17 +236,6 @@ def _prepare(
         check_same_shapes(model.spec, recipe.spec, setting)
     recipe = recipe._replace(progress=progress)
     return setting, recipe, _task(setting, inputs, codec, counts), state
-
-
-def _n_tree_levels(X: Rows, Y: Rows, previous: Fitted | None) -> int:
-    """Return how many levels linear classifiers should have.
-
-    What is trained further has as many heads as before.
-    """
-    if previous is not None:
-        return len(previous.model.codec.head_sizes)
-    n_stored = X.size  # of a sparse array, that of what is stored
-    return n_tree_levels(Work(Y.shape[0], n_stored, Y.size, Y.shape[1]))
 
 
 def _make_codec(

@@ -31,15 +31,15 @@ class Samples:
 
     def __init__(self, X: Rows) -> None:
         n = X.shape[0]
-        self.squares = squared_lengths(X)[:, None]
         XT: Rows = X.T if isinstance(X, np.ndarray) else X.T.tocsr()
+        self._times_X, self._times_XT = _product_with(X), _product_with(XT)
+        self.squares = squared_lengths(X)[:, None]
         widest = 2.0 * X.shape[1]
         if not isinstance(X, np.ndarray):
             widest = DENSE_ADVANTAGE * X.nnz / max(n, 1)
         self._kernel = None
         if n <= min(MAX_KERNEL_SAMPLES, widest):
             self._kernel = in_form(X @ XT, sparse=False)
-        self._times_X, self._times_XT = _product_with(X), _product_with(XT)
 
     def weights(self, coefficients: np.ndarray) -> np.ndarray:
         """Return X' times coefficients."""
