@@ -33,7 +33,6 @@ def make(model):
         model=model,
         hidden_layer_sizes=(128,),
         max_iter=N_EPOCHS,
-        tol=0,
         n_iter_no_change=N_EPOCHS,
         random_state=0,
         device="cpu",

@@ -70,6 +70,183 @@ COLUMNS = {
     "one_thread_ms": ("ms on 1 thread", ",.1f"),
     "two_to_one": ("2 threads / 1", ".2f"),
     "always_two_to_one": ("always 2 / 1", ".2f"),
+    "busy_to_alone": ("busy / alone", ".2f"),
+    "always_busy_to_alone": ("always 2, busy / alone", ".2f"),
+    # comparison.py
+    **{f"{name}_ahead": (name, "+.2f") for name in ("P@1", "P@3", "P@5", "PSP@5")},
+    "fit_to_fastest": ("fit / its fit", ".1f"),
+    "linear_to_pecos": ("linear, fit / PECOS", ".2f"),
+    "linear_ahead_pecos": ("linear, P@1 - PECOS", "+.2f"),
+    "linear_ahead_svc": ("linear, P@1 - LinearSVC", "+.2f"),
     # bench_linear.py
     "steps": ("steps", ".0f"),
     "cpu_s": ("CPU s", ".2f"),
+    # bench_new_labels.py, bench_search.py, bench_pools.py
+    "new_R@10": ("new R@10", ".2f"),
+    "other_R@10": ("other R@10", ".2f"),
+    "add_s": ("add s", ".3f"),
+    "build_s": ("build s", ".1f"),
+    "search_s": ("search s", ".1f"),
+    "recall@20": ("recall@20", ".3f"),
+    "epochs": ("epochs", ".0f"),
+    "classifier_P@1": ("classifier", ".2f"),
+    "encoder_P@1": ("encoder", ".2f"),
+}
+
+
+def cpu_model():
+    """Return the name of the processor."""
+    path = Path("/proc/cpuinfo")
+    if path.exists():
+        for line in path.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def n_cores():
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def commit(folder=REPOSITORY):
+    """Return the commit of a checkout, with "+" if its package differs from it.
+
+    Returns
+    -------
+    str or None
+        None if the folder is not a Git checkout.
+    """
+    git = ["git", "-C", folder]
+    try:
+        name = subprocess.run(
+            [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+        )
+        changes = subprocess.run(
+            [*git, "status", "--porcelain", "--", "skmhe"],
+            capture_output=True,
+            text=True,
+        )
+    except FileNotFoundError:  # no Git on this machine
+        return None
+    if name.returncode:
+        return None
+    return name.stdout.strip() + "+" * bool(changes.stdout.strip())
+
+
+def machine():
+    """Return the facts of this machine that figures depend on; none of its paths."""
+    return {
+        "cpu": cpu_model(),
+        "cores": n_cores(),
+        "bfloat16": has_bfloat16(),
+        "python": platform.python_version(),
+        **{
+            name: importlib.metadata.version(name) for name in ("torch", "scikit-learn")
+        },
+        "skmhe": skmhe_version(),
+        "commit": commit(),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def has_bfloat16():
+    """Tell whether dtype="auto" trains with products of 16-bit numbers here."""
+    import torch
+
+    from skmhe.scorers.device import resolve_dtype
+
+    return resolve_dtype("auto", torch.device("cpu")) is not None
+
+
+def skmhe_version():
+    import skmhe
+
+    return skmhe.__version__
+
+
+def rounded(value):
+    """Return a figure with six significant digits, and other values as they are."""
+    if isinstance(value, str) or value is None:
+        return value
+    return float(f"{value:.6g}")
+
+
+def read(path):
+    """Return the content of a result file."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if missing := {"benchmark", "data"}.difference(content):
+        raise ValueError(f"{path} is not a result file: it has no {sorted(missing)}.")
+    return content
+
+
+def write(path, benchmark, data, rows, settings):
+    """Put the figures of one data set into a result file.
+
+    Parameters
+    ----------
+    path : Path
+        The file, which is made if it does not exist; `NO_FILE` to write nothing.
+    benchmark : str
+        File name of the benchmark.
+    data : str
+        Name of the data set.
+    rows : dict of dict
+        ``rows[name][figure]`` is a number, or a str to be shown as it is.
+    settings : dict
+        What the figures depend on besides, such as the number of repeats.
+    """
+    if path == NO_FILE:
+        return
+    content = {"benchmark": benchmark, "data": {}}
+    if path.exists():
+        content = read(path)
+        if content["benchmark"] != benchmark:
+            raise ValueError(
+                f"{path.name} holds results of {content['benchmark']}, not of "
+                f"{benchmark}: give another file with --out."
+            )
+    content["data"][data] = {
+        "machine": machine(),
+        "settings": settings,
+        "rows": {
+            name: {figure: rounded(value) for figure, value in row.items()}
+            for name, row in rows.items()
+        },
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def add_out_argument(parser, name):
+    """Give a benchmark's command line the option --out."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=FOLDER / f"{name}.json",
+        help=f"result file, default: benchmarks/results/{name}.json; - for none",
+    )
+
+
+def cell(figure, value, n_decimals=None):
+    """Return a figure as it is shown; "" if there is none."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    form = COLUMNS[figure][1] if n_decimals is None else f".{n_decimals}f"
+    return format(value, form)
+
+
+def markdown_row(cells):
+    return f"| {' | '.join(cells)} |"
+
+
+def print_rows(data, rows):
+    """Print the figures of one data set as a Markdown table."""
+    figures = list(dict.fromkeys(figure for row in rows.values() for figure in row))
+    print()
+    print(markdown_row([data, *(COLUMNS[figure][0] for figure in figures)]))
+    print("|---" * (len(figures) + 1) + "|")
+    for name, row in rows.items():
+        print(markdown_row([name, *(cell(f, row.get(f)) for f in figures)]), flush=True)

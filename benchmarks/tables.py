@@ -105,9 +105,6 @@ TABLES = {
     "interruption": Table(
         "interruption.json", ("epochs", "P@1"), heads=("model", "interrupted")
     ),
-    "weights": Table(
-        "weights.json", ("P@1", "P@3", "P@5", "PSP@5", "ECE"), heads=("data", "setting")
-    ),
     "linear": Table(
         "linear.json",
         ("P@1", "P@3", "P@5", "steps", "cpu_s"),

@@ -266,9 +266,7 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
             where the label is more probable than not.
         """
         if self._checked_fitted().form.multilabel:
-            return self._of_all_labels(
-                X, lambda search, scores: search.log_odds(scores)
-            )
+            return self._of_all_labels(X, lambda search, sums: search.log_odds(sums))
         log_p = self._log_prob(X)
         return log_p[:, 1] - log_p[:, 0] if len(self.classes_) == 2 else log_p
 
@@ -340,7 +338,8 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
         fitted, setting, history = outcome
         self._show(fitted)
         self.strategy_ = setting.strategy.name
-        self.linear_weight_ = fitted.model.linear_weight
+        model = fitted.model
+        self.combination_ = model.combination(prediction_settings(self, model))
         n_epochs, n_steps = fitted.state.n_epochs, history.n_linear_steps
         self.n_iter_ = n_epochs if setting.has_network else n_steps
         self.loss_curve_ = [*losses_before, *history.loss_curve]

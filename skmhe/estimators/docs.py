@@ -90,6 +90,18 @@ PARAMETERS = inspect.cleandoc(
     label_encoder : LabelEncoder or None, default=None
         Parameters of the label encoder. None is the short form of ``LabelEncoder()``.
         {label_encoder}
+    combination : {{"learned", "equal"}} or dict, default="learned"
+        Weights of the scorers whose scores are added up, relative to each other. A dict
+        has a number of at least 0 for each: ``{{"network": 1, "linear": 2}}``, with
+        `label_features` one for "label_encoder" as well and, where these are like the
+        samples' features, for "own_labels" (1 if it is left out): what is known of
+        samples that are labels themselves. "equal" is 1 for all. "learned" learns the
+        weights, and the calibration that makes probabilities of the sums, on a tenth of
+        the samples (at most 2000). They are held out until the last epoch, which has
+        all samples. If that would be fewer than 200, or with `early_stopping`,
+        `warm_start`, `partial_fit` or one epoch, it is "equal". See `combination_`. May
+        be changed after fitting; "learned" then is what was learned.
+        {combination}
     backbone : torch.nn.Module, class, function, Backbone or None, default=None
         A network of yours in place of the hidden layers. A module, or a class or
         function that makes one, is the short form of ``Backbone(module)``. It is
@@ -137,13 +149,10 @@ PARAMETERS = inspect.cleandoc(
         `partial_fit`.
         {early_stopping}
     n_iter_no_change : int, default=3
-        Number of epochs without an improvement of more than `tol` after which training
+        Number of epochs without an improvement of more than 0.0001 after which training
         stops: of the validation score with `early_stopping`, of the training
         loss otherwise.
         {n_iter_no_change}
-    tol : float, default=1e-4
-        See `n_iter_no_change`.
-        {tol}
     warm_start : bool, default=False
         Continue from the weights of the previous call of `fit`.
         {warm_start}
@@ -187,9 +196,9 @@ ATTRIBUTES = inspect.cleandoc(
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features, if X is a DataFrame whose column names are strings.
-    linear_weight_ : float or None
-        Weight of the linear classifiers that `fit` was given or learned; None without
-        a network, or without linear classifiers.
+    combination_ : dict
+        Weights of the scorers, by their names: those that `fit` learned or was given,
+        relative to the first that is not 0.
     n_iter_ : int
         Number of complete epochs. With ``model="linear"``, number of steps of the
         label that took most.

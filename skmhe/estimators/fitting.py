@@ -41,15 +41,9 @@ from skmhe.scorers.model import Model
 from skmhe.scorers.progress import Progress, make_progress
 from skmhe.scorers.user_backbone import flat_rows
 from skmhe.training.data import TrainingData
-from skmhe.training.fit import (
-    MAX_SEED,
-    Recipe,
-    Task,
-    TrainingState,
-    fit_model,
-    train_further,
-)
+from skmhe.training.fit import MAX_SEED, TrainingState, fit_model, train_further
 from skmhe.training.loop import History
+from skmhe.training.task import Recipe, Task
 
 
 class Fitted(NamedTuple):
@@ -211,6 +205,7 @@ def _prepare(
         has_other_names=_are_other_names(estimator, inputs.feature_names),
         is_partial_fit=is_partial_fit,
         n_tree_levels=n_levels,
+        keeps_linear=is_partial_fit and _has_linear(previous),
     )
     check_contradictions(setting)
     if n_heads is None:
@@ -236,6 +231,10 @@ def _prepare(
         check_same_shapes(model.spec, recipe.spec, setting)
     recipe = recipe._replace(progress=progress)
     return setting, recipe, _task(setting, inputs, codec, counts), state
+
+
+def _has_linear(previous: Fitted | None) -> bool:
+    return previous is not None and previous.model.linear is not None
 
 
 def _make_codec(

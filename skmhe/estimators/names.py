@@ -28,7 +28,7 @@ OTHER_NAMES = {
     "encoder_weight": "label_encoder__loss_weight",
     "epochs": "max_iter",
     "input_dropout": "dropout",
-    "linear_weight": "linear__weight",
+    "linear_weight": "combination",
     "lr": "learning_rate_init",
     "margin_scale": "strategy__margin",
     "margin_size": "strategy__margin",

@@ -31,15 +31,6 @@ class LinearTree(Parameters):
         Weight of a label's centroid (the mean of its samples, scaled to unit length) in
         its classifier before training, towards which weights are regularized. Helps
         rare labels.
-    weight : float or "auto", default="auto"
-        Weight of the classifiers' log-scores, ``-max(0, 1 - s) ** 2`` of a score s,
-        that are added to the scores of the network. "auto" learns it in `fit` from
-        a tenth of the samples (at most 2000), which are held out until the last epoch;
-        it is 1 if that would be fewer than 200, or with features of labels,
-        `early_stopping`, `warm_start` or `partial_fit`. For multi-label targets, the
-        probabilities are calibrated on these samples as well. See `linear_weight_`. May
-        be changed after fitting; "auto" then is what was learned.
-        {weight}
     beam_width : int, default=10
         Number of nodes in the beam, below which labels are scored. May be changed
         after fitting.
@@ -67,12 +58,10 @@ class LinearTree(Parameters):
         *,
         C: float = 0.5,
         centroid_prior: float = 2.0,
-        weight: float | str = "auto",
         beam_width: int = 10,
     ):
         self.C = C
         self.centroid_prior = centroid_prior
-        self.weight = weight
         self.beam_width = beam_width
 
 

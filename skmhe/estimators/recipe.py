@@ -1,7 +1,7 @@
 """From an estimator's parameters to what is fitted, and how."""
 
-import math
-from numbers import Integral, Real
+from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -15,15 +15,16 @@ from skmhe.estimators.resolution import (
 )
 from skmhe.estimators.setting import Setting
 from skmhe.estimators.short_forms import long_form
-from skmhe.estimators.table import shown_value
+from skmhe.estimators.table import check_weights, shown_value
+from skmhe.scorers.combination import ScorerWeights
 from skmhe.scorers.device import resolve_device, resolve_dtype
 from skmhe.scorers.model import CENTROID_SCALES, Model, Settings
 from skmhe.scorers.network import EncoderSpec, HeadSpec, NetworkSpec
 from skmhe.scorers.user_backbone import UserBackbone
-from skmhe.training.fit import LinearPlan, Recipe
 from skmhe.training.plan import TrainingPlan, resolve_plan
 from skmhe.training.pools import PoolPlan
 from skmhe.training.shortlists import resolve_search
+from skmhe.training.task import LinearPlan, Recipe
 
 
 def make_recipe(
@@ -42,16 +43,36 @@ def make_recipe(
         linear=_linear(setting, head_sizes) if setting.has_linear else None,
         pools=_pools(setting, plan) if setting.has_encoder else None,
         validation_fraction=resolve_validation_fraction(early or False),
+        learning=_learning(setting, device) if _learns(setting) else None,
         keeps_precision=bool(values["warm_start"]) or setting.is_partial_fit,
     )
+
+
+def _learns(setting: Setting) -> bool:
+    """Tell whether the combination is to be learned, as far as parameters say it."""
+    values = setting.values
+    is_asked = isinstance(values["combination"], str) and (
+        values["combination"] == "learned"
+    )
+    can_be = setting.strategy.adds_scores and not values["warm_start"]
+    return is_asked and can_be and not setting.is_partial_fit
+
+
+def _learning(setting: Setting, device: torch.device) -> Settings:
+    """Return the predictions for which the combination is learned."""
+    own_width = setting.values["linear"].beam_width
+    width = own_width
+    if setting.has_network:
+        width = getattr(setting.strategy, "beam_width", "auto")
+    beam_width = None if isinstance(width, str) else int(width)
+    return Settings(beam_width, int(own_width), device=device)
 
 
 def _linear(setting: Setting, head_sizes: tuple[int, ...]) -> LinearPlan:
     n_labels, linear = setting.n_labels, setting.values["linear"]
     has_tree = setting.strategy.has_linear_tree(setting.n_tree_levels)
     sizes = head_sizes if has_tree else (n_labels,)
-    weight = None if linear.weight == "auto" else float(linear.weight)
-    return LinearPlan(sizes, linear.C, linear.centroid_prior, weight)
+    return LinearPlan(sizes, linear.C, linear.centroid_prior)
 
 
 def _network(setting: Setting, head: HeadSpec, previous: Model | None) -> NetworkSpec:
@@ -104,7 +125,6 @@ def _plan(setting: Setting, device: torch.device) -> TrainingPlan:
             values["max_iter"], values["effort"], setting.n_samples
         ),
         learning_rate=values["learning_rate"],
-        tol=values["tol"],
         n_iter_no_change=values["n_iter_no_change"],
         dtype=resolve_dtype(values["dtype"], device),
         **settings,
@@ -151,7 +171,6 @@ def _settings(estimator: Any, model: Model) -> Settings | None:
         score_with = long_form(estimator, "label_encoder").score_with
         strategy = long_form(estimator, "strategy")
         own_width = linear.beam_width
-        weight = None if linear.weight == "auto" else linear.weight
     except (AttributeError, KeyError):
         return None
     width = own_width
@@ -162,14 +181,20 @@ def _settings(estimator: Any, model: Model) -> Settings | None:
         isinstance(w, Integral) and int(w) >= 1
         for w in (own_width, own_width if width is None else width)
     )
-    if weight is not None:
-        valid = valid and isinstance(weight, Real) and 0 < float(weight) < math.inf
     if not valid or score_with not in {"both", "classifier", "encoder"}:
         return None
+    combination, weights = estimator.combination, None
+    if isinstance(combination, Mapping):
+        check_weights(combination, model.scorer_names)
+        given = {name: float(weight) for name, weight in combination.items()}
+        weights = ScorerWeights(**given)
+    elif combination == "equal":
+        weights = ScorerWeights()
+    elif combination != "learned":
+        return None
     device = resolve_device(estimator.device)
-    weight = weight if weight is None else float(weight)
     width = width if width is None else int(width)
-    return Settings(width, int(own_width), weight, score_with, device)
+    return Settings(width, int(own_width), weights, score_with, device)
 
 
 def check_same_shapes(

@@ -1,6 +1,8 @@
 """What a row of the table of parameters is made of: settings, conditions, errors."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Any, NamedTuple
 
 
@@ -19,6 +21,7 @@ class Setting(NamedTuple):
     has_other_names: bool = False  # whether features of labels and of X are named apart
     is_partial_fit: bool = False
     n_tree_levels: int = 1  # that linear classifiers should have, by their cost
+    keeps_linear: bool = False  # of an earlier call of fit
 
     @property
     def has_label_features(self) -> bool:
@@ -65,6 +68,36 @@ class Setting(NamedTuple):
     def has_encoder(self) -> bool:
         """Whether there is a label encoder."""
         return self.has_label_features and self.values["label_encoder__loss_weight"] > 0
+
+    @property
+    def scorers(self) -> tuple[str, ...]:
+        """Names of the scorers whose scores are added up."""
+        exists = {
+            "network": self.has_network,
+            "linear": self.has_linear or self.keeps_linear,
+            "label_encoder": self.has_encoder,
+            "own_labels": self.has_encoder and self.shares_layer,
+        }
+        return tuple(name for name, there in exists.items() if there)
+
+
+# The scorers that can do without the others: a sum needs one of them.
+CLASSIFIERS = {"network", "linear"}
+# The scorer whose weight may be left out.
+OPTIONAL = {"own_labels"}
+
+
+def are_weights(value: Mapping[Any, Any], scorers: Sequence[str]) -> bool:
+    """Tell whether a mapping has a weight for each of several scorers."""
+    names = set(value)
+    if len(scorers) < 2 or not set(scorers) - OPTIONAL <= names <= set(scorers):
+        return False
+    for weight in value.values():
+        if not isinstance(weight, Real) or isinstance(weight, bool):
+            return False
+        if not 0 <= float(weight) < math.inf:
+            return False
+    return any(value[name] > 0 for name in CLASSIFIERS & names)
 
 
 class Condition(NamedTuple):
@@ -126,6 +159,9 @@ ADDED_MODELS = Condition(
 LINEAR = Condition(
     'with ``model="linear"`` or ``model="both"``', lambda s: s.has_linear
 )
+SUMS = Condition(
+    'with strategies other than "product"', lambda s: s.strategy.adds_scores
+)
 SEVERAL_HEADS = Condition(
     'with strategies other than "full"', lambda s: s.strategy.needs_order
 )
@@ -149,7 +185,6 @@ ALONE = Condition(
     'with 1-D `y` and ``model="network"`` or a `backbone`',
     lambda s: s.is_alone and not s.multilabel,
 )
-BOTH = Condition('with ``model="both"``', lambda s: s.has_linear and s.has_network)
 OWN_BEAM = Condition(
     "where the network has no beam of its own (see Notes)",
     lambda s: (

@@ -70,6 +70,7 @@ class EstimatorParameters(Parameters):
         label_order: str = "cluster",
         linear: Any = None,
         label_encoder: Any = None,
+        combination: Any = "learned",
         backbone: Any = None,
         hidden_layer_sizes: Any = "auto",
         dropout: Any = (0.0, 0.1),
@@ -80,7 +81,6 @@ class EstimatorParameters(Parameters):
         class_weight: Any = None,
         early_stopping: Any = False,
         n_iter_no_change: int = 3,
-        tol: float = 1e-4,
         warm_start: bool = False,
         random_state: Any = None,
         verbose: Any = False,
@@ -95,6 +95,7 @@ class EstimatorParameters(Parameters):
         self.label_order = label_order
         self.linear = linear
         self.label_encoder = label_encoder
+        self.combination = combination
         self.backbone = backbone
         self.hidden_layer_sizes = hidden_layer_sizes
         self.dropout = dropout
@@ -105,7 +106,6 @@ class EstimatorParameters(Parameters):
         self.class_weight = class_weight
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose

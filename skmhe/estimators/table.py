@@ -6,6 +6,7 @@ other, and a test of every cell (parameter x setting): a parameter that is used 
 the result, one that is unused does not, and a contradiction raises.
 """
 
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -67,6 +68,7 @@ TABLE: dict[str, tuple[Parameter, ...]] = {
             "None is the short form of LabelEncoder(). There is none without "
             "label_features, nor with LabelEncoder(loss_weight=0)",
         ),
+        Parameter("combination", [_one_of("learned", "equal"), Mapping], when.SUMS),
         Parameter("backbone", [callable, None], when.NETWORK, A_MODULE),
         Parameter(
             "hidden_layer_sizes",
@@ -98,7 +100,6 @@ TABLE: dict[str, tuple[Parameter, ...]] = {
             "It is whether to hold samples out, or the share of them",
         ),
         Parameter("n_iter_no_change", [COUNT], when.NETWORK_IN_FIT),
-        Parameter("tol", [AT_LEAST_0], when.NETWORK_IN_FIT),
         Parameter("warm_start", ["boolean"], when.NETWORK_IN_FIT),
         Parameter("random_state", ["random_state"], when.CHANCE),
         Parameter("verbose", ["verbose"], when.ALWAYS),
@@ -119,7 +120,6 @@ TABLE: dict[str, tuple[Parameter, ...]] = {
     "LinearTree": (
         Parameter("C", [ABOVE_0], when.ALWAYS),
         Parameter("centroid_prior", [AT_LEAST_0], when.ALWAYS),
-        Parameter("weight", [ABOVE_0, AUTO], when.BOTH, NO_LINEAR),
         Parameter("beam_width", [COUNT], when.OWN_BEAM),
     ),
     "LabelEncoder": (
@@ -158,6 +158,14 @@ PARENTS = dict.fromkeys(("Full", "Product", "Cascade", "Sampling"), "strategy") 
 
 ONE_LABEL = "is for one label per sample, but y is multi-label"
 ALONE = "is for a network alone, but model={model!r}"
+NEEDS_WEIGHTS = (
+    "needs a finite number, of at least 0, for each of several scorers, and one above "
+    "0 for the network or the linear classifiers, but this model has {scorers}"
+)
+USE_WEIGHTS = (
+    "use 'learned', 'equal' or, where there are several, a mapping of exactly these "
+    "names ('own_labels' may be left out)"
+)
 NEEDS_SCORES = "cannot be used with label_features, whose encoder "
 NUMBER_OF_HEADS = "is not possible with strategy={strategy!r}, which has {heads}"
 ANOTHER_STRATEGY = "another strategy: 'full' has one head, 'cascade' at least two"
@@ -230,6 +238,12 @@ CONTRADICTIONS = (
         lambda v, s: v is not None and _is_wrong_number(len(v), s),
         NUMBER_OF_HEADS,
         f"use head_sizes=None, or {ANOTHER_STRATEGY}",
+    ),
+    Contradiction(
+        "combination",
+        lambda v, s: isinstance(v, Mapping) and not when.are_weights(v, s.scorers),
+        NEEDS_WEIGHTS,
+        USE_WEIGHTS,
     ),
     Contradiction(
         "backbone",
@@ -357,6 +371,14 @@ def check_contradictions(setting: Setting) -> None:
                 heads=setting.strategy.heads_text,
                 n_features=setting.n_features,
                 n_label_features=setting.n_label_features,
+                scorers=", ".join(map(repr, setting.scorers)),
             )
             shown = shown_value(name, setting)
             raise ValueError(f"{name}={shown} {reason}: {remedy}.")
+
+
+def check_weights(combination: Mapping[str, Any], scorers: Sequence[str]) -> None:
+    """Raise the same ValueError for weights that are set after fitting."""
+    if not when.are_weights(combination, scorers):
+        reason = NEEDS_WEIGHTS.format(scorers=", ".join(map(repr, scorers)))
+        raise ValueError(f"combination={combination!r} {reason}: {USE_WEIGHTS}.")

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from operator import add
 from typing import Any, NamedTuple, Self
@@ -12,92 +12,69 @@ from torch import Tensor
 
 from skmhe.scorers.batch import Batch, Rows, take_rows
 
-# What fitting starts from; chosen on held-out samples of five data sets, by logistic
-# regression of truth on the sum of scores. None of it changes a sample's ranking.
-#
-# The sum is overconfident. With linear classifiers of weight w, multi-label log-odds
-# have a slope of 1 / (1 + w) and an intercept of 0.7 w; scores of one label per sample
-# are divided by 1.1 + 0.3 w where centroids are in the sum, and left alone otherwise.
-INTERCEPT = 0.7
-TEMPERATURE, TEMPERATURE_BY_WEIGHT = 1.1, 0.3
-# Linear classifiers alone: their scores are about half of log-odds. Multi-label
-# log-scores are at most 0: with an intercept of 1.25 times the weight, a score of
-# 1 - sqrt(1.25) = -0.12 gives a probability of 1/2, as is best on held-out samples.
-LINEAR_ALONE_WEIGHT = 2.0
-LINEAR_ALONE_INTERCEPT = 1.25 * LINEAR_ALONE_WEIGHT
-LINEAR_ALONE_SLOPE = 1.5
-# With a label encoder in the sum: scores of one label per sample are divided once more,
-# multi-label log-odds have this slope and intercept.
-ENCODER_TEMPERATURE = 1.5
-ENCODER_SLOPE, ENCODER_INTERCEPT = 0.8, -3.0
-# A label encoder alone, multi-label: its softmax of C labels has log-odds of this slope
-# and an intercept of -log(C).
-ENCODER_ALONE_SLOPE = 0.8
+# By whether a task is multi-label: log-odds of linear classifiers are so many times
+# their log-scores, above those of a margin of 0.
+LINEAR_SLOPES, LINEAR_AT_MARGIN = {False: 2.0, True: 1.0}, -1.0
+
+
+class ScorerWeights(NamedTuple):
+    """Weights of the scores that are added up: one for each scorer, 0 for none."""
+
+    network: float = 1.0  # and of the similarities that it completes
+    linear: float = 1.0
+    label_encoder: float = 1.0
+    own_labels: float = 1.0  # of the log-odds that a sample has the label that it is
+
+    def of_part(self, score_with: str) -> "ScorerWeights":
+        """Return the weights of a part of the sum: of both, or one of its sides."""
+        if score_with == "classifier":
+            return self._replace(label_encoder=0.0, own_labels=0.0)
+        if score_with == "encoder":
+            # Of an encoder alone, a weight of 0 would leave nothing.
+            return self._replace(network=0.0, linear=0.0, label_encoder=1.0)
+        return self
 
 
 class Calibration(NamedTuple):
-    """Makes of a sum of scores those that probabilities come from."""
+    """What makes probabilities of a sum of scores.
 
+    Scores of labels, or of a tree's nodes, are multiplied by `factor`. The log-odds
+    that a multi-label search finds then become ``slope * log_odds + intercept``.
+    """
+
+    factor: float = 1.0
     slope: float = 1.0
     intercept: float = 0.0
 
-    def __call__(self, scores: Tensor) -> Tensor:
-        """Return calibrated scores; may write to those given."""
-        if self.slope != 1.0:
-            scores = scores.mul_(self.slope)
-        return scores.add_(self.intercept) if self.intercept else scores
 
-
-class Models(NamedTuple):
-    """Which models a sum has."""
-
-    network: bool
-    linear: bool
-    centroids: bool
-    encoder: bool
-
-
-def starting_calibration(
-    models: Models, multilabel: bool, weight: float, n_labels: int
+def prior_calibration(
+    weights: ScorerWeights, multilabel: bool, n_labels: int, steered: bool
 ) -> Calibration:
     """Return the calibration of a sum before anything is learned about it.
 
-    The linear classifiers have a weight, the others have 1.
+    The mean of what the scorers take for log-odds, by their weights: a network's are
+    its scores; linear classifiers' are their log-scores, or twice these, and 0 at a
+    margin of 0; a label encoder's are those of a softmax of all labels. The nodes of a
+    tree that is searched have log-odds of one kind, 0 where nothing is known, and the
+    label encoder, which scores its leaves only, does not count.
     """
-    weight = weight * models.linear
-    if not models.network and models.linear:
-        if multilabel:
-            return Calibration(1.0, LINEAR_ALONE_INTERCEPT)
-        return Calibration(LINEAR_ALONE_SLOPE)
-    if not models.network:  # the label encoder
-        if multilabel:
-            return Calibration(ENCODER_ALONE_SLOPE, -math.log(n_labels))
-        return Calibration()
-    if multilabel:
-        slope, intercept = 1 / (1 + weight), INTERCEPT * weight
-        if models.encoder:
-            slope, intercept = slope * ENCODER_SLOPE, intercept * ENCODER_SLOPE
-            intercept += ENCODER_INTERCEPT
-        return Calibration(slope, intercept)
-    slope = 1.0
-    if models.centroids and models.linear:
-        slope /= TEMPERATURE + TEMPERATURE_BY_WEIGHT * weight
-    return Calibration(slope / (ENCODER_TEMPERATURE if models.encoder else 1.0))
+    slope = LINEAR_SLOPES[multilabel and not steered]
+    total = weights.network + weights.linear / slope
+    if steered:
+        return Calibration(1 / total)
+    total += weights.label_encoder
+    if not multilabel:
+        return Calibration(1 / total)
+    intercept = -LINEAR_AT_MARGIN * weights.linear
+    intercept -= weights.label_encoder * math.log(n_labels)
+    return Calibration(1 / total, intercept=intercept / total)
 
 
 class Mix(NamedTuple):
-    """How a fitted model's scores are added up: weights, and calibrations of the sums.
+    """What was learned about a sum: weights, and calibrations of its parts."""
 
-    Data of the model: `Model.starting_mix` gives what fitting starts from.
-    """
-
-    # Of the linear classifiers, by the parameter; None: whatever was learned.
-    requested_weight: float | None
-    linear_weight: float  # the one that they have
-    # Of each sum, by what scores the labels: "both", "classifier" or "encoder".
-    calibrations: dict[str, Calibration]
-    # Of the log-odds of a multi-label task, after its search; learned with the weight.
-    of_log_odds: Calibration | None = None
+    weights: ScorerWeights
+    calibrations: dict[str, Calibration]  # by what scores the labels, see `of_part`
 
 
 class Scorer(ABC):
@@ -150,9 +127,7 @@ class Combination(NamedTuple):
     """Scorers whose scores are added; weights are theirs, and none knows of another."""
 
     scorers: Sequence[Scorer]
-    # Of the sum. In a tree, whose levels are normalized one by one, only of labels
-    # that came later.
-    calibration: Calibration
+    factor: float = 1.0  # of the sum
 
     def bind(self, batch: Batch) -> "SumOfScores":
         """Return the scores of a batch, as searches ask for them."""
@@ -189,36 +164,40 @@ class SumOfScores:
             self._shortlist = (groups,)
         return self._shortlist[0]
 
+    def _sum(self, scores: Iterable[Tensor]) -> Tensor:
+        # Not `sum`, which would copy the first part to add 0 to it.
+        total, factor = reduce(add, scores), self.combination.factor
+        return total if factor == 1.0 else total.mul_(factor)
+
     def labels(self) -> Tensor:
         """Return the scores of all labels, those that came later last."""
-        # Not `sum`, which would copy the first part to add 0 to it.
-        scores = reduce(add, (part.labels() for part in self._able("scores_labels")))
-        scores, late = self.combination.calibration(scores), self.late()
+        scores = self._sum(part.labels() for part in self._able("scores_labels"))
+        late = self.late()
         return scores if late is None else torch.cat([scores, late], dim=1)
 
     def candidates(self, groups: Tensor) -> Tensor:
         """Return the scores of the labels of groups, (n, n_groups, group_size)."""
-        parts = (part.candidates(groups) for part in self._able("scores_labels"))
-        return self.combination.calibration(reduce(add, parts))
+        return self._sum(
+            part.candidates(groups) for part in self._able("scores_labels")
+        )
 
     def outside(self, labels: Tensor) -> Tensor:
         """Return the scores of some labels outside of the shortlist, shape (n, m)."""
-        parts = (part.outside(labels) for part in self._able("scores_labels"))
-        return self.combination.calibration(reduce(add, parts))
+        return self._sum(part.outside(labels) for part in self._able("scores_labels"))
 
     def late(self) -> Tensor | None:
         """Return the scores of labels that came later, shape (n, n_late)."""
         found = [part.late() for part in self._able("scores_late")]
-        return self.combination.calibration(reduce(add, found)) if found else None
+        return self._sum(found) if found else None
 
     def nodes(self, level: int) -> Tensor:
         """Return the scores of all nodes of a level, shape (n, n_nodes)."""
-        return reduce(add, (part.nodes(level) for part in self._able("can_steer")))
+        return self._sum(part.nodes(level) for part in self._able("can_steer"))
 
     def children(self, level: int, samples: Tensor, nodes: Tensor) -> Tensor:
         """Return the scores of the children of (sample, node) pairs."""
         steering = self._able("can_steer")
-        return reduce(add, (part.children(level, samples, nodes) for part in steering))
+        return self._sum(part.children(level, samples, nodes) for part in steering)
 
     def local_log_probs(self, wide: bool = False) -> Any:
         """Return what independent heads give, which nothing is added to."""

@@ -33,15 +33,25 @@ class LabelEncoderScorer(Scorer):
     The network is in evaluation mode. Z has the features of all labels, those that came
     later last; `own_score` is added to the score of a label whose features are those of
     the sample.
+
+    `weight` is a factor of the cosines. Labels that came later, which have next to no
+    other score, keep theirs: the encoder tells how much better they are than the best
+    of the others, whose score has the weight.
     """
 
     scores_labels = True
     can_steer = True
 
     def __init__(
-        self, network: Network, Z: Rows, search: Search, own_score: float = 0.0
+        self,
+        network: Network,
+        Z: Rows,
+        search: Search,
+        own_score: float = 0.0,
+        weight: float = 1.0,
     ) -> None:
         self.network, self.Z, self.own_score = network, Z, own_score
+        self.weight = weight
         # Of a tree, a group holds the children of a node above the labels.
         self.group_size, self.n_labels = search.group_size, search.n_labels
         self.last_level = search.n_levels - 1
@@ -91,12 +101,18 @@ class LabelEncoderScores:
     def labels(self) -> Tensor:
         """Return the scores of all labels, shape (n, n_labels)."""
         known = self._own(slice(0, self.scorer.n_labels))
-        return add_entries(self.samples @ self.scorer.table.T, known)
+        samples = self.samples * self.scorer.weight
+        return add_entries(samples @ self.scorer.table.T, known)
 
     def late(self) -> Tensor:
         """Return the scores of labels that came later, shape (n, n_late)."""
         late = self._own(slice(self.scorer.n_labels, None))
-        return add_entries(self.samples @ self.scorer.late_table.T, late)
+        scores = self.samples @ self.scorer.late_table.T
+        missing = self.scorer.weight - 1
+        if missing:
+            best = (self.samples @ self.scorer.table.T).amax(1, keepdim=True)
+            scores += missing * best
+        return add_entries(scores, late)
 
     def candidates(self, groups: Tensor) -> Tensor:
         """Return the scores of the labels of groups, (n, n_groups, group_size)."""
@@ -123,9 +139,9 @@ class LabelEncoderScores:
     def _of_groups(self, samples: Tensor, groups: Tensor) -> Tensor:
         table = self.scorer.table
         zeros = table.new_zeros(len(table))
-        scores = grouped_linear(
-            self.samples, samples, groups, table, zeros, self.scorer.group_size
-        )
+        rows = self.samples * self.scorer.weight
+        size = self.scorer.group_size
+        scores = grouped_linear(rows, samples, groups, table, zeros, size)
         # A label that does not exist: its head's score is -inf already.
         scores = scores.masked_fill_(scores == -torch.inf, 0)
         own = self._own(slice(0, self.scorer.n_labels))

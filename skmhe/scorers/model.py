@@ -17,14 +17,14 @@ from skmhe.nn.tree_search import wide_beam
 from skmhe.scorers.batch import Rows, in_form
 from skmhe.scorers.centroids import Centroids
 from skmhe.scorers.combination import (
-    LINEAR_ALONE_WEIGHT,
+    LINEAR_AT_MARGIN,
     Calibration,
     Combination,
     Mix,
-    Models,
     Scorer,
+    ScorerWeights,
     SumOfScores,
-    starting_calibration,
+    prior_calibration,
 )
 from skmhe.scorers.device import own_torch_settings
 from skmhe.scorers.label_encoder import LabelEncoderScorer
@@ -60,7 +60,7 @@ class Settings(NamedTuple):
 
     beam_width: int | None = None  # of the search for labels; None: `wide_beam`
     linear_beam_width: int = 10  # of the linear classifiers' own tree
-    linear_weight: float | None = None  # None: what was learned, or else 1
+    weights: ScorerWeights | None = None  # None: what was learned, or else all 1
     score_with: str = "both"  # or "classifier", "encoder": where there is an encoder
     device: torch.device = torch.device("cpu")
 
@@ -85,7 +85,7 @@ class Model:
     labels_are_like_samples: bool = False
     # See `count_own_labels`; shape: (2,)
     own_label_counts: np.ndarray = field(default_factory=lambda: np.zeros(2, int))
-    mix: Mix | None = None  # None: `starting_mix`
+    mix: Mix | None = None  # what was learned, if anything was
     # What was built for the last predictions, as that takes longer than to predict a
     # row; nothing that is copied or written.
     _kept: dict[Settings, Scoring] = field(default_factory=dict, init=False, repr=False)
@@ -107,10 +107,17 @@ class Model:
         return None if self.spec is None else self.spec.user_backbone
 
     @property
-    def linear_weight(self) -> float | None:
-        """Weight of the linear classifiers in a sum with others, if there is one."""
-        has_both = self.spec is not None and self.linear is not None
-        return self.mix.linear_weight if has_both and self.mix is not None else None
+    def scorer_names(self) -> tuple[str, ...]:
+        """Names of the scorers whose scores are added up, as in `ScorerWeights`."""
+        encoder = None if self.spec is None else self.spec.encoder
+        exists = (
+            self.spec is not None,
+            self.linear is not None,
+            encoder is not None,
+            encoder is not None and encoder.shares_layer,
+        )
+        pairs = zip(ScorerWeights._fields, exists, strict=True)
+        return tuple(name for name, there in pairs if there)
 
     @property
     def late_features(self) -> Any:
@@ -118,25 +125,39 @@ class Model:
         assert self.label_features is not None
         return self.label_features[self.search.n_labels :]
 
-    def starting_mix(self, requested: float | None) -> Mix:
-        """Return weights and calibrations before anything is learned about them."""
-        weight = 1.0 if requested is None else requested
-        has_network = self.spec is not None
-        has_linear, has_centroids = self.linear is not None, self.centroids is not None
-        classifier = Models(has_network, has_linear, has_centroids, False)
-        models = {"classifier": classifier}
-        if self.spec is not None and self.spec.encoder is not None:
-            models["both"] = classifier._replace(encoder=True)
-            models["encoder"] = Models(False, False, False, True)
-        task = self.search.multilabel, weight, self.search.n_labels
-        calibrations = {
-            name: starting_calibration(which, *task) for name, which in models.items()
-        }
-        if not has_network and self.search.steered:
-            # Linear classifiers alone have log-odds of nodes already.
-            calibrations["classifier"] = Calibration()
-        own_weight = weight if has_network else LINEAR_ALONE_WEIGHT
-        return Mix(requested, own_weight, calibrations)
+    def weights_for(self, settings: Settings) -> ScorerWeights:
+        """Return the weights that scores are added with, 0 for scorers that are not.
+
+        Relative to the first one that is not 0: that of the network, mostly.
+        """
+        weights = settings.weights
+        if weights is None:
+            weights = ScorerWeights() if self.mix is None else self.mix.weights
+        return self.normalized(weights)
+
+    def combination(self, settings: Settings) -> dict[str, float]:
+        """Return the same weights by the names of the scorers that there are."""
+        weights = self.weights_for(settings)._asdict()
+        return {name: weights[name] for name in self.scorer_names}
+
+    def normalized(self, weights: ScorerWeights) -> ScorerWeights:
+        """Return weights of the scorers that there are, in units of the first one."""
+        missing = set(ScorerWeights._fields) - set(self.scorer_names)
+        weights = weights._replace(**dict.fromkeys(missing, 0.0))
+        unit = next(weight for weight in weights if weight)
+        return ScorerWeights(*(weight / unit for weight in weights))
+
+    def calibration_for(self, settings: Settings) -> Calibration:
+        """Return what was learned for some weights, or else what is there before."""
+        mix, weights = self.mix, self.weights_for(settings)
+        if mix is not None and weights == self.weights_for(Settings()):
+            learned = mix.calibrations.get(settings.score_with)
+            if learned is not None:
+                return learned
+        weights = weights.of_part(settings.score_with)
+        steered = self.search.steered and settings.score_with != "encoder"
+        task = self.search.multilabel, self.search.n_labels, steered
+        return prior_calibration(weights, *task)
 
     def extend(self, codec: LabelCodec, Z: Rows) -> "Model":
         """Return the model with labels of which only the features are known.
@@ -166,21 +187,13 @@ class Model:
             if self.labels_are_like_samples:
                 rows = sp.csr_array(self.late_features)
             centroids = centroids.extended(rows)
-        grown = dataclasses.replace(
+        return dataclasses.replace(
             self,
             search=head.search,
             spec=self.spec._replace(head=head),
             weights=with_more_labels(self.spec, self.weights, head),
             centroids=centroids,
         )
-        if self.mix is None:
-            return grown
-        mix = grown.starting_mix(self.mix.linear_weight)
-        mix = mix._replace(
-            requested_weight=self.mix.requested_weight,
-            of_log_odds=self.mix.of_log_odds,
-        )
-        return dataclasses.replace(grown, mix=mix)
 
     @own_torch_settings()
     def topk(
@@ -269,26 +282,15 @@ class Model:
     def _assemble(self, settings: Settings) -> Scoring:
         width = settings.beam_width or wide_beam(self.search.head_sizes)
         network = self._network(settings, width)
-        search = self.search.with_beam_width(width)
-        mix = self.mix
-        if mix is None or mix.requested_weight != settings.linear_weight:
-            mix = self.starting_mix(settings.linear_weight)
-        has_encoder = network is not None and network.encoder is not None
-        score_with = settings.score_with if has_encoder else "classifier"
-        scorers: list[Scorer] = []
-        if score_with == "encoder":
+        search: Any = self.search.with_beam_width(width)
+        calibration = self.calibration_for(settings)
+        if settings.score_with == "encoder":
             search = FlatSearch(search.multilabel, search.n_labels)
-        else:
-            scorers += self._classifiers(search, network, settings, mix)
-        if network is not None and score_with != "classifier":
-            own_score = own_label_score(self.own_label_counts)
-            Z = self.label_features
-            scorers.append(LabelEncoderScorer(network, Z, search, own_score))
-        if network is not None and self.n_late:
-            scorers.append(self._late_labels(network, mix, score_with))
-        if mix.of_log_odds is not None:
-            search = CalibratedSearch(search, *mix.of_log_odds)
-        combination = Combination(tuple(scorers), mix.calibrations[score_with])
+        scorers = self._scorers(search, network, settings)
+        of_log_odds = calibration.slope, calibration.intercept
+        if search.multilabel and of_log_odds != (1.0, 0.0):
+            search = CalibratedSearch(search, *of_log_odds)
+        combination = Combination(scorers, calibration.factor)
         return Scoring(search, combination, network, settings.device)
 
     def _network(self, settings: Settings, beam_width: int) -> Network | None:
@@ -299,38 +301,52 @@ class Model:
         spec = self.spec._replace(head=head)
         return network_from_weights(spec, self.weights, settings.device).eval()
 
-    def _classifiers(
-        self, search: Search, network: Network | None, settings: Settings, mix: Mix
-    ) -> list[Scorer]:
-        """Return the scorers of labels that have samples."""
-        scorers: list[Scorer] = [] if network is None else [NetworkScorer(network)]
-        if self.linear is not None:
-            width, weight = settings.linear_beam_width, mix.linear_weight
+    def scorers(self, settings: Settings) -> tuple[Scorer, ...]:
+        """Return the scorers whose scores are added up for some weights."""
+        width = settings.beam_width or wide_beam(self.search.head_sizes)
+        search = self.search.with_beam_width(width)
+        return self._scorers(search, self._network(settings, width), settings)
+
+    def _scorers(
+        self, search: Search, network: Network | None, settings: Settings
+    ) -> tuple[Scorer, ...]:
+        scorers: list[Scorer] = []
+        weights = self.weights_for(settings).of_part(settings.score_with)
+        if network is not None and weights.network:
+            scorers.append(NetworkScorer(network))
+        if self.linear is not None and weights.linear:
+            width, weight = settings.linear_beam_width, weights.linear
             scorers.append(
                 LinearScorer(self.linear, self.n_linear, search, width, weight)
             )
-        if self.centroids is not None and network is not None:
+        if self.centroids is not None and network is not None and weights.network:
             scale = network.centroid_scale.detach()
             assert isinstance(search, FlatSearch)
             scorers.append(CentroidScorer(self.centroids, scale, search))
-        return scorers
+        if network is not None and network.encoder is not None:
+            own_score = weights.own_labels * own_label_score(self.own_label_counts)
+            Z, weight = self.label_features, weights.label_encoder
+            has_late = self.n_late > 0 and settings.score_with == "both"
+            if weight or own_score or has_late:
+                encoder = LabelEncoderScorer(network, Z, search, own_score, weight)
+                scorers.append(encoder)
+        if network is not None and self.n_late:
+            scorers.append(self._late_labels(network, weights))
+        return tuple(scorers)
 
-    def _late_labels(
-        self, network: Network, mix: Mix, score_with: str
-    ) -> LateLabelScorer:
+    def _late_labels(self, network: Network, weights: ScorerWeights) -> LateLabelScorer:
         """Return the scorer of labels that came later.
 
         Its constant is the score of the median label for a sample that says nothing
-        of it: its linear classifier has a margin of 0, and so a loss of 1.
+        of it: its linear classifier has a margin of 0.
         """
+        constant = LINEAR_AT_MARGIN * weights.linear
+        if weights.network:
+            biases = network.head.biases
+            constant += sum(bias.median().item() for bias in biases)
         start = CENTROID_SCALES[self.search.multilabel]
         scale = network.head.biases[0].new_tensor(start)
-        if score_with == "encoder":
-            return LateLabelScorer(self.n_late, 0.0, scale)
-        constant = sum(bias.median().item() for bias in network.head.biases)
-        if self.linear is not None:
-            constant -= mix.linear_weight
-        if not self.labels_are_like_samples:
+        if not (weights.network and self.labels_are_like_samples):
             return LateLabelScorer(self.n_late, constant, scale)
         if self.centroids is not None:
             scale = network.centroid_scale.detach()

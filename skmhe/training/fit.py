@@ -8,17 +8,16 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from skmhe.labels import LabelCodec
 from skmhe.labels.clustering import indicator
 from skmhe.nn import Backbone
-from skmhe.nn.scores import Search
 from skmhe.scorers.batch import Rows, in_form, to_tensor, unit_rows
 from skmhe.scorers.centroids import TrainingCentroids, fit_centroids
+from skmhe.scorers.combination import Mix
 from skmhe.scorers.device import check_gradients
 from skmhe.scorers.generators import Generators
 from skmhe.scorers.linear import fit_levels
 from skmhe.scorers.linear.tables import Level
-from skmhe.scorers.model import Model, Settings
+from skmhe.scorers.model import Model
 from skmhe.scorers.network import (
     Network,
     NetworkSpec,
@@ -26,16 +25,17 @@ from skmhe.scorers.network import (
     weights_to_numpy,
 )
 from skmhe.scorers.own_labels import count_own_labels
-from skmhe.scorers.progress import SILENT, Progress
+from skmhe.scorers.progress import SILENT
 from skmhe.scorers.storage import round_to_half
-from skmhe.training.data import TrainingData, hold_out, optional_tensor, true_pairs
-from skmhe.training.label_encoder import LabelTraining
-from skmhe.training.learned_weight import (
-    PRIOR_WEIGHT,
-    learn_calibration,
-    learn_weight,
-    n_held_out,
+from skmhe.training.data import (
+    Targets,
+    TrainingData,
+    hold_out,
+    optional_tensor,
+    true_pairs,
 )
+from skmhe.training.label_encoder import LabelTraining
+from skmhe.training.learned_combination import learn_mix, n_held_out
 from skmhe.training.loop import History, LastData, Trainer, with_features
 from skmhe.training.memory import (
     available_memory,
@@ -44,49 +44,15 @@ from skmhe.training.memory import (
     tell_memory,
 )
 from skmhe.training.optimizer import Moments, make_optimizer, moments_of, with_room
-from skmhe.training.plan import TrainingPlan
-from skmhe.training.pools import PoolPlan
+from skmhe.training.task import Recipe, Task
 
 MAX_SEED = 2**31 - 1
-
-
-class LinearPlan(NamedTuple):
-    """How to fit the linear classifiers."""
-
-    sizes: tuple[int, ...]  # of the tree's levels; (n_labels,) for no tree
-    C: float
-    centroid_prior: float
-    weight: float | None = 1.0  # of their scores; None: learned
-
-
-class Recipe(NamedTuple):
-    """What to fit, and how: an estimator's parameters, resolved for some data."""
-
-    search: Search
-    plan: TrainingPlan
-    device: torch.device
-    spec: NetworkSpec | None = None
-    linear: LinearPlan | None = None
-    pools: PoolPlan | None = None  # of the label encoder
-    validation_fraction: float | None = None  # None: no early stopping
-    keeps_precision: bool = False  # training goes on: its steps may be small
-    progress: Progress = SILENT  # is told what is being fitted
-
-
-class Task(NamedTuple):
-    """What is learned from; labels are positions in the codec's order."""
-
-    codec: LabelCodec
-    data: TrainingData
-    counts: np.ndarray  # weighted number of samples of each label
-    n_samples: float  # weighted
-    label_weight: np.ndarray | None = None  # float32, shape: (n_labels,)
-    label_features: Rows | None = None  # in rows of unit length
-    labels_are_like_samples: bool = False
-
-    def take(self, rows: np.ndarray) -> "Task":
-        """Return the task with some of its samples; labels keep their counts."""
-        return self._replace(data=self.data.take(rows))
+# Linear classifiers that have not seen this share of the samples are about as good, and
+# are not fitted anew.
+MAX_LEFT_OUT = 0.05
+# Samples that linear classifiers are fitted to for their calibration: with fewer of
+# thousands of samples, it hardly changes.
+MAX_CALIBRATING = 10_000
 
 
 class TrainingState(NamedTuple):
@@ -123,30 +89,63 @@ def fit_model(
         network = _network(recipe.spec, task, previous, state.rng, recipe.device)
     held_out = _held_out(recipe, task, previous, state.rng)
     part = task if held_out is None else task.take(held_out[0])
-    linear, n_iter, centroids = _fit_linear(recipe, part)
-    model = Model(
-        task.codec,
-        recipe.search,
-        spec=None if network is None else network.spec,
-        linear=linear,
-        n_linear=0 if linear is None else task.codec.n_labels,
-        centroids=centroids and centroids.for_predictions(),
-        label_features=task.label_features,
-        labels_are_like_samples=task.labels_are_like_samples,
-    )
-    weight = None if recipe.linear is None else recipe.linear.weight
-    weight = PRIOR_WEIGHT if weight is None else weight
-    model = dataclasses.replace(model, mix=model.starting_mix(weight))
+    spec = None if network is None else network.spec
+    unfitted = _unfitted(recipe, task, spec)
+    model, part, n_steps = _with_classifiers(recipe, part, unfitted)
     if network is None:
-        return model, state, History(n_iter)
-    part = part._replace(data=part.data._replace(centroids=centroids))
+        mix = _mix_of_linear(recipe, task, model)
+        return dataclasses.replace(model, mix=mix), state, History(n_steps)
     if held_out is None:
         return _train(recipe, part, state, network, model, keeps_moments)
-    last = _Learning(recipe, task, held_out[1], network, model)
+    complete = model
+
+    def learn(kept: Network) -> TrainingData:
+        """Learn the combination, and let all else have the samples held out."""
+        nonlocal complete
+        mix = _learned_mix(recipe, task.take(held_out[1]), kept, model)
+        everything = dataclasses.replace(model, mix=mix)
+        keeps_linear = len(held_out[1]) <= MAX_LEFT_OUT * task.data.X.shape[0]
+        complete, fitted, _ = _with_classifiers(recipe, task, everything, keeps_linear)
+        return _of_backbone(recipe, network, fitted.data)
+
+    last = LastData(task.data.y, learn)
     model, state, history = _train(
         recipe, part, state, network, model, keeps_moments, last
     )
-    return last.completed(model), state, history
+    return dataclasses.replace(complete, weights=model.weights), state, history
+
+
+def _unfitted(recipe: Recipe, task: Task, spec: NetworkSpec | None) -> Model:
+    """Return a model of nothing but the task."""
+    return Model(
+        task.codec,
+        recipe.search,
+        spec=spec,
+        label_features=task.label_features,
+        labels_are_like_samples=task.labels_are_like_samples,
+    )
+
+
+def _with_classifiers(
+    recipe: Recipe, task: Task, model: Model, keeps_linear: bool = False
+) -> tuple[Model, Task, int]:
+    """Fit all of a model but its network, or keep its linear classifiers.
+
+    Returns the task with centroids as well, and the number of steps of the linear
+    classifiers.
+    """
+    centroids, linear, n_steps = _fit_centroids(recipe, task), model.linear, 0
+    if recipe.linear is not None and not keeps_linear:
+        linear, n_steps = _fit_linear(recipe, task)
+    model = dataclasses.replace(
+        model,
+        linear=linear,
+        n_linear=0 if linear is None else task.codec.n_labels,
+        centroids=centroids and centroids.for_predictions(),
+        own_label_counts=_own_label_counts(recipe, task),
+    )
+    task = task._replace(data=task.data._replace(centroids=centroids))
+    return model, task, n_steps
 
 
 def train_further(
@@ -168,6 +167,7 @@ def train_further(
         spec=recipe.spec,
         label_features=task.label_features,
         labels_are_like_samples=task.labels_are_like_samples,
+        own_label_counts=previous.own_label_counts + _own_label_counts(recipe, task),
     )
     task = task._replace(data=task.data._replace(centroids=previous.centroids))
     return _train(recipe, task, state, network, model, keeps_moments=True)
@@ -218,36 +218,36 @@ def root_mean_square_scale(X: Rows) -> float:
     return float(np.sqrt(X.shape[0] / total)) if total > 0 else 1.0
 
 
-def _fit_linear(
-    recipe: Recipe, task: Task
-) -> tuple[list[Level] | None, int, TrainingCentroids | None]:
-    """Fit linear classifiers and, if the network is to complete them, centroids.
+def _fit_centroids(recipe: Recipe, task: Task) -> TrainingCentroids | None:
+    """Return the labels' centroids, if the network is to complete them."""
+    if recipe.spec is None or recipe.spec.centroid_scale is None:
+        return None
+    data = task.data
+    weighted = indicator(data.y, task.codec.n_labels)
+    if data.sample_weight is not None:
+        weighted = sp.csr_array(sp.diags_array(data.sample_weight) @ weighted)
+    recipe.progress.start("centroids")
+    centroids = fit_centroids(unit_rows(data.X), weighted)
+    recipe.progress.end_round()
+    return centroids
 
-    The number is that of the steps of the linear classifiers.
-    """
-    if recipe.linear is None:
-        return None, 0, None
-    data, label_weight, progress = task.data, task.label_weight, recipe.progress
+
+def _fit_linear(recipe: Recipe, task: Task) -> tuple[list[Level], int]:
+    """Fit linear classifiers; returns the number of their steps as well."""
+    assert recipe.linear is not None
+    data, label_weight = task.data, task.label_weight
     Y, weight = indicator(data.y, task.codec.n_labels), data.sample_weight
-    samples, centroids = unit_rows(data.X), None
-    if recipe.spec is not None and recipe.spec.centroid_scale is not None:
-        weighted = Y
-        if weight is not None:
-            weighted = sp.csr_array(sp.diags_array(weight) @ Y)
-        progress.start("centroids")
-        centroids = fit_centroids(samples, weighted)
-        progress.end_round()
     if label_weight is not None and not recipe.search.multilabel:
         # Of the samples in all problems. Not in centroids, from which a sample is left
         # out with its own weight.
         own = label_weight[Y.indices]
         weight, label_weight = own if weight is None else own * weight, None
-    sizes, C, prior, _ = recipe.linear
-    progress.start("linear classifiers", len(sizes), "level")
-    arguments = (sizes, C, prior, weight, label_weight, progress)
-    linear, n_iter = fit_levels(samples, Y, *arguments)
+    sizes, C, prior = recipe.linear
+    recipe.progress.start("linear classifiers", len(sizes), "level")
+    arguments = (sizes, C, prior, weight, label_weight, recipe.progress)
+    linear, n_steps = fit_levels(unit_rows(data.X), Y, *arguments)
     round_to_half(linear)
-    return linear, n_iter, centroids
+    return linear, n_steps
 
 
 def _held_out(
@@ -255,69 +255,65 @@ def _held_out(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the samples to train on before the last epoch, and those to learn from.
 
-    None if there is nothing to learn: no weight, too few samples, or a network that has
-    seen them.
+    None if nothing is to be learned, if there are too few samples, or if the network
+    has seen them. Early stopping holds out its own samples, and keeps the weights of
+    the best epoch.
     """
-    linear, n_samples = recipe.linear, task.data.X.shape[0]
-    learns = linear is not None and linear.weight is None and previous is None
-    # A label encoder counts the samples that it has seen; early stopping holds out its
-    # own, and keeps the weights of the best epoch.
-    learns = learns and recipe.pools is None and recipe.validation_fraction is None
-    if recipe.spec is None or not learns or recipe.plan.max_iter < 2:
+    if recipe.spec is None or previous is not None or recipe.plan.max_iter < 2:
         return None
-    n = n_held_out(n_samples)
+    return None if recipe.validation_fraction is not None else _split(recipe, task, rng)
+
+
+def _split(
+    recipe: Recipe, task: Task, rng: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return most samples, and those to learn a combination from, if it is learned."""
+    n_samples, n_labels = task.data.X.shape[0], task.codec.n_labels
+    n = 0 if recipe.learning is None else n_held_out(n_samples, n_labels)
+    if isinstance(task.data.y, np.ndarray):
+        # A sample of each label stays, see `hold_out`.
+        n *= n_samples - n_labels >= n
     return hold_out(task.data.y, n / n_samples, rng) if n else None
 
 
-class _Learning:
-    """Learns the weight of the linear classifiers before the last epoch.
+def _learned_mix(recipe: Recipe, task: Task, network: Network, model: Model) -> Mix:
+    """Return what the samples of a task say about the combination of a model."""
+    assert recipe.learning is not None
+    recipe.progress.start("combination of scores")
+    model = dataclasses.replace(model, weights=weights_to_numpy(network))
+    mix = learn_mix(model, task.data, recipe.learning)
+    recipe.progress.end_round()
+    return mix
 
-    All else then sees the samples that were held out for it: linear classifiers and
-    centroids are fitted anew, and the network has them in its last epoch.
+
+def _mix_of_linear(recipe: Recipe, task: Task, model: Model) -> Mix | None:
+    """Return the calibration of linear classifiers alone, if it is learned.
+
+    Of some that are fitted to half of the samples, at most `MAX_CALIBRATING`, as to fit
+    all anew would take as long again.
     """
+    # Not by chance: with no other part of such a model is it so.
+    split = _split(recipe, task, np.random.RandomState(0))
+    if split is None:
+        return None
+    assert recipe.learning is not None
+    recipe.progress.start("calibration")
+    n = min(task.data.X.shape[0] // 2, MAX_CALIBRATING)
+    quietly = recipe._replace(progress=SILENT)
+    part, *_ = _with_classifiers(quietly, task.take(split[0][:n]), model)
+    mix = learn_mix(part, task.data.take(split[1]), recipe.learning)
+    recipe.progress.end_round()
+    return mix
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        task: Task,
-        held_out: np.ndarray,
-        network: Network,
-        model: Model,
-    ) -> None:
-        self.recipe, self.task, self.held_out = recipe, task, held_out
-        self.network, self.model = network, model
-        self.n_samples, self.mix = task.data.X.shape[0], model.mix
 
-    def make(self) -> TrainingData:
-        """Learn the weight, and return the data of the last epoch: all samples."""
-        progress, part = self.recipe.progress, self.task.data.take(self.held_out)
-        progress.start("weight of linear classifiers")
-        weights = weights_to_numpy(self.network)
-        model = dataclasses.replace(self.model, weights=weights)
-        settings = Settings(device=self.recipe.device)
-        learned = learn_weight(model, part, settings)
-        mix = model.starting_mix(learned.weight)._replace(requested_weight=None)
-        if self.recipe.search.multilabel:
-            model = dataclasses.replace(model, mix=mix)
-            mix = mix._replace(of_log_odds=learn_calibration(model, part, settings))
-        self.mix = mix
-        progress.end_round()
-        linear, _, centroids = _fit_linear(self.recipe, self.task)
-        self.model = dataclasses.replace(
-            self.model,
-            linear=linear,
-            centroids=centroids and centroids.for_predictions(),
-        )
-        return self.task.data._replace(centroids=centroids)
-
-    def completed(self, model: Model) -> Model:
-        """Return a trained model with what was fitted before its last epoch."""
-        return dataclasses.replace(
-            model,
-            linear=self.model.linear,
-            centroids=self.model.centroids,
-            mix=self.mix,
-        )
+def _of_backbone(recipe: Recipe, network: Network, data: TrainingData) -> TrainingData:
+    """Return data with what a frozen backbone makes of it, the same in every epoch."""
+    if not network.is_frozen:
+        return data
+    recipe.progress.start("features of the frozen backbone")
+    data = with_features(network, data, recipe.progress)
+    recipe.progress.end_round()
+    return data
 
 
 def _train(
@@ -331,20 +327,15 @@ def _train(
 ) -> Fit:
     """Train a network, and return the model with its weights."""
     check_gradients()
-    data, rng, plan, validation = task.data, state.rng, recipe.plan, None
-    progress = recipe.progress
-    own_counts = model.own_label_counts + _own_label_counts(recipe, task)
-    if network.is_frozen:
-        # They are the same in every epoch.
-        progress.start("features of the frozen backbone")
-        data = with_features(network, data, progress)
-        progress.end_round()
+    rng, plan, validation, progress = state.rng, recipe.plan, None, recipe.progress
+    data = _of_backbone(recipe, network, task.data)
     if recipe.validation_fraction is not None:
         kept, held_out = hold_out(data.y, recipe.validation_fraction, rng)
         data, validation = data.take(kept), data.take(held_out)
     label_weight = optional_tensor(task.label_weight, network.device)
     optimizer = make_optimizer(network, plan, state.moments)
-    labels, counts = _label_training(recipe, task, state, data)
+    y = data.y if last_data is None else last_data.y
+    labels, counts = _label_training(recipe, task, state, y)
     generators = Generators(rng.randint(MAX_SEED), network.device)
     of_labels = label_weight, labels
     trainer = Trainer(
@@ -355,7 +346,7 @@ def _train(
     weights = weights_to_numpy(network)
     if not recipe.keeps_precision:
         round_to_half(weights)
-    model = dataclasses.replace(model, weights=weights, own_label_counts=own_counts)
+    model = dataclasses.replace(model, weights=weights)
     n_epochs = state.n_epochs + history.n_iter
     return model, TrainingState(rng, moments, counts, n_epochs), history
 
@@ -371,7 +362,7 @@ def _own_label_counts(recipe: Recipe, task: Task) -> np.ndarray:
 
 
 def _label_training(
-    recipe: Recipe, task: Task, state: TrainingState, data: TrainingData
+    recipe: Recipe, task: Task, state: TrainingState, y: Targets
 ) -> tuple[LabelTraining | None, tuple[np.ndarray, int] | None]:
     """Return what trains the label encoder, and the numbers of samples by now."""
     if recipe.pools is None:
@@ -379,6 +370,6 @@ def _label_training(
     n_labels = task.codec.n_labels
     before, n_before = state.label_counts or (np.zeros(0, int), 0)
     before = np.pad(before, (0, n_labels - len(before)))
-    now = np.bincount(true_pairs(data.y)[1], minlength=n_labels)
-    counts = before + now, n_before + data.y.shape[0]
+    now = np.bincount(true_pairs(y)[1], minlength=n_labels)
+    counts = before + now, n_before + y.shape[0]
     return LabelTraining(task.label_features, recipe.pools, *counts), counts

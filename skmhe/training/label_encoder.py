@@ -40,11 +40,15 @@ class LabelTraining:
     def start_epoch(self, network: Network, X: Rows, epoch: int) -> None:
         """Find the labels that are near each sample anew, every few epochs.
 
-        Before the first epoch, nothing is known that could tell near from far.
+        And whenever there are other samples. Before the first epoch, nothing is known
+        that could tell near from far.
         """
         plan = self.plan
         wanted = plan.n_shortlisted or plan.neighbor_batches
-        if wanted and epoch and (epoch - 1) % plan.shortlist_refresh == 0:
+        is_due = (epoch - 1) % plan.shortlist_refresh == 0
+        if self.shortlists is not None:
+            is_due = is_due or len(self.shortlists) != X.shape[0]
+        if wanted and epoch and is_due:
             k = min(plan.shortlist_size, self.Z.shape[0])
             self.shortlists = nearest_labels(network, X, self.Z, k, plan.search)
 

@@ -2,8 +2,9 @@
 
 import copy
 import math
+from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,19 +12,27 @@ from torch import Tensor
 
 from skmhe.nn.heads.base import ExtraScores
 from skmhe.scorers.batch import Batch, row_chunks, rows_to_tensor, unit_rows
-from skmhe.scorers.combination import Bound, Calibration, Combination, Scorer
+from skmhe.scorers.combination import Bound, Combination, Scorer
 from skmhe.scorers.generators import Generators
 from skmhe.scorers.label_encoder import LabelEncoderScorer
 from skmhe.scorers.network import Network, network_features
 from skmhe.scorers.progress import SILENT, Progress
 from skmhe.scorers.similarity import scores_to_complete
 from skmhe.scorers.threads import threads_for
-from skmhe.training.data import TrainingData, batch_slices, optional_tensor
+from skmhe.training.data import (
+    Targets,
+    TrainingData,
+    batch_slices,
+    optional_tensor,
+)
 from skmhe.training.interruption import Interruption, warn_of_interruption
 from skmhe.training.label_encoder import LabelTraining
 from skmhe.training.optimizer import clip_gradients, make_average, make_schedule
 from skmhe.training.plan import TrainingPlan
 from skmhe.training.step_threads import StepThreads
+
+# Smaller improvements of the loss, or of the validation score, count as none.
+TOLERANCE = 1e-4
 
 
 class History:
@@ -40,14 +49,14 @@ class History:
         return len(self.loss_curve)
 
     def has_stalled(self, plan: TrainingPlan) -> bool:
-        """Tell whether nothing improved by `tol` for `n_iter_no_change` epochs."""
+        """Tell whether nothing improved for `n_iter_no_change` epochs."""
         if self.validation_scores:
             values, sign = self.validation_scores, 1
         else:
             values, sign = self.loss_curve, -1
         n_stalled, best = 0, -math.inf
         for value in values:
-            n_stalled = 0 if sign * value > best + plan.tol else n_stalled + 1
+            n_stalled = 0 if sign * value > best + TOLERANCE else n_stalled + 1
             best = max(best, sign * value)
         return n_stalled >= plan.n_iter_no_change
 
@@ -110,7 +119,7 @@ def validation_score(
             scorers.append(Bound(_LabelScores(similar)))
         if encoder is not None:
             scorers.append(encoder)
-        scores = Combination(scorers, Calibration()).bind(batch)
+        scores = Combination(scorers).bind(batch)
         # A copy: SciPy wants to index with arrays of their own memory.
         best = search.topk(scores, 1)[0][:, 0].cpu().numpy().copy()
         if isinstance(part.y, np.ndarray):
@@ -129,13 +138,12 @@ def with_features(
     return data._replace(X=X, has_features=True)
 
 
-class LastData(Protocol):
+class LastData(NamedTuple):
     """The data of the last epoch, in place of the others'."""
 
-    n_samples: int
-
-    def make(self) -> TrainingData:
-        """Return the data, when all other epochs are over."""
+    y: Targets
+    # Given the network when all other epochs are over, returns the data.
+    make: Callable[[Network], TrainingData]
 
 
 class Trainer:
@@ -166,7 +174,7 @@ class Trainer:
         self._use(data)
         self.last_data, n_steps = last_data, plan.max_iter * len(self.batches)
         if last_data is not None:
-            last = batch_slices(last_data.n_samples, plan.batch_size)
+            last = batch_slices(last_data.y.shape[0], plan.batch_size)
             n_steps += len(last) - len(self.batches)
         self.schedule = make_schedule(optimizer, plan.learning_rate, n_steps)
         self.average: Any = make_average(network, plan.averaging_decay)
@@ -200,7 +208,7 @@ class Trainer:
             for epoch in range(first_epoch, last + 1):
                 is_last = epoch == last or history.has_stalled(self.plan)
                 if is_last and self.last_data is not None:
-                    self._use(self.last_data.make())
+                    self._use(self.last_data.make(self.kept))
                     self.progress.start("network", 1, "epoch")
                 if self.labels is not None:
                     with self.drawing():

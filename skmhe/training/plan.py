@@ -24,7 +24,6 @@ class TrainingPlan(NamedTuple):
     batch_size: int
     learning_rate_init: float
     learning_rate: str
-    tol: float
     n_iter_no_change: int
     dtype: torch.dtype | None = None  # of products; None: that of the weights
     # Of a user's backbone; None: learning_rate_init.

@@ -137,9 +137,14 @@ def test_scores_are_the_sum_of_what_is_known(cls, shared, model, loss_weight):
         "label_encoder__shared": shared,
         "label_encoder__loss_weight": loss_weight,
     }
-    clf = fit_old(cls, model=model, linear=LinearTree(weight=0.5), **params)
-    clf.add_labels(Z[N_OLD:])
     multilabel, has_encoder = cls is MHEMultiLabelClassifier, loss_weight > 0
+    weights_of = {"network": 1, "linear": 0.5} if model == "both" else {"network": 1}
+    if has_encoder:
+        weights_of["label_encoder"] = 1
+    if len(weights_of) > 1:
+        params["combination"] = weights_of
+    clf = fit_old(cls, model=model, **params)
+    clf.add_labels(Z[N_OLD:])
     bias = np.median(weights(clf)["head.biases.0"]) - (model == "both") * 0.5
     encoder, cosines = parts(clf, X, Z[N_OLD:]) if has_encoder else (0, cosine(X, Z))
     text = (5.0 if multilabel else 20.0) * cosines * shared + np.zeros(
@@ -150,21 +155,21 @@ def test_scores_are_the_sum_of_what_is_known(cls, shared, model, loss_weight):
         expected_scores["encoder"] = encoder
     for what, expected in expected_scores.items():
         log_p = score_with(clf, what).predict_log_proba(X)
-        found, summed = log_p[:, N_OLD:], what == "both" and has_encoder
-        if not multilabel:  # up to the softmax's constant, and its temperature
+        found, linear = log_p[:, N_OLD:], 0.5 * (model == "both")
+        total, start = 1.0, 0.0  # of the encoder alone, and of the network alone
+        if what != "encoder":
+            total, start = 1 + linear / (1 if multilabel else 2), linear
+        if what == "both" and has_encoder:
+            total += 1
+        if what != "classifier" and has_encoder:
+            start -= np.log(N_OLD)
+        expected = (expected + start) / total
+        if not multilabel:  # up to the softmax's constant
             found = found - found[:, :1]
             expected = expected - expected[:, :1]
-            calm = 1.5 if summed else 1.0
         else:
             found = found - np.log1p(-np.exp(found))
-            weight = 0.5 * (model == "both") * (what != "encoder")
-            expected = expected / (1 + weight) + 0.7 * weight
-            calm = 1.0
-            if summed:
-                expected = 0.8 * expected - 3.0
-            if what == "encoder":
-                expected = 0.8 * expected - np.log(N_OLD)
-        assert_allclose(found, expected / calm, rtol=1e-3, atol=4e-3)
+        assert_allclose(found, expected, rtol=1e-3, atol=4e-3)
 
 
 def cosine(X, Z):
@@ -176,7 +181,7 @@ def test_the_scale_of_centroids_is_that_of_texts():
     X, _, Z = make_data()
     clf = fit_old(strategy="sampling", model="both").add_labels(Z[N_OLD:])
     found = score_with(clf, "classifier").predict_log_proba(X)[:, N_OLD:]
-    scale = np.exp(weights(clf)["log_centroid_scale"]) / (1.1 + 0.3)
+    scale = np.exp(weights(clf)["log_centroid_scale"]) / 1.5
     expected = scale * cosine(X, Z)
     assert_allclose(
         found - found[:, :1], expected - expected[:, :1], rtol=1e-3, atol=2e-3

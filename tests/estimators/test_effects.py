@@ -85,13 +85,21 @@ def test_centroid_prior(cls):
 
 
 @both
-def test_weight_of_linear_classifiers(cls):
+def test_weights_of_scorers(cls):
     X, _ = make_data(cls)
     clf, network = fit(cls, "full", model="both"), fit(cls, "full")
-    clf.set_params(linear__weight=1e-6)  # after fitting, too
-    assert_allclose(clf.predict_proba(X), network.predict_proba(X), atol=1e-4)
-    clf.set_params(linear__weight=2.0)
-    assert abs(clf.predict_proba(X) - network.predict_proba(X)).max() > 0.01
+    equal = clf.predict_proba(X)
+    clf.set_params(combination={"network": 3, "linear": 0})  # after fitting, too
+    assert_array_equal(clf.predict_proba(X), network.predict_proba(X))
+    clf.set_params(combination={"network": 0, "linear": 2})
+    linear = fit(cls, "full", model="linear")
+    assert_allclose(clf.predict_proba(X), linear.predict_proba(X), rtol=1e-5)
+    clf.set_params(combination={"network": 2, "linear": 2})
+    assert_array_equal(clf.predict_proba(X), equal)
+    clf.set_params(combination="equal")
+    assert_array_equal(clf.predict_proba(X), equal)
+    clf.set_params(combination={"network": 2, "linear": 3})
+    assert abs(clf.predict_proba(X) - equal).max() > 0.01
 
 
 @both

@@ -28,14 +28,17 @@ HINTS = [
     ("beam_width", "use strategy=Cascade(beam_width=...) or linear=LinearTree(beam_w"),
     ("margin", "use strategy=Full(margin=...) or strategy=Sampling(margin=...)"),
     ("module", "use backbone=Backbone(module, module=...)"),
-    ("linear_weight", "use linear=LinearTree(weight=...); its name in set_params and"),
+    ("linear_weight", "it is called 'combination'."),
     ("scoring", "use label_encoder=LabelEncoder(score_with=...)"),
     ("alpha", "use backbone=Backbone(module, weight_decay=...)"),
     ("precision", "it is called 'dtype'."),
     ("max_itr", "did you mean 'max_iter'?"),
     ("Max_Iter", "did you mean 'max_iter'?"),
     ("pool_sizes", "did you mean 'pool_size'? Use label_encoder=LabelEncoder(pool_"),
-    ("xyz", "its parameters are backbone, batch_size, class_weight, device, dropout"),
+    (
+        "xyz",
+        "its parameters are backbone, batch_size, class_weight, combination, device",
+    ),
 ]
 
 
@@ -153,10 +156,7 @@ def test_scikit_learn_still_reads_the_signature(cls):
         ({"label_encoder": False}, "None or a LabelEncoder object. Got False instead."),
         ({"backbone": "resnet"}, "Got 'resnet' instead. Pass a torch.nn.Module, or a"),
         ({"backbone": Backbone("resnet")}, "Pass a torch.nn.Module, or a class or"),
-        (
-            {"linear": LinearTree(weight=0)},
-            "Got 0 instead. For no linear classifiers, ",
-        ),
+        ({"combination": "best"}, "or an instance of 'collections.abc.Mapping'. Got"),
     ],
 )
 def test_values_of_parameter_objects(cls, params, message):

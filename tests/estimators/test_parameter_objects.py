@@ -42,7 +42,6 @@ def test_protocol(cls):
     ("instance", "match"),
     [
         (LinearTree(C=0.0), "'C' parameter of LinearTree"),
-        (LinearTree(weight=0.0), "'weight' parameter of LinearTree"),
         (LinearTree(beam_width=0), "'beam_width' parameter of LinearTree"),
         (LabelEncoder(loss_weight=1.0), "'loss_weight' parameter of LabelEncoder"),
         (LabelEncoder(pool_size=1), "'pool_size' parameter of LabelEncoder"),

@@ -22,6 +22,7 @@ from user_modules import Dense
 
 from skmhe import Backbone
 from skmhe.scorers.progress import LOGGER
+from skmhe.training import loop
 from skmhe.training.loop import Trainer
 
 X, Y = make_data()
@@ -106,8 +107,9 @@ def test_a_line_for_each_epoch(cls, log):
     assert lines[-1].endswith(" 0.0 s left")
 
 
-def test_figures_of_lines_are_those_of_the_estimator(log):
-    clf = lone(verbose=1, early_stopping=True, max_iter=9, tol=1.0).fit(X, Y)
+def test_figures_of_lines_are_those_of_the_estimator(log, monkeypatch):
+    monkeypatch.setattr(loop, "TOLERANCE", 1.0)
+    clf = lone(verbose=1, early_stopping=True, max_iter=9).fit(X, Y)
     pattern = rf"network: epoch (\d)/9, loss (.*), validation (.*), {SECONDS}, .* left"
     found = [re.fullmatch(pattern, line).groups() for line in messages(log)]
     pairs = zip(clf.loss_curve_, clf.validation_scores_, strict=True)
@@ -329,7 +331,8 @@ def test_one_bar_shows_which_part_is_running(monkeypatch):
 
 def test_a_bar_is_full_when_training_stops_early(monkeypatch):
     terminal = in_terminal(monkeypatch)
-    clf = lone(verbose=1, max_iter=50, tol=10.0).fit(X, Y)
+    monkeypatch.setattr(loop, "TOLERANCE", 10.0)
+    clf = lone(verbose=1, max_iter=50).fit(X, Y)
     assert clf.n_iter_ == 4
     last = terminal.rows()[-1]
     assert last.startswith("network: 100%")
@@ -493,7 +496,8 @@ def test_a_notebook_with_widgets_has_the_bar_of_tqdm(cell, monkeypatch):
 
     monkeypatch.setattr(notebook, "IProgress", object)
     monkeypatch.setattr(notebook, "tqdm", Widget)
-    make(verbose=1, max_iter=50, tol=10.0).fit(X, Y)
+    monkeypatch.setattr(loop, "TOLERANCE", 10.0)
+    make(verbose=1, max_iter=50).fit(X, Y)
     (bar,) = bars
     # Otherwise, tqdm would color it as after an error.
     assert bar.n == bar.total == 50

@@ -12,7 +12,7 @@ from torch import nn
 
 from skmhe import Backbone, LabelEncoder, MHEClassifier
 from skmhe.estimators.resolution import make_setting
-from skmhe.estimators.setting import BOTH, LINEAR, NETWORK, SEVERAL_HEADS
+from skmhe.estimators.setting import LINEAR, NETWORK, SEVERAL_HEADS, SUMS
 from skmhe.estimators.strategies import STRATEGIES
 from skmhe.estimators.table import check_contradictions
 
@@ -25,7 +25,7 @@ MODELS = {"linear": "L", "network": "N", "both": "B"}
 # What can be seen from the letters.
 SHOWN_BY_LETTERS = (
     ', with ``model="both"`` or ``model="network"``',
-    *(condition.clause for condition in (NETWORK, LINEAR, BOTH, SEVERAL_HEADS)),
+    *(condition.clause for condition in (NETWORK, LINEAR, SEVERAL_HEADS, SUMS)),
     ', and not with ``model="linear"``',
     ', and not with "product"',
     " (see Notes)",

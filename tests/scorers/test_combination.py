@@ -11,15 +11,13 @@ from numpy.testing import assert_allclose
 from skmhe import LinearTree, MHEMultiLabelClassifier
 from skmhe.nn import CascadeHead, FullHead, ProductHead, SamplingHead
 from skmhe.scorers.combination import (
-    Calibration,
     Combination,
-    Models,
     Scorer,
-    starting_calibration,
+    ScorerWeights,
+    prior_calibration,
 )
 
 N, N_LABELS = 6, 11
-ALONE = Calibration()
 
 
 class HeadScorer(Scorer):
@@ -60,7 +58,7 @@ class Table(Scorer):
         return self.leaves.flatten(1)[:, :N_LABELS].clone()
 
     def late(self):
-        return self.later.clone()  # calibration writes to it
+        return self.later.clone()  # sums write to it
 
     def shortlist(self, groups):
         return self.groups if groups is None else torch.cat([groups, self.groups], 1)
@@ -72,7 +70,7 @@ class Table(Scorer):
         return self.leaves[torch.arange(len(groups))[:, None], groups]
 
     def nodes(self, level):
-        return self.labels() if level else self.first
+        return self.labels() if level else self.first.clone()
 
     def children(self, level, samples, nodes):
         return self.leaves[samples, nodes] if level else self.first[samples]
@@ -124,16 +122,15 @@ def check_search(search, scores, expected):
 def test_tree_search_of_sums(multilabel, n_late):
     head, features = make_head(CascadeHead, (4, 3), N_LABELS, multilabel, 1)
     tables = [Table(0), Table(1), Late(2, n_late)]
-    combination = Combination((HeadScorer(head), *tables), Calibration(0.5, -1.0))
+    combination = Combination((HeadScorer(head), *tables), 0.5)
     first = linear_scores(head, features) + tables[0].first + tables[1].first
     leaves = torch.nn.functional.pad(
         linear_scores(head, features, 1), (0, 1), value=-torch.inf
     )
     leaves = leaves.view(N, 4, 3) + tables[0].leaves + tables[1].leaves
-    # Late labels compete with the first nodes; they alone are calibrated in a tree.
-    late = 0.5 * tables[2].later - 1
-    p = probabilities(torch.cat([first, late], dim=1), multilabel)
-    below = probabilities(leaves, multilabel)
+    # Late labels compete with the first nodes.
+    p = probabilities(0.5 * torch.cat([first, tables[2].later], dim=1), multilabel)
+    below = probabilities(0.5 * leaves, multilabel)
     expected = (p[:, :4, None] * below).flatten(1)[:, :N_LABELS]
     expected = torch.cat([expected, p[:, 4:]], dim=1)
     check_search(head.search, combination.bind(features), expected)
@@ -146,10 +143,10 @@ def test_tree_search_of_sums(multilabel, n_late):
 def test_flat_search_of_sums(multilabel, n_late):
     head, features = make_head(FullHead, N_LABELS, multilabel)
     tables = [Table(0), Table(1), Late(2, n_late)]
-    combination = Combination((HeadScorer(head), *tables), Calibration(0.5, -1.0))
+    combination = Combination((HeadScorer(head), *tables), 0.5)
     scores = linear_scores(head, features) + tables[0].labels() + tables[1].labels()
     scores = torch.cat([scores, tables[2].later], dim=1)
-    expected = probabilities(0.5 * scores - 1, multilabel)
+    expected = probabilities(0.5 * scores, multilabel)
     check_search(head.search, combination.bind(features), expected)
     part = combination.bind(features).take(slice(2, 5))
     check_search(head.search, part, expected[2:5])
@@ -157,12 +154,12 @@ def test_flat_search_of_sums(multilabel, n_late):
 
 def test_a_scorer_of_known_and_late_labels_is_asked_for_both():
     table = Table(0, n_late=2)
-    sums = Combination((table, Late(1, 2)), Calibration(2.0)).bind(None)
+    sums = Combination((table, Late(1, 2)), 2.0).bind(None)
     late = 2 * (table.later + Late(1, 2).later)
     expected = torch.cat([2 * table.labels(), late], dim=1)
     assert_allclose(sums.labels(), expected)
     assert_allclose(sums.late(), late)
-    assert Combination((Table(0),), ALONE).bind(None).late() is None
+    assert Combination((Table(0),)).bind(None).late() is None
 
 
 @pytest.mark.parametrize("n_late", [0, 2])
@@ -172,7 +169,7 @@ def test_only_proposed_groups_are_scored(multilabel, n_late):
     head, features = make_head(SamplingHead, N_LABELS, **options)
     chosen = torch.tensor([[1, 3], [0, 2], [3, 0], [2, 1], [0, 1], [3, 2]])
     scorers = HeadScorer(head), Table(0, groups=chosen), Late(1, n_late)
-    scores = Combination(scorers, Calibration(0.5)).bind(features)
+    scores = Combination(scorers, 0.5).bind(features)
     labels, found = head.search.topk(scores, 3)
     every = head.search.topk(scores, 4)  # more than a group has: all are scored
     exact = head.search.topk(scores, 3, exact=True)
@@ -192,18 +189,18 @@ def test_only_proposed_groups_are_scored(multilabel, n_late):
 def test_what_scorers_propose():
     groups = torch.tensor([[0]] * N)
     first, second = Table(0), Table(1, groups=groups)
-    assert Combination((first, second), ALONE).bind(None).shortlist() is groups
-    assert Combination((first,), ALONE).bind(None).shortlist() is None
+    assert Combination((first, second)).bind(None).shortlist() is groups
+    assert Combination((first,)).bind(None).shortlist() is None
     third = Table(2, groups=groups + 1)
-    both = Combination((first, second, third), ALONE).bind(None).shortlist()
+    both = Combination((first, second, third)).bind(None).shortlist()
     assert both.tolist() == [[0, 1]] * N
     third.needs_all_labels = True
-    assert Combination((first, second, third), ALONE).bind(None).shortlist() is None
+    assert Combination((first, second, third)).bind(None).shortlist() is None
 
 
 def test_independent_heads_are_passed_on():
     head, features = make_head(ProductHead, (4, 3), N_LABELS, rank=2)
-    scores = Combination((HeadScorer(head),), ALONE).bind(features)
+    scores = Combination((HeadScorer(head),)).bind(features)
     check_search(head.search, scores, head.log_prob(features).exp())
 
 
@@ -211,35 +208,38 @@ def test_independent_heads_are_passed_on():
 
 
 @pytest.mark.parametrize(
-    ("models", "multilabel", "weight", "expected"),
+    ("weights", "multilabel", "steered", "expected"),
     [
-        # network, linear classifiers, centroids, label encoder
-        ((1, 0, 0, 0), False, 1.0, (1, 0)),
-        ((1, 0, 0, 0), True, 1.0, (1, 0)),
-        ((1, 1, 0, 0), False, 1.0, (1, 0)),
-        ((1, 1, 1, 0), False, 1.0, (1 / 1.4, 0)),
-        ((1, 1, 1, 0), False, 2.0, (1 / 1.7, 0)),
-        ((1, 0, 1, 0), False, 2.0, (1, 0)),
-        ((1, 1, 0, 0), True, 1.0, (1 / 2, 0.7)),
-        ((1, 1, 1, 0), True, 3.0, (1 / 4, 2.1)),
-        ((0, 1, 0, 0), False, 1.0, (1.5, 0)),
-        ((0, 1, 0, 0), True, 1.0, (1, 2.5)),
-        ((1, 0, 0, 1), False, 1.0, (1 / 1.5, 0)),
-        ((1, 1, 1, 1), False, 1.0, (1 / 1.4 / 1.5, 0)),
-        ((1, 0, 0, 1), True, 1.0, (0.8, -3)),
-        ((1, 1, 0, 1), True, 1.0, (0.8 / 2, 0.8 * 0.7 - 3)),
-        ((0, 0, 0, 1), False, 1.0, (1, 0)),
-        ((0, 0, 0, 1), True, 1.0, (0.8, -math.log(50))),
+        # network, linear classifiers, label encoder; factor and intercept
+        ((1, 0, 0), False, False, (1, 0)),
+        ((1, 0, 0), True, False, (1, 0)),
+        ((1, 1, 0), False, False, (1 / 1.5, 0)),
+        ((1, 4, 0), False, False, (1 / 3, 0)),
+        ((0, 1, 0), False, False, (2, 0)),
+        ((0, 3, 0), False, False, (2 / 3, 0)),
+        ((0, 0, 1), False, False, (1, 0)),
+        ((1, 1, 1), False, False, (1 / 2.5, 0)),
+        ((1, 1, 0), True, False, (1 / 2, 1 / 2)),
+        ((1, 3, 0), True, False, (1 / 4, 3 / 4)),
+        ((0, 1, 0), True, False, (1, 1)),
+        ((0, 0, 1), True, False, (1, -math.log(50))),
+        ((1, 1, 2), True, False, (1 / 4, (1 - 2 * math.log(50)) / 4)),
+        ((0, 1, 0), False, True, (2, 0)),
+        ((0, 1, 0), True, True, (2, 0)),
+        ((1, 2, 1), True, True, (1 / 2, 0)),
+        ((1, 2, 1), False, True, (1 / 2, 0)),
     ],
 )
-def test_starting_calibration(models, multilabel, weight, expected):
-    found = starting_calibration(Models(*map(bool, models)), multilabel, weight, 50)
-    assert_allclose(found, expected, rtol=1e-12)
-    scores = torch.randn(5, 7, generator=torch.Generator().manual_seed(0))
-    slope, intercept = expected
-    calibrated = found(scores.clone())
-    assert_allclose(calibrated, slope * scores + intercept, rtol=1e-5, atol=1e-6)
-    assert (calibrated.argsort(1) == scores.argsort(1)).all()
+def test_prior_calibration(weights, multilabel, steered, expected):
+    found = prior_calibration(ScorerWeights(*weights), multilabel, 50, steered)
+    assert_allclose(found, (expected[0], 1, expected[1]), rtol=1e-12)
+
+
+def test_weights_of_parts():
+    weights = ScorerWeights(1, 2, 0.0, 4)
+    assert weights.of_part("both") == weights
+    assert weights.of_part("classifier") == ScorerWeights(1, 2, 0, 0)
+    assert weights.of_part("encoder") == ScorerWeights(0, 0, 1, 4)
 
 
 @containers

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from skmhe.nn.search import FlatSearch
 from skmhe.nn.tree_search import TreeSearch
 from skmhe.scorers.batch import Batch, unit_rows
-from skmhe.scorers.combination import Calibration, Combination
+from skmhe.scorers.combination import Combination
 from skmhe.scorers.linear import LinearScorer
 from skmhe.scorers.linear.scorer import FLOOR
 from skmhe.scorers.linear.tables import DenseLevel
@@ -69,7 +69,7 @@ def make_problem(problem, search):
     levels = make_levels(sizes, n_labels, rng)
     X = unit_rows(rng.randn(N, N_FEATURES).astype(np.float32))
     scorer = LinearScorer(levels, n_labels, search, width, 1.0)
-    scores = Combination((scorer,), Calibration()).bind(Batch(X, CPU))
+    scores = Combination((scorer,)).bind(Batch(X, CPU))
     return X, levels, scores
 
 

@@ -22,7 +22,7 @@ from model_problems import (
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, log_softmax
 
-from skmhe.scorers.combination import Calibration, Mix
+from skmhe.scorers.combination import Calibration, Mix, ScorerWeights
 from skmhe.scorers.model import CENTROID_SCALES
 from skmhe.scorers.network import network_from_weights
 
@@ -53,27 +53,34 @@ def log_probs(scores, multilabel):
 
 @BOTH
 @pytest.mark.parametrize("shares", [False, True])
-@pytest.mark.parametrize("weight", [1.0, 0.5])
-def test_all_scores_are_summed_and_calibrated(shares, multilabel, weight):
+@pytest.mark.parametrize(("weight", "of_encoder"), [(1, 1), (0.5, 0.25), (0, 0)])
+def test_all_scores_are_summed_and_calibrated(shares, multilabel, weight, of_encoder):
     model, X = make_whole_model("full", multilabel, shares), make_rows()
     head, linear, centroids, encoder, middle, texts = parts_of(model, X)
     # A label of which the sample says nothing: the median label's bias, a margin of 0.
     late = np.full((len(X), 2), middle - weight) + (texts if shares else 0)
     known = head + weight * linear + centroids
     classifier = np.hstack([known, late])
-    slope = 1 / (1 + weight) if multilabel else 1 / (1.1 + 0.3 * weight)
-    start = 0.7 * weight if multilabel else 0
+    # Labels that came later keep what the encoder says of them, compared to the best.
+    best = encoder[:, :N_LABELS].max(1, keepdims=True)
+    weighted = of_encoder * encoder
+    weighted[:, N_LABELS:] = encoder[:, N_LABELS:] + (of_encoder - 1) * best
+    total = 1 + weight / (1 if multilabel else 2)
     expected = {
-        "classifier": slope * classifier + start,
-        "both": slope * (classifier + encoder) / 1.5,
+        "classifier": classifier / total,
+        "both": (classifier + weighted) / (total + of_encoder),
         "encoder": encoder,
     }
     if multilabel:
-        expected["both"] = 0.8 * slope * (classifier + encoder) + 0.8 * start - 3
-        expected["encoder"] = 0.8 * encoder - math.log(N_LABELS)
+        of_all = of_encoder * math.log(N_LABELS)
+        expected["classifier"] += weight / total
+        expected["both"] += (weight - of_all) / (total + of_encoder)
+        expected["encoder"] = encoder - math.log(N_LABELS)
     order = model.codec.order
+    # Weights are relative to each other.
+    weights = ScorerWeights(*(2 * w for w in (1, weight, of_encoder, 0.5)))
     for score_with, scores in expected.items():
-        settings = SETTINGS._replace(score_with=score_with, linear_weight=weight)
+        settings = SETTINGS._replace(score_with=score_with, weights=weights)
         found = model.of_all_labels(X, settings, log_prob)[:, order]
         assert_allclose(found, log_probs(scores, multilabel), rtol=1e-3, atol=1e-4)
         positions, best = model.topk(X, 3, settings)
@@ -90,7 +97,7 @@ def test_labels_that_are_samples_have_the_odds_of_the_training_samples(multilabe
     encoder = parts_of(model, X)[3]
     encoder[[3, 5], [4, N_LABELS]] += 2 * math.log(1.5 / 5.5)
     if multilabel:
-        encoder = 0.8 * encoder - math.log(N_LABELS)
+        encoder = encoder - math.log(N_LABELS)
     found = model.of_all_labels(X, settings, log_prob)[:, model.codec.order]
     assert_allclose(found, log_probs(encoder, multilabel), rtol=1e-3, atol=1e-4)
 
@@ -103,11 +110,11 @@ def test_linear_classifiers_alone(kind, multilabel):
     X, found = make_rows(), None
     # The weight is that of a sum: alone there is none.
     for weight in (1.0, 5.0):
-        settings = SETTINGS._replace(linear_weight=weight)
+        settings = SETTINGS._replace(weights=ScorerWeights(linear=weight))
         found = model.of_all_labels(X, settings, log_prob)[:, model.codec.order]
     if kind == "full":
-        linear = 2 * np.maximum(path_scores(model.linear, unit(X), N_LABELS), -6)
-        expected = log_probs(linear + 2.5 if multilabel else 1.5 * linear, multilabel)
+        linear = np.maximum(path_scores(model.linear, unit(X), N_LABELS), -6)
+        expected = log_probs(linear + 1 if multilabel else 2 * linear, multilabel)
     else:
         first, leaves = (
             4 * unit(X) @ np.moveaxis(level.weights, 0, 1).reshape(6, -1)
@@ -235,20 +242,62 @@ def test_features():
 @BOTH
 def test_weights_and_calibrations_are_data_of_the_model(multilabel):
     model, X = make_whole_model("full", multilabel, True), make_rows()
+    X[5] = model.label_features[4]
     head, linear, centroids, encoder, *_ = parts_of(model, X)
-    learned = Calibration(0.7, -0.3)
-    mix = Mix(SETTINGS.linear_weight, 2.5, {"both": learned})
-    found = dataclasses.replace(model, mix=mix).of_all_labels(X, SETTINGS, log_prob)
-    scores = head + 2.5 * linear + centroids + encoder[:, :N_LABELS]
-    scores = 0.7 * scores - 0.3
+    encoder = 0.5 * encoder[:, :N_LABELS]
+    encoder[5, 4] += 3 * 2 * math.log(1.5 / 5.5)
+    learned = Calibration(0.7, 1.5, -0.3) if multilabel else Calibration(0.7)
+    mix = Mix(ScorerWeights(1, 2.5, 0.5, 3), {"both": learned})
+    mixed = dataclasses.replace(model, mix=mix)
+    found = mixed.of_all_labels(X, SETTINGS, log_prob)
+    scores = 0.7 * (head + 2.5 * linear + centroids + encoder)
     # Labels that came later take part in the softmax.
     known = found[:, model.codec.order[:N_LABELS]]
     if multilabel:
-        assert_allclose(known, np.log(expit(scores)), atol=1e-5)
+        assert_allclose(known, np.log(expit(1.5 * scores - 0.3)), atol=1e-4)
     else:
         gaps = known - known[:, :1]
-        assert_allclose(gaps, scores - scores[:, :1], atol=1e-5)
-    # Another weight that is asked for by the parameter starts anew.
-    asked = SETTINGS._replace(linear_weight=2.0)
-    again = dataclasses.replace(model, mix=mix).of_all_labels(X, asked, log_prob)
+        assert_allclose(gaps, scores - scores[:, :1], atol=1e-4)
+    # Other weights that are asked for are not calibrated; the same are.
+    asked = SETTINGS._replace(weights=ScorerWeights(1, 2, 0.5, 3))
+    again = mixed.of_all_labels(X, asked, log_prob)
     assert_allclose(again, model.of_all_labels(X, asked, log_prob))
+    asked = SETTINGS._replace(weights=ScorerWeights(2, 5, 1, 6))
+    assert_array_equal(mixed.of_all_labels(X, asked, log_prob), found)
+
+
+def test_scorers_without_a_weight_are_not_asked():
+    model = make_whole_model("full", n_late=0)
+    every = [type(scorer).__name__ for scorer in model.scorers(SETTINGS)]
+    assert every == [
+        "NetworkScorer",
+        "CentroidScorer",
+        "LinearScorer",
+        "LabelEncoderScorer",
+    ]
+    for weights, expected in [
+        ((1, 0, 0, 0), every[:2]),
+        ((0, 1, 0, 0), every[2:3]),
+        ((0, 1, 0, 1), every[2:]),
+        ((1, 1, 0, 0), every[:3]),
+    ]:
+        asked = SETTINGS._replace(weights=ScorerWeights(*weights))
+        found = [type(scorer).__name__ for scorer in model.scorers(asked)]
+        assert found == expected
+    # Labels that came later have little else than the encoder.
+    model = make_whole_model("full")
+    asked = SETTINGS._replace(weights=ScorerWeights(1, 1, 0, 0))
+    assert "LabelEncoderScorer" in [type(s).__name__ for s in model.scorers(asked)]
+
+
+def test_names_of_scorers():
+    model = make_whole_model("full")
+    assert model.scorer_names == ("network", "linear", "label_encoder", "own_labels")
+    model = make_whole_model("full", shares=False)
+    assert model.scorer_names == ("network", "linear", "label_encoder")
+    assert make_model().scorer_names == ("network",)
+    linear = dataclasses.replace(model, spec=None)
+    assert linear.scorer_names == ("linear",)
+    assert linear.weights_for(SETTINGS) == ScorerWeights(0, 1, 0, 0)
+    two = SETTINGS._replace(weights=ScorerWeights(0, 2, 1, 0))
+    assert model.weights_for(two) == ScorerWeights(0, 1, 0.5, 0)

@@ -29,6 +29,7 @@ from skmhe import MHEClassifier, MHEMultiLabelClassifier
 from skmhe.nn.tree_search import TreeSearch
 from skmhe.scorers import model as models
 from skmhe.scorers import scoring, threads
+from skmhe.scorers.combination import ScorerWeights
 from skmhe.scorers.network import network_from_weights
 from skmhe.scorers.scoring import Scoring
 
@@ -226,7 +227,10 @@ def test_threads_of_ours_change_no_prediction(kind, multilabel, chunks, monkeypa
 @whole_models
 def test_many_threads_at_once(kind, multilabel):
     model, X = make_whole_model(kind, multilabel), make_rows(30)
-    settings = [SETTINGS, SETTINGS._replace(beam_width=1, linear_weight=0.5)]
+    settings = [
+        SETTINGS,
+        SETTINGS._replace(beam_width=1, weights=ScorerWeights(1, 0.5)),
+    ]
     expected = [predict(make_whole_model(kind, multilabel), X, s) for s in settings]
     with ThreadPoolExecutor(8) as threads:
         found = list(

@@ -29,15 +29,13 @@ from skmhe.scorers.network import EncoderSpec, Network, NetworkSpec
 from skmhe.scorers.user_backbone import UserBackbone
 from skmhe.training.data import TrainingData
 from skmhe.training.fit import (
-    LinearPlan,
-    Recipe,
-    Task,
     TrainingState,
     fit_model,
     root_mean_square_scale,
     train_further,
 )
 from skmhe.training.pools import PoolPlan
+from skmhe.training.task import LinearPlan, Recipe, Task
 
 Z = unit_rows(np.random.RandomState(5).randn(9, N_FEATURES).astype(np.float32))
 KINDS = pytest.mark.parametrize("kind", ["full", "sampling", "cascade"])

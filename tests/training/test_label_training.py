@@ -114,7 +114,7 @@ def test_shortlists_are_found_anew_every_few_epochs(plan, epochs, monkeypatch):
     data, found = make_data(), []
     labels = make_labels(data, **plan)
     monkeypatch.setattr(
-        label_encoder, "nearest_labels", lambda *a: found.append(a[3:]) or "found"
+        label_encoder, "nearest_labels", lambda *a: found.append(a[3:]) or "f" * N
     )
     when = []
     for epoch in range(6):
@@ -122,7 +122,12 @@ def test_shortlists_are_found_anew_every_few_epochs(plan, epochs, monkeypatch):
         when += [epoch] * (len(found) - len(when))
     assert when == epochs
     assert set(found) <= {(3, "exact")}
-    assert labels.shortlists == ("found" if epochs else None)
+    assert labels.shortlists == ("f" * N if epochs else None)
+    # Other samples have other neighbors, whenever they come.
+    if epochs:
+        n_found = len(found)
+        labels.start_epoch(None, data.X[:-1], 6)
+        assert len(found) == n_found + 1
 
 
 def test_neighbors_share_batches_once_they_are_known(monkeypatch):

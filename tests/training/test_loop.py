@@ -167,7 +167,8 @@ def test_training_again_in_the_middle_of_validation():
     [
         ([3.0, 2.0, 1.0], 1, False),
         ([3.0, 2.0, 2.0], 1, True),
-        ([3.0, 2.0, 1.95], 1, True),  # less than tol
+        ([3.0, 2.0, 1.99995], 1, True),  # too little
+        ([3.0, 2.0, 1.9998], 1, False),
         ([3.0, 2.0, 2.5, 1.0], 2, False),
         ([3.0, 2.0, 2.5, 2.0], 2, True),
         ([3.0, 2.0, 2.5, 2.4], 2, True),  # better than the last, not than the best
@@ -177,7 +178,7 @@ def test_training_again_in_the_middle_of_validation():
 def test_history_of_losses(losses, patience, stalled):
     history = History()
     history.loss_curve = losses
-    plan = make_plan(tol=0.1, n_iter_no_change=patience)
+    plan = make_plan(n_iter_no_change=patience)
     assert history.has_stalled(plan) == stalled
     # Scores count upwards, and before losses.
     history.validation_scores = [-loss for loss in losses]
@@ -187,10 +188,11 @@ def test_history_of_losses(losses, patience, stalled):
 
 def test_small_gains_do_not_add_up_to_a_stop_before_their_time():
     history = History()
-    # Each gain is below tol, so that patience runs out in spite of progress.
-    history.loss_curve = [1.0, 0.95, 0.9]
-    assert history.has_stalled(make_plan(tol=0.1, n_iter_no_change=2))
-    assert not history.has_stalled(make_plan(tol=0.01, n_iter_no_change=2))
+    # Each gain is too little, so that patience runs out in spite of progress.
+    history.loss_curve = [1.0, 0.99995, 0.9999]
+    assert history.has_stalled(make_plan(n_iter_no_change=2))
+    history.loss_curve = [1.0, 0.9995, 0.999]
+    assert not history.has_stalled(make_plan(n_iter_no_change=2))
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -7,7 +7,6 @@ from skmhe.training.plan import resolve_plan
 SETTINGS = {
     "max_iter": 3,
     "learning_rate": "linear",
-    "tol": 0.1,
     "n_iter_no_change": 2,
 }
 

@@ -45,7 +45,6 @@ def make_plan(**changes):
         batch_size=8,
         learning_rate_init=0.05,
         learning_rate="constant",
-        tol=1e-4,
         n_iter_no_change=10,
     )
     return plan._replace(**changes)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from skmhe.nn import SparseRows
-from skmhe.nn.products import sparse_product
+from skmhe.nn.sparse_rows import sparse_product
 from skmhe.scorers.batch import Rows, in_form, squared_lengths, to_tensor
 
 # A label is done when its gradient is this share of what it was at the start: smaller

@@ -1,0 +1,123 @@
+"""The best labels of some samples, with the scores that each scorer gives them."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skmhe.scorers.batch import Batch, Rows, row_chunks
+from skmhe.scorers.combination import Combination, ScorerWeights, SumOfScores
+from skmhe.scorers.model import Model, Settings
+
+# Labels that each scorer, and each of some sums, finds best.
+N_BEST = 20
+# Labels that are drawn to stand for all others, in the softmax of one label per sample.
+N_DRAWN = 64
+
+
+class Candidates(NamedTuple):
+    """Labels of n samples, and their scores by each of the scorers.
+
+    Scores of shape (n, m, 4), in the order of `ScorerWeights`; 0 for scorers that there
+    are none of. Sums of them are the model's scores of these labels.
+    """
+
+    labels: np.ndarray  # -1 in places without a label; shape: (n, m)
+    scores: np.ndarray
+    drawn: np.ndarray  # scores of labels that were drawn; (n, N_DRAWN or fewer, 4)
+    # How many other labels each of those stands for; 0 if it is among `labels`.
+    stands_for: np.ndarray  # shape: (n, N_DRAWN or fewer)
+
+
+@torch.inference_mode()
+def find_candidates(model: Model, X: Rows, settings: Settings) -> Candidates:
+    """Score samples by each scorer of a model that is not searched as a tree.
+
+    The candidates of a sample are the best labels of each scorer, of the sum of those
+    that need no features of labels, and of the sum of all.
+    """
+    names, fields = model.scorer_names, ScorerWeights._fields
+    nothing = ScorerWeights(0, 0, 0, 0)
+    scorers = {
+        fields.index(name): model.scorers(
+            settings._replace(weights=nothing._replace(**{name: 1.0}))
+        )
+        for name in names
+    }
+    combinations = {place: Combination(s) for place, s in scorers.items() if s}
+    n_labels, parts = model.search.n_labels, []
+    for rows in row_chunks(X.shape[0], 3 * len(fields) * n_labels):
+        batch = Batch(X[rows], settings.device)
+        sums = {place: c.bind(batch) for place, c in combinations.items()}
+        parts.append(_best_of(sums, n_labels, model.search.group_size, len(batch)))
+    # Blocks have as many candidates as the sample that has most of them.
+    m = max(part.labels.shape[1] for part in parts)
+    parts = [part._replace(**_padded(part, m)) for part in parts]
+    return Candidates(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def _padded(part: Candidates, m: int) -> dict[str, np.ndarray]:
+    n_missing = m - part.labels.shape[1]
+    labels = np.pad(part.labels, ((0, 0), (0, n_missing)), constant_values=-1)
+    scores = np.pad(part.scores, ((0, 0), (0, n_missing), (0, 0)))
+    return {"labels": labels, "scores": scores}
+
+
+def _best_of(
+    sums: dict[int, SumOfScores], n_labels: int, group_size: int, n: int
+) -> Candidates:
+    """Return the candidates of a batch."""
+    found = (scores.shortlist() for scores in sums.values())
+    groups = next((g for g in found if g is not None), None)
+    table, labels = _table(sums, groups, n_labels, group_size, n)
+    inside, (_, m, n_scorers) = labels < n_labels, table.shape
+    k = min(N_BEST, m)
+    mixes = [table[:, :, place] for place in range(n_scorers) if place in sums]
+    mixes += [table[:, :, :2].sum(2), table.sum(2)]
+    best = [mix.masked_fill(~inside, -torch.inf).topk(k, 1).indices for mix in mixes]
+    places = torch.cat(best, 1).sort(1).values
+    again = torch.zeros_like(places, dtype=torch.bool)
+    again[:, 1:] = places[:, 1:] == places[:, :-1]
+    again |= ~inside.gather(1, places)
+    width = int((~again).sum(1).max())
+    order = again.int().argsort(dim=1, stable=True)[:, :width]
+    places, missing = places.gather(1, order), again.gather(1, order)
+    chosen = labels.gather(1, places).masked_fill(missing, -1)
+    scores = table.gather(1, places[:, :, None].expand(-1, -1, n_scorers))
+    scores = scores.masked_fill(missing[:, :, None], 0)
+    drawn = np.random.RandomState(0).permutation(m)[:N_DRAWN]
+    other = inside.clone().scatter_(1, places, False)
+    others = other[:, drawn].float()
+    share = other.sum(1, keepdim=True) / others.sum(1, keepdim=True).clamp(min=1)
+    result = chosen, scores, table[:, drawn], others * share
+    return Candidates(*(tensor.cpu().numpy() for tensor in result))
+
+
+def _table(
+    sums: dict[int, SumOfScores],
+    groups: Tensor | None,
+    n_labels: int,
+    group_size: int,
+    n: int,
+) -> tuple[Tensor, Tensor]:
+    """Return the scores of all labels, or those of groups, and the labels.
+
+    Of shapes (n, m, 4) and (n, m); labels from `n_labels` on do not exist.
+    """
+    found: dict[int, Any] = {}
+    for place, scores in sums.items():
+        if groups is None:
+            found[place] = scores.labels()[:, :n_labels]
+        else:
+            found[place] = scores.candidates(groups).flatten(1)
+    like = next(iter(found.values()))
+    table = like.new_zeros(*like.shape, len(ScorerWeights._fields))
+    for place, scores in found.items():
+        table[:, :, place] = scores
+    labels = torch.arange(table.shape[1], device=like.device).expand(n, -1)
+    if groups is not None:
+        digits = torch.arange(group_size, device=like.device)
+        labels = (groups[:, :, None] * group_size + digits).flatten(1)
+        table = table.masked_fill((labels >= n_labels)[:, :, None], 0)
+    return table, labels

@@ -1,0 +1,248 @@
+"""Weights and calibration of a sum of scores, learned from samples held out."""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+from sklearn.linear_model import LogisticRegression
+
+from skmhe.nn.calibrated_search import odds_of
+from skmhe.scorers.candidates import Candidates, find_candidates
+from skmhe.scorers.combination import (
+    Calibration,
+    Mix,
+    ScorerWeights,
+    prior_calibration,
+)
+from skmhe.scorers.model import Model, Settings
+from skmhe.training.data import Targets, TrainingData
+
+# A tenth of few samples, a twentieth of many, as far as they tell anything; more do not
+# tell much more.
+HELD_OUT_SHARES, MIN_HELD_OUT, MAX_HELD_OUT = (0.1, 0.05), 200, 2000
+# From which number on it is a twentieth.
+MANY_HELD_OUT = 1000
+# Scores of labels that are computed at a time for each weight, at most.
+MAX_SCORES = 2 * 10**8
+# Weights of a scorer that are tried, with all of the others.
+GRID = (0.0, *(2.0**exponent for exponent in range(-3, 5)))
+# Labels of each sample whose ranking and probabilities count: those that are shown.
+N_RANKED = 5
+# How far the factor of scores may be from that of the prior.
+MAX_FACTOR = 16.0
+SMALLEST_SLOPE = 0.05
+
+# Ranks labels for some weights and a factor of the sum: tells which of the best ones
+# are right, and their log-probabilities; both of shape (n, k), best first.
+Ranking: TypeAlias = Callable[[ScorerWeights, float], tuple[np.ndarray, np.ndarray]]
+
+
+def n_held_out(n_samples: int, n_labels: int = 1) -> int:
+    """Return how many samples to learn from; 0 if there are too few."""
+    large, small = (int(share * n_samples) for share in HELD_OUT_SHARES)
+    n = min(large, max(small, MANY_HELD_OUT), MAX_HELD_OUT)
+    n = min(n, max(MIN_HELD_OUT, MAX_SCORES // n_labels))
+    return n if n >= MIN_HELD_OUT else 0
+
+
+class Truth(NamedTuple):
+    """The labels of the samples that are learned from."""
+
+    y: Targets
+    share: np.ndarray  # of each sample in all of them, by their weights
+
+    def hits(self, labels: np.ndarray) -> np.ndarray:
+        """Tell which labels (n, k) are true; not -1."""
+        if isinstance(self.y, np.ndarray):
+            return labels == self.y[:, None]
+        rows = np.repeat(np.arange(len(labels)), labels.shape[1])
+        found = np.asarray(self.y[rows, labels.ravel()]).reshape(labels.shape)
+        return (found != 0) & (labels >= 0)
+
+    def ndcg(self, hits: np.ndarray) -> np.ndarray:
+        """Return the nDCG of ranked hits of each sample, 0 without labels."""
+        k = hits.shape[1]
+        discounts = 1 / np.log2(np.arange(2, k + 2))
+        gains: np.ndarray = hits @ discounts
+        if isinstance(self.y, np.ndarray):
+            return gains
+        n_true = np.minimum(np.diff(self.y.indptr), k)
+        return gains / np.concatenate([[1.0], np.cumsum(discounts)])[n_true]
+
+
+def learn_mix(model: Model, data: TrainingData, settings: Settings) -> Mix:
+    """Learn the weights of a model's scorers, and what calibrates their sums.
+
+    From samples that the model was not fitted to.
+    """
+    weight = data.sample_weight
+    weight = np.ones(data.X.shape[0]) if weight is None else weight
+    truth = Truth(data.y, weight / weight.sum())
+    ranking, search = make_ranking(model, data, truth, settings), model.search
+    task = search.multilabel, search.n_labels, search.steered
+
+    def prior(weights: ScorerWeights) -> Calibration:
+        return prior_calibration(weights, *task)
+
+    weights, names = ScorerWeights(), model.scorer_names
+    if len(names) > 1:
+        weights = learn_weights(ranking, truth, prior, names)
+    parts = ["both", *["classifier", "encoder"] * ("label_encoder" in names)]
+    calibrations = {}
+    for part in parts:
+        if part == "encoder" and search.steered:
+            continue  # it scores all labels, and has its prior
+        of_part = model.normalized(weights).of_part(part)
+        learn = learn_slope if search.multilabel else learn_factor
+        calibrations[part] = learn(ranking, truth, prior(of_part), of_part)
+    return Mix(weights, calibrations)
+
+
+def make_ranking(
+    model: Model, data: TrainingData, truth: Truth, settings: Settings
+) -> Ranking:
+    """Return what ranks the labels of samples, by some weights of the scorers.
+
+    Where labels have scores that are added up, those of the best labels are computed
+    once. A tree, whose nodes are searched by the sums, is searched again each time.
+    """
+    if not model.search.steered:
+        found = find_candidates(model, data.X, settings)
+        return ranking_of(found, truth.hits(found.labels), model.search.multilabel)
+    k = min(N_RANKED, model.codec.n_labels)
+
+    def search(weights: ScorerWeights, factor: float) -> tuple[np.ndarray, np.ndarray]:
+        mix = Mix(weights, {settings.score_with: Calibration(factor)})
+        now = dataclasses.replace(model, mix=mix)
+        labels, log_p = now.topk(data.X, k, settings)
+        return truth.hits(labels), log_p.astype(np.float64)
+
+    return search
+
+
+def ranking_of(found: Candidates, hits: np.ndarray, multilabel: bool) -> Ranking:
+    """Return what ranks candidates."""
+    k = min(N_RANKED, found.labels.shape[1])
+    missing = found.labels < 0
+    with np.errstate(divide="ignore"):
+        log_counts = np.log(found.stands_for)
+
+    def rank(weights: ScorerWeights, factor: float) -> tuple[np.ndarray, np.ndarray]:
+        by = factor * np.array(weights, np.float32)
+        scores = (found.scores @ by).astype(np.float64)
+        scores[missing] = -np.inf
+        best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+        order = np.argsort(-np.take_along_axis(scores, best, 1), axis=1, kind="stable")
+        best = np.take_along_axis(best, order, 1)
+        values = np.take_along_axis(scores, best, 1)
+        if multilabel:
+            log_p = -np.logaddexp(0, -values)
+        else:
+            others = found.drawn @ by + log_counts
+            total = np.concatenate([scores, others], axis=1)
+            log_p = values - np.logaddexp.reduce(total, axis=1, keepdims=True)
+        return np.take_along_axis(hits, best, 1), log_p
+
+    return rank
+
+
+def learn_weights(
+    ranking: Ranking,
+    truth: Truth,
+    prior: Callable[[ScorerWeights], Calibration],
+    names: Iterable[str],
+) -> ScorerWeights:
+    """Choose the weights of several scorers by the ranking that their sum gives.
+
+    All are 1 at first. The network keeps that, unless the linear classifiers do better
+    alone. The others are searched one by one, until none changes any more, for the best
+    nDCG@5. As of a few hundred samples a weight may be better by chance, a gain counts
+    by what is left of it after one standard error, as in the rule of one standard error
+    of [1]_: weights stay where they are if nothing is.
+
+    References
+    ----------
+    .. [1] L. Breiman, J. Friedman, R. Olshen, C. Stone, "Classification and regression
+       trees", 1984.
+    """
+    names, known = set(names), {}
+    missing = set(ScorerWeights._fields) - names
+
+    def quality(weights: ScorerWeights) -> np.ndarray:
+        if weights not in known:
+            ranked = ranking(weights, prior(weights).factor)
+            known[weights] = truth.ndcg(ranked[0])
+        return known[weights]
+
+    def better(best: ScorerWeights, others: Iterable[ScorerWeights]) -> ScorerWeights:
+        def gain(weights: ScorerWeights) -> float:
+            gains = quality(weights) - quality(best)
+            mean = float(truth.share @ gains)
+            return mean - float(np.sqrt(truth.share**2 @ (gains - mean) ** 2))
+
+        return max((best, *others), key=gain)
+
+    best, before = ScorerWeights()._replace(**dict.fromkeys(missing, 0.0)), None
+    while best != before:
+        before = best
+        for name in ScorerWeights._fields[1:]:
+            if name in names and (best.network or name != "linear"):
+                tried = (best._replace(**{name: weight}) for weight in GRID)
+                best = better(best, tried)
+        if best == before and {"network", "linear"} <= names:
+            best = better(best, [best._replace(network=0.0, linear=1.0)])
+    return best
+
+
+def learn_factor(
+    ranking: Ranking, truth: Truth, prior: Calibration, weights: ScorerWeights
+) -> Calibration:
+    """Learn the factor of scores of one label per sample, by likelihood.
+
+    By that of which of the best labels is right, or none of them.
+    """
+
+    def loss(log_ratio: float) -> float:
+        factor = prior.factor * float(np.exp(log_ratio))
+        hits, log_p = ranking(weights, factor)
+        none = np.log(np.maximum(-np.expm1(np.logaddexp.reduce(log_p, 1)), 1e-9))
+        losses = -np.where(hits.any(1), np.where(hits, log_p, 0).sum(1), none)
+        return float(truth.share @ losses)
+
+    bound = float(np.log(MAX_FACTOR))
+    found = minimize_scalar(
+        loss, bounds=(-bound, bound), method="bounded", options={"xatol": 0.02}
+    )
+    return prior._replace(factor=prior.factor * float(np.exp(found.x)))
+
+
+def learn_slope(
+    ranking: Ranking, truth: Truth, prior: Calibration, weights: ScorerWeights
+) -> Calibration:
+    """Learn what makes a multi-label model's log-odds those of being right.
+
+    Logistic regression of truth on the log-odds of the best labels ([1]_). That of the
+    prior if it has no solution, for instance if no label is right.
+
+    References
+    ----------
+    .. [1] J. Platt, "Probabilistic outputs for support vector machines", in: Advances
+       in Large Margin Classifiers, 1999.
+    """
+    hits, log_p = ranking(weights, prior.factor)
+    x, right = odds_of(torch.from_numpy(log_p)).numpy().ravel(), hits.ravel()
+    share = np.repeat(truth.share, hits.shape[1]) * len(hits)
+    exists = np.isfinite(x)
+    x, right, share = x[exists], right[exists], share[exists]
+    if not 0 < share @ right < share.sum():
+        return prior
+    # Next to no regularization: there are two numbers to learn, from thousands.
+    regression = LogisticRegression(C=1e6, max_iter=1000)
+    regression.fit(x[:, None], right, share)
+    slope, intercept = float(regression.coef_[0, 0]), float(regression.intercept_[0])
+    if not (np.isfinite(intercept) and slope > SMALLEST_SLOPE):
+        return prior
+    return prior._replace(slope=slope, intercept=intercept)

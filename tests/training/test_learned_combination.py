@@ -1,0 +1,588 @@
+"""Weights and calibrations of sums of scores, learned from samples held out."""
+
+import dataclasses
+import itertools
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import expit, log_expit, log_softmax
+
+from skmhe import MHEClassifier, MHEMultiLabelClassifier
+from skmhe.metrics import get_scorer, ndcg_at_k
+from skmhe.scorers.candidates import Candidates
+from skmhe.scorers.combination import Calibration, ScorerWeights
+from skmhe.training.learned_combination import (
+    GRID,
+    Truth,
+    learn_factor,
+    learn_slope,
+    learn_weights,
+    n_held_out,
+    ranking_of,
+)
+
+N, N_LABELS = 5000, 12
+both = pytest.mark.parametrize("cls", [MHEClassifier, MHEMultiLabelClassifier])
+
+
+def equal_shares(n):
+    return np.full(n, 1 / n)
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_ndcg_is_that_of_the_metric(multilabel):
+    rng = np.random.RandomState(0)
+    ranked = np.array([rng.permutation(N_LABELS)[:5] for _ in range(50)])
+    y = rng.randint(N_LABELS, size=50)
+    if multilabel:
+        y = sp.csr_array((rng.rand(50, N_LABELS) < 0.3).astype(np.float32))
+        y.data[:] = 1
+    truth = Truth(y, equal_shares(50))
+    found = truth.ndcg(truth.hits(ranked))
+    for row in range(50):
+        one = y[[row]] if multilabel else y[row : row + 1]
+        expected = ndcg_at_k(one, ranked[row : row + 1], k=5)
+        assert found[row] == pytest.approx(expected)
+
+
+def test_numbers_of_samples():
+    numbers = [n_held_out(n) for n in (0, 1999, 2000, 9000, 10**6)]
+    assert numbers == [0, 0, 200, 900, 2000]
+    # Of very many labels, fewer samples are scored for each weight.
+    assert n_held_out(10**6, 10**5) == 2000
+    assert n_held_out(10**6, 2 * 10**5) == 1000
+    assert n_held_out(10**6, 10**8) == 200
+
+
+# ------------------------------------------------------------ weights
+
+
+def draw(n=400, m=8, seed=0, noise=(1.0, 1.0, 1.0, 1.0), multilabel=False):
+    """Return candidates whose scores say more or less about what is true."""
+    rng = np.random.RandomState(seed)
+    labels = np.array([rng.permutation(20)[:m] for _ in range(n)])
+    hits = np.zeros((n, m), bool)
+    hits[:, 0] = True
+    if multilabel:
+        hits |= rng.rand(n, m) < 0.3
+    scores = hits[:, :, None] + np.array(noise) * rng.randn(n, m, 4)
+    drawn = rng.randn(n, 3, 4) - 1
+    found = Candidates(labels, scores.astype(np.float32), drawn, np.full((n, 3), 4.0))
+    y = labels[:, 0]
+    if multilabel:
+        Y = np.zeros((n, 20), np.float32)
+        np.put_along_axis(Y, labels, hits, 1)
+        y = sp.csr_array(Y)
+    truth = Truth(y, equal_shares(n))
+    assert_array_equal(truth.hits(labels), hits)
+    return found, hits, truth
+
+
+ALL_NAMES = ScorerWeights._fields
+
+
+def prior(weights):
+    return Calibration(0.5)
+
+
+EQUAL = (1, 1, 1, 1)
+
+
+def gain(found, truth, weights, before):
+    """Return the gain of some weights over others, less its standard error."""
+    values = []
+    for by in map(np.array, (weights, before)):
+        order = np.argsort(-(found.scores @ by.astype(np.float32)), 1)[:, :5]
+        hits = np.take_along_axis(truth.hits(found.labels), order, 1)
+        values.append(truth.ndcg(hits))
+    gains = values[0] - values[1]
+    mean = truth.share @ gains
+    return mean - np.sqrt(truth.share**2 @ (gains - mean) ** 2)
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+@pytest.mark.parametrize("noise", [(1, 1), (1, 0.3), (0.3, 3), (9, 0.5)], ids=str)
+def test_two_scorers_get_the_best_of_all_weights(noise, multilabel):
+    found, hits, truth = draw(noise=(*noise, 1, 1), multilabel=multilabel)
+    names = ("network", "linear")
+    learned = learn_weights(ranking_of(found, hits, multilabel), truth, prior, names)
+    tried, best = [(1, weight, 0, 0) for weight in GRID], (1, 1, 0, 0)
+    for _ in GRID:
+        gains = [gain(found, truth, weights, best) for weights in tried]
+        if max(gains) > 1e-12:
+            best = tried[np.argmax(gains)]
+    if gain(found, truth, (0, 1, 0, 0), best) > 0:
+        best = (0, 1, 0, 0)
+    assert tuple(learned) == best
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_change_of_one_of_several_weights_is_better(seed):
+    noise = np.random.RandomState(seed).rand(4) * 3
+    found, hits, truth = draw(seed=seed, noise=noise, multilabel=True)
+    learned = learn_weights(ranking_of(found, hits, True), truth, prior, ALL_NAMES)
+    if tuple(learned) != EQUAL:
+        assert gain(found, truth, EQUAL, learned) < 0
+    for place, weight in itertools.product((1, 2, 3), GRID):
+        other = list(learned)
+        other[place] = weight
+        if other[0] + other[1] > 0:
+            assert gain(found, truth, other, learned) <= 1e-9
+
+
+def test_a_scorer_that_knows_nothing_has_no_weight():
+    found, hits, truth = draw(2000, noise=(0.5, 0.5, 5.0, 5.0))
+    learned = learn_weights(ranking_of(found, hits, False), truth, prior, ALL_NAMES)
+    assert learned.label_encoder == learned.own_labels == 0
+    found, hits, truth = draw(2000, noise=(50.0, 0.3, 5.0, 5.0))
+    two = ("network", "linear")
+    learned = learn_weights(ranking_of(found, hits, False), truth, prior, two)
+    assert learned == ScorerWeights(0, 1, 0, 0)
+
+
+def test_a_gain_below_its_error_is_none():
+    # Of 60 samples, some weight is better by chance.
+    found, hits, truth = draw(60, noise=(1.0, 1.2, 1.0, 1.0), seed=1)
+    ranking = ranking_of(found, hits, False)
+    base, chance = truth.ndcg(ranking(ScorerWeights(1, 1, 0, 0), 1.0)[0]).mean(), 0.0
+    for weight in GRID:
+        value = truth.ndcg(ranking(ScorerWeights(1, weight, 0, 0), 1.0)[0]).mean()
+        chance = max(chance, value - base)
+    learned = learn_weights(ranking, truth, prior, ("network", "linear"))
+    assert chance > 0
+    assert learned == ScorerWeights(1, 1, 0, 0)
+
+
+def test_samples_count_by_their_weights():
+    found, hits, truth = draw(400, noise=(0.1, 3.0, 1, 1))
+    # In the second half, the scorers change their places.
+    scores = found.scores.copy()
+    scores[200:, :, :2] = scores[200:, :, 1::-1]
+    ranking = ranking_of(found._replace(scores=scores), hits, False)
+    for heavy in (slice(0, 200), slice(200, 400)):
+        weight = np.ones(400)
+        weight[heavy] = 50
+        counted = truth._replace(share=weight / weight.sum())
+        learned = learn_weights(ranking, counted, prior, ("network", "linear"))
+        assert (learned.linear < 1) == (heavy.start == 0)
+
+
+# ------------------------------------------------------------ probabilities
+
+
+def test_ranked_candidates_have_the_probabilities_of_the_sum():
+    found, hits, _ = draw(30)
+    found.labels[3, 6:], found.scores[3, 6:] = -1, 99
+    weights, factor = ScorerWeights(1, 0.5, 2, 0.25), 0.7
+    scores = factor * (found.scores @ np.array(weights))
+    scores[3, 6:] = -1e3
+    others = factor * (found.drawn @ np.array(weights))
+    order = np.argsort(-scores, 1)[:, :5]
+    single = log_softmax(np.hstack([scores, *[others] * 4]), axis=1)
+    multi = log_expit(scores)
+    for multilabel, expected in ((False, single), (True, multi)):
+        right, log_p = ranking_of(found, hits, multilabel)(weights, factor)
+        assert_array_equal(right, np.take_along_axis(hits, order, 1))
+        expected = np.take_along_axis(expected, order, 1)
+        assert_allclose(log_p, expected, rtol=1e-4)
+
+
+def log_odds_that_are_right(n=3000, seed=0):
+    rng = np.random.RandomState(seed)
+    log_odds = rng.randn(n, 4) - 1
+    return log_odds, rng.rand(n, 4) < expit(log_odds)
+
+
+def slope(log_odds, right, share=None):
+    def ranking(weights, factor):
+        return right, log_expit(factor * log_odds)
+
+    truth = Truth(None, equal_shares(len(right)) if share is None else share)
+    return learn_slope(ranking, truth, Calibration(0.5), ScorerWeights())
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 4.0])
+def test_log_odds_are_made_those_of_being_right(scale):
+    log_odds, right = log_odds_that_are_right()
+    found = slope(2 * (scale * log_odds + 1), right)
+    assert found.factor == 0.5
+    assert found.slope == pytest.approx(1 / scale, rel=0.1)
+    assert found.intercept == pytest.approx(-1 / scale, rel=0.1, abs=0.1)
+
+
+def test_calibration_counts_samples_by_their_weights():
+    log_odds, _ = log_odds_that_are_right()
+    right = (np.arange(3000)[:, None] + np.arange(4) // 3) % 2 == 0
+    noise = np.random.RandomState(1).rand(3000, 4) - 0.3
+    log_odds = np.where(right, noise, -noise)
+    weight = np.where(right[:, 0], 1.0, 9.0)
+    few, same = slope(log_odds, right, weight / weight.sum()), slope(log_odds, right)
+    assert few.intercept < same.intercept - 0.3
+
+
+@pytest.mark.parametrize("value", [False, True])
+def test_what_tells_nothing_has_the_calibration_of_the_prior(value):
+    log_odds, right = log_odds_that_are_right()
+    assert slope(log_odds, np.full_like(right, value)) == Calibration(0.5)
+    # Right where they are low.
+    assert slope(log_odds, log_odds < -1) == Calibration(0.5)
+
+
+def test_places_without_a_label_are_left_out():
+    log_odds, right = log_odds_that_are_right()
+    expected = slope(log_odds, right)
+    log_odds = np.hstack([log_odds, np.full((3000, 1), -np.inf)])
+    right = np.hstack([right, np.zeros((3000, 1), bool)])
+    assert_allclose(slope(log_odds, right), expected)
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0, 3.0])
+def test_the_factor_of_scores_is_that_of_most_likelihood(scale):
+    rng = np.random.RandomState(0)
+    scores = 2 * rng.randn(4000, 9)
+    p = np.exp(log_softmax(scores, axis=1)).cumsum(1)
+    y = (p < rng.rand(4000, 1)).sum(1)
+
+    def ranking(weights, factor):
+        log_p = log_softmax(factor * scale * scores, axis=1)
+        order = np.argsort(-log_p, 1)[:, :5]
+        return order == y[:, None], np.take_along_axis(log_p, order, 1)
+
+    truth = Truth(y, equal_shares(4000))
+    found = learn_factor(ranking, truth, Calibration(0.8), ScorerWeights())
+    assert found.factor == pytest.approx(1 / scale, rel=0.06)
+    assert found[1:] == (1, 0)
+
+
+# ------------------------------------------------------------ estimators
+
+
+def linear_task(n=N, seed=0):
+    """Return sparse samples with labels, of which every second one is drawn at random.
+
+    A network that is trained for long knows these by heart.
+    """
+    rng = np.random.RandomState(seed)
+    y = rng.randint(N_LABELS, size=n)
+    rows = np.repeat(np.arange(n), 3)
+    columns = (y[:, None] * 40 + rng.randint(40, size=(n, 3))).ravel()
+    X = sp.csr_array((np.ones(3 * n, np.float32), (rows, columns)), (n, 40 * N_LABELS))
+    return X, np.where(rng.rand(n) < 0.5, y, rng.randint(N_LABELS, size=n))
+
+
+def targets(cls, y):
+    return y if cls is MHEClassifier else sp.csr_array(np.eye(N_LABELS, dtype=int)[y])
+
+
+def network_task(n=N, seed=0):
+    """Return samples whose label is the sign of a product, and much that is none.
+
+    Linear classifiers can do nothing but know the others by heart.
+    """
+    rng = np.random.RandomState(seed)
+    X, noise = 3 * rng.randn(n, 2), rng.randn(n, 300)
+    y = (X[:, 0] * X[:, 1] > 0).astype(int)
+    return np.hstack([X, noise]).astype(np.float32), y
+
+
+BY_HEART = {"hidden_layer_sizes": (64,), "max_iter": 15, "learning_rate_init": 0.05}
+SMALL = {"strategy": "full", "hidden_layer_sizes": (4,)}
+
+
+def make(cls=MHEClassifier, **params):
+    base = {"max_iter": 4, "dropout": 0.0, "random_state": 0, "dtype": "float32"}
+    return cls().set_params(**(base | params))
+
+
+@pytest.mark.parametrize("strategy", ["full", "cascade", "sampling"])
+@both
+def test_linear_classifiers_count_more_where_they_are_better(cls, strategy):
+    X, y = linear_task()
+    y = targets(cls, y)
+    params = {"strategy": strategy, **BY_HEART}
+    clf = make(cls, **params).fit(X[:4000], y[:4000])
+    equal = make(cls, combination="equal", **params).fit(X[:4000], y[:4000])
+    assert equal.combination_ == {"network": 1.0, "linear": 1.0}
+    assert clf.combination_.keys() == equal.combination_.keys()
+    assert clf.combination_["linear"] > clf.combination_["network"]
+    precision = get_scorer("precision@1")
+    found, expected = (precision(c, X[4000:], y[4000:]) for c in (clf, equal))
+    assert found > expected
+    assert clf.n_iter_ == equal.n_iter_
+
+
+def test_linear_classifiers_count_less_where_they_are_worse():
+    X, y = network_task()
+    clf = make(hidden_layer_sizes=(64,), max_iter=10).set_params(linear__C=1000.0)
+    clf.fit(X[:4000], y[:4000])
+    assert clf.combination_["linear"] < 1
+    score = clf.score(X[4000:], y[4000:])
+    assert score > clf.set_params(combination="equal").score(X[4000:], y[4000:])
+
+
+def test_all_that_is_not_learned_is_fitted_to_all_samples():
+    X, y = linear_task(2000)
+    given = {"network": 1, "linear": 2}
+    learned, given = make(**SMALL), make(combination=given, **SMALL)
+    models = [clf.fit(X, y)._fitted.model for clf in (learned, given)]
+    for ours, expected in zip(models[0].linear, models[1].linear, strict=True):
+        for a, b in zip(ours, expected, strict=True):
+            assert_array_equal(a, b)
+    assert given.combination_ == {"network": 1.0, "linear": 2.0}
+    assert models[1].mix is None
+
+
+def test_few_samples_have_equal_weights():
+    X, y = linear_task(1999)
+    learned, equal = make(**SMALL).fit(X, y), make(combination="equal", **SMALL)
+    assert_array_equal(learned.predict_proba(X), equal.fit(X, y).predict_proba(X))
+    assert learned.combination_ == equal.combination_ == {"network": 1, "linear": 1}
+
+
+def test_labels_of_one_sample_leave_none_to_learn_from():
+    X, _ = linear_task(2000)
+    clf = make(**SMALL, max_iter=2).set_params(max_iter=2)
+    clf.fit(X, np.arange(2000) // 1.05)
+    assert clf._fitted.model.mix is None
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "one_cycle"])
+def test_schedules_end_with_the_last_epoch(schedule):
+    # 28 batches of 64 each but for the last epoch, which has 32.
+    X, y = linear_task(2000)
+    clf = make(learning_rate=schedule, batch_size=64, **SMALL).fit(X, y)
+    assert clf.n_iter_ == 4
+    assert np.isfinite(clf.loss_curve_).all()
+
+
+def test_weights_may_be_changed_and_learned_again():
+    X, y = linear_task(4000)
+    clf = make(strategy="full", **BY_HEART).fit(X, y)
+    learned, weights = clf.predict_proba(X), clf.combination_
+    clf.set_params(combination={"network": 8, "linear": 1})
+    assert abs(clf.predict_proba(X) - learned).max() > 0.01
+    clf.set_params(combination=weights)
+    assert_allclose(clf.predict_proba(X), learned)
+    again = pickle.loads(pickle.dumps(clf.set_params(combination="learned")))
+    assert_array_equal(again.predict_proba(X), learned)
+    assert again.combination_ == weights
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"early_stopping": True}, {"max_iter": 1}, {"warm_start": True}],
+    ids=str,
+)
+def test_nothing_is_learned(params):
+    X, y = linear_task(2000)
+    clf = make(strategy="full", hidden_layer_sizes=(1,)).set_params(**params).fit(X, y)
+    assert clf._fitted.model.mix is None
+    assert clf.combination_ == {"network": 1, "linear": 1}
+
+
+def test_an_epoch_that_stalls_is_followed_by_the_last_one():
+    X, y = linear_task(4000)
+    clf = make(strategy="full", **BY_HEART | {"learning_rate_init": 1e-9})
+    clf.set_params(n_iter_no_change=2).fit(X, y)
+    # The first epoch improves on nothing, two do not improve, and one has all samples.
+    assert clf.n_iter_ == 4
+    assert clf._fitted.model.mix is not None
+
+
+@pytest.mark.parametrize("strategy", ["full", "cascade", "sampling"])
+@pytest.mark.parametrize("model", ["both", "network"])
+@both
+def test_probabilities_are_nearer_to_the_truth(cls, model, strategy):
+    X, y = linear_task(8000)
+    Y, truth = targets(cls, y), np.eye(N_LABELS)[y[4000:]]
+    clf = make(cls, strategy=strategy, model=model, hidden_layer_sizes=(32,))
+    clf.fit(X[:4000], Y[:4000])
+    learned = clf.predict_proba(X[4000:])
+    labels, p = clf.predict_topk(X[4000:], 3)
+    assert_allclose(p, np.take_along_axis(learned, labels, 1), rtol=1e-3)
+    model = clf._fitted.model
+    assert model.mix.calibrations.keys() == {"both"}
+    # The same weights, with the calibration that there is before.
+    prior = dataclasses.replace(model, mix=model.mix._replace(calibrations={}))
+    clf._fitted = clf._fitted._replace(model=prior)
+    given = clf.predict_proba(X[4000:])
+    brier = [((found - truth) ** 2).sum(1).mean() for found in (learned, given)]
+    assert brier[0] < brier[1] + 0.005
+    errors = [calibration_error(found, truth, labels) for found in (learned, given)]
+    assert errors[0] < min(errors[1], 0.07)
+
+
+@pytest.mark.parametrize("strategy", ["full", "cascade"])
+@both
+def test_linear_classifiers_alone_are_calibrated(cls, strategy):
+    X, y = linear_task(8000)
+    Y, truth = targets(cls, y), np.eye(N_LABELS)[y[4000:]]
+    clf = make(cls, strategy=strategy, model="linear").fit(X[:4000], Y[:4000])
+    equal = make(cls, strategy=strategy, model="linear", combination="equal")
+    equal.fit(X[:4000], Y[:4000])
+    assert clf.combination_ == equal.combination_ == {"linear": 1}
+    for ours, expected in zip(
+        clf._fitted.model.linear, equal._fitted.model.linear, strict=True
+    ):
+        for a, b in zip(ours, expected, strict=True):
+            assert_array_equal(a, b)
+    labels, p = clf.predict_topk(X[4000:], 3)
+    learned, given = (c.predict_proba(X[4000:]) for c in (clf, equal))
+    assert_allclose(p, np.take_along_axis(learned, labels, 1), rtol=1e-3)
+    brier = [((found - truth) ** 2).sum(1).mean() for found in (learned, given)]
+    assert brier[0] < brier[1]
+    assert calibration_error(learned, truth, labels) < 0.08
+    # Nothing is left to chance.
+    other = make(cls, strategy=strategy, model="linear", random_state=1)
+    other.set_params(label_order="natural").fit(X[:4000], Y[:4000])
+    if strategy == "full":
+        assert_array_equal(other.predict_proba(X[4000:]), learned)
+
+
+def calibration_error(p, truth, labels):
+    p, right = (np.take_along_axis(a, labels, 1).ravel() for a in (p, truth))
+    bins = np.minimum((10 * p).astype(int), 9)
+    return abs(np.bincount(bins, p - right)).sum() / len(bins)
+
+
+# ------------------------------------------------------------ features of labels
+
+
+def label_task(n=3000, n_labels=60, helps=True, seed=0):
+    """Return samples that are words of their label, and the words of the labels.
+
+    If these do not help, they are those of other labels.
+    """
+    rng = np.random.RandomState(seed)
+    Z = (rng.rand(n_labels, 80) < 0.1) * 1.0
+    y = rng.randint(n_labels, size=n)
+    y[:n_labels] = np.arange(n_labels)
+    X = Z[y] * (rng.rand(n, 80) < 0.6) + (rng.rand(n, 80) < 0.05)
+    return sp.csr_array(X), y, sp.csr_array(Z if helps else rng.permutation(Z))
+
+
+@pytest.mark.parametrize("helps", [False, True])
+@pytest.mark.parametrize("strategy", ["full", "cascade", "sampling"])
+@both
+def test_sums_are_no_worse_than_their_parts(cls, strategy, helps):
+    X, y, Z = label_task(5000, 300, helps)
+    if cls is MHEMultiLabelClassifier:
+        y = sp.csr_array(np.eye(300, dtype=int)[y])
+    params = {"strategy": strategy, "hidden_layer_sizes": (16,), "max_iter": 5}
+    clf = make(cls, learning_rate_init=0.02, **params)
+    clf.fit(X[:3000], y[:3000], label_features=Z)
+    names = ["network", "linear", "label_encoder", "own_labels"]
+    assert list(clf.combination_) == names
+    found, precision = {}, get_scorer("precision@1")
+    for part in ("classifier", "encoder", "both"):
+        clf.set_params(label_encoder__score_with=part)
+        found[part] = precision(clf, X[3000:], y[3000:])
+        p = clf.predict_proba(X[3000:3100])
+        assert ((p > 0) & (p < 1)).all()
+    for name in ("network", "linear"):
+        weights = {"network": 0, "linear": 0, "label_encoder": 0, name: 1}
+        found[name] = precision(clf.set_params(combination=weights), X[3000:], y[3000:])
+    if strategy != "cascade":  # where factors of the scores change their ranking
+        assert found["both"] > max(found.values()) - 0.03
+
+
+def test_samples_that_are_labels_are_told_by_all_samples():
+    X, y, Z = label_task(2000)
+    X, rows = X.tolil(), np.arange(0, 2000, 4)
+    for row in rows:
+        X[[row]] = Z[[(y[row] + 1) % 60]]  # never their own
+    X = sp.csr_array(X)
+    clf = make(hidden_layer_sizes=(16,), strategy="full").fit(X, y, label_features=Z)
+    counts = clf._fitted.model.own_label_counts
+    assert counts[1] > 0.9 * len(rows)
+    assert_array_equal(
+        counts,
+        make(hidden_layer_sizes=(16,), strategy="full", combination="equal")
+        .fit(X, y, label_features=Z)
+        ._fitted.model.own_label_counts,
+    )
+    assert clf._fitted.state.label_counts[1] == 2000
+    assert clf._fitted.state.label_counts[0].sum() == 2000
+
+
+def test_shortlists_are_those_of_the_samples_at_hand():
+    X, y, Z = label_task(2000)
+    clf = make(max_iter=4, **SMALL).set_params(
+        label_encoder__n_shortlisted=1,
+        label_encoder__shortlist_refresh=10,
+        label_encoder__neighbor_batches=True,
+    )
+    clf.fit(X, y, label_features=Z)
+    assert clf.n_iter_ == 4
+    assert np.isfinite(clf.loss_curve_).all()
+
+
+def test_labels_that_come_later_keep_what_the_encoder_says():
+    X, y, Z = label_task(3000)
+    old = y < 50
+    clf = make(strategy="full", hidden_layer_sizes=(32,), max_iter=6)
+    clf.fit(X[old], y[old], label_features=Z[:50])
+    clf.set_params(combination=clf.combination_ | {"label_encoder": 0})
+    clf.add_labels(Z[50:])
+    with torch.random.fork_rng():
+        labels, _ = clf.predict_topk(X[~old], 5)
+    found = (labels == y[~old][:, None]).any(1).mean()
+    assert found > 0.5
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ({"network": 1}, "'network', 'linear'"),
+        ({"network": 1, "linear": -1}, "'network', 'linear'"),
+        ({"network": 1, "linear": np.inf}, "'network', 'linear'"),
+        ({"network": 1, "linear": np.nan}, "'network', 'linear'"),
+        ({"network": 1, "linear": "2"}, "'network', 'linear'"),
+        ({"network": 1, "linear": True}, "'network', 'linear'"),
+        ({"network": 0, "linear": 0}, "'network', 'linear'"),
+        ({"network": 1, "linear": 1, "label_encoder": 1}, "'network', 'linear'"),
+        ({"network": 1, "linear": 1, "tree": 1}, "'network', 'linear'"),
+    ],
+    ids=str,
+)
+def test_weights_that_do_not_fit(value, shown):
+    X, y = np.eye(6, dtype=np.float32).repeat(4, axis=0), np.arange(6).repeat(4)
+    match = "combination=.* needs a finite number, of at least 0, .*" + shown
+    with pytest.raises(ValueError, match=match) as at_fit:
+        make(combination=value).fit(X, y)
+    clf = make().fit(X, y).set_params(combination=value)
+    with pytest.raises(ValueError, match=match) as later:
+        clf.predict(X)
+    assert str(at_fit.value) == str(later.value)
+
+
+def test_weights_of_a_scorer_alone_are_errors():
+    X, y = np.eye(6, dtype=np.float32).repeat(4, axis=0), np.arange(6).repeat(4)
+    clf = make(model="network", combination={"network": 1})
+    with pytest.raises(ValueError, match="this model has 'network': use 'learned'"):
+        clf.fit(X, y)
+
+
+def test_weights_of_own_labels_may_be_left_out():
+    X, y, Z = label_task(300)
+    X = sp.vstack([X[:240], Z], format="csr")
+    y = np.append(y[:240], np.arange(60) // 2)
+    given = {"network": 1, "linear": 2, "label_encoder": 0.5}
+    clf = make(combination=given, **SMALL).fit(X, y, label_features=Z)
+    assert clf.combination_ == {**given, "own_labels": 1}
+    left_out = clf.predict_proba(X)
+    clf.set_params(combination={**given, "own_labels": 1})
+    assert_array_equal(clf.predict_proba(X), left_out)
+    clf.set_params(combination={**given, "own_labels": 0})
+    assert abs(clf.predict_proba(X) - left_out)[240:].max() > 1e-3
+
+
+def test_partial_fit_keeps_the_weights():
+    X, y = linear_task(2000)
+    given = {"network": 1, "linear": 3}
+    clf = make(combination=given, **SMALL).fit(X, y).partial_fit(X[:100], y[:100])
+    assert clf.combination_ == given
