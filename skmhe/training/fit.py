@@ -292,6 +292,9 @@ def _mix_of_linear(recipe: Recipe, task: Task, model: Model) -> Mix | None:
     Of some that are fitted to half of the samples, at most `MAX_CALIBRATING`, as to fit
     all anew would take as long again.
     """
+    search = recipe.search
+    if search.steered and not search.multilabel:
+        return None  # as there is nothing that `learn_mix` would learn
     # Not by chance: with no other part of such a model is it so.
     split = _split(recipe, task, np.random.RandomState(0))
     if split is None:

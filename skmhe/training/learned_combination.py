@@ -76,7 +76,9 @@ class Truth(NamedTuple):
 def learn_mix(model: Model, data: TrainingData, settings: Settings) -> Mix:
     """Learn the weights of a model's scorers, and what calibrates their sums.
 
-    From samples that the model was not fitted to.
+    From samples that the model was not fitted to. A tree of one label per sample keeps
+    the calibration of the prior: a factor of the scores of its nodes would change the
+    ranking, and mostly for the worse.
     """
     weight = data.sample_weight
     weight = np.ones(data.X.shape[0]) if weight is None else weight
@@ -93,8 +95,8 @@ def learn_mix(model: Model, data: TrainingData, settings: Settings) -> Mix:
     parts = ["both", *["classifier", "encoder"] * ("label_encoder" in names)]
     calibrations = {}
     for part in parts:
-        if part == "encoder" and search.steered:
-            continue  # it scores all labels, and has its prior
+        if search.steered and (part == "encoder" or not search.multilabel):
+            continue  # the encoder alone scores all labels, and has its prior as well
         of_part = model.normalized(weights).of_part(part)
         learn = learn_slope if search.multilabel else learn_factor
         calibrations[part] = learn(ranking, truth, prior(of_part), of_part)

@@ -405,6 +405,9 @@ def test_probabilities_are_nearer_to_the_truth(cls, model, strategy):
     labels, p = clf.predict_topk(X[4000:], 3)
     assert_allclose(p, np.take_along_axis(learned, labels, 1), rtol=1e-3)
     model = clf._fitted.model
+    if strategy == "cascade" and cls is MHEClassifier:
+        assert not model.mix.calibrations  # it would change the ranking
+        return
     assert model.mix.calibrations.keys() == {"both"}
     # The same weights, with the calibration that there is before.
     prior = dataclasses.replace(model, mix=model.mix._replace(calibrations={}))
@@ -432,6 +435,9 @@ def test_linear_classifiers_alone_are_calibrated(cls, strategy):
             assert_array_equal(a, b)
     labels, p = clf.predict_topk(X[4000:], 3)
     learned, given = (c.predict_proba(X[4000:]) for c in (clf, equal))
+    if strategy == "cascade" and cls is MHEClassifier:
+        assert_array_equal(learned, given)
+        return
     assert_allclose(p, np.take_along_axis(learned, labels, 1), rtol=1e-3)
     brier = [((found - truth) ** 2).sum(1).mean() for found in (learned, given)]
     assert brier[0] < brier[1]
