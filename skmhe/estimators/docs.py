@@ -96,11 +96,13 @@ PARAMETERS = inspect.cleandoc(
         `label_features` one for "label_encoder" as well and, where these are like the
         samples' features, for "own_labels" (1 if it is left out): what is known of
         samples that are labels themselves. "equal" is 1 for all. "learned" learns the
-        weights, and the calibration that makes probabilities of the sums, on a tenth of
-        the samples (at most 2000). They are held out until the last epoch, which has
-        all samples. If that would be fewer than 200, or with `early_stopping`,
-        `warm_start`, `partial_fit` or one epoch, it is "equal". See `combination_`. May
-        be changed after fitting; "learned" then is what was learned.
+        weights, and the calibration that makes probabilities of the sums, on samples
+        that are held out: a tenth of fewer than 10,000, a twentieth of more than 20,000
+        (at least 1000, at most 2000). The tenth is held out until the last epoch, which
+        has all samples; the twentieth is left out. With fewer than 2000 samples, with
+        `early_stopping`, `warm_start`, `partial_fit` or one epoch, it is "equal". See
+        `combination_`. May be changed after fitting; "learned" then is what was
+        learned.
         {combination}
     backbone : torch.nn.Module, class, function, Backbone or None, default=None
         A network of yours in place of the hidden layers. A module, or a class or
@@ -128,7 +130,7 @@ PARAMETERS = inspect.cleandoc(
         it first, in 0.3 of the steps. In `partial_fit`, it is "constant".
         {learning_rate}
     learning_rate_init : float or "auto", default="auto"
-        Learning rate of AdamW at the start. "auto" is 0.005 for 1-D `y` and 0.01 for
+        Learning rate of AdamW at the start. "auto" is 0.0075 for 1-D `y` and 0.01 for
         multi-label `y`, whose losses have fewer large gradients, times
         ``sqrt(batch_size / 512)`` where batches are larger than 512; with a `backbone`,
         it is 0.001.

@@ -236,8 +236,9 @@ class Sampling(Strategy):
     Parameters
     ----------
     n_sampled_groups : int or "auto", default="auto"
-        Number of groups that are drawn in each step. "auto" is 8 for a network alone,
-        and 2 for one that completes the similarity to centroids.
+        Number of groups that are drawn in each step. "auto" is 2 for a network
+        that completes the similarity to centroids, and 8 for others: of
+        ``model="network"``, with a `backbone`, and of `partial_fit`.
     pool_labels : str, default="auto"
         Which labels are scored in a step, in addition to those of the drawn groups:
 
@@ -297,7 +298,8 @@ class Sampling(Strategy):
             pool_labels = "batch_and_own_group" if hard else "batch"
         n_sampled_groups = self.n_sampled_groups
         if n_sampled_groups == "auto":
-            n_sampled_groups = 8 if setting.is_alone else 2
+            has_centroids = not (setting.is_alone or setting.is_partial_fit)
+            n_sampled_groups = 2 if has_centroids else 8
         return {
             "group_size": min(head_sizes[-1], setting.n_labels),
             "n_sampled_groups": n_sampled_groups,

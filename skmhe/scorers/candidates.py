@@ -50,7 +50,12 @@ def find_candidates(model: Model, X: Rows, settings: Settings) -> Candidates:
     for rows in row_chunks(X.shape[0], 3 * len(fields) * n_labels):
         batch = Batch(X[rows], settings.device)
         sums = {place: c.bind(batch) for place, c in combinations.items()}
-        parts.append(_best_of(sums, n_labels, model.search.group_size, len(batch)))
+        groups = None
+        if model.search.multilabel:  # one softmax is of all labels
+            found = (scores.shortlist() for scores in sums.values())
+            groups = next((g for g in found if g is not None), None)
+        shortlist = groups, n_labels, model.search.group_size
+        parts.append(_best_of(sums, *shortlist, len(batch)))
     # Blocks have as many candidates as the sample that has most of them.
     m = max(part.labels.shape[1] for part in parts)
     parts = [part._replace(**_padded(part, m)) for part in parts]
@@ -65,11 +70,13 @@ def _padded(part: Candidates, m: int) -> dict[str, np.ndarray]:
 
 
 def _best_of(
-    sums: dict[int, SumOfScores], n_labels: int, group_size: int, n: int
+    sums: dict[int, SumOfScores],
+    groups: Tensor | None,
+    n_labels: int,
+    group_size: int,
+    n: int,
 ) -> Candidates:
-    """Return the candidates of a batch."""
-    found = (scores.shortlist() for scores in sums.values())
-    groups = next((g for g in found if g is not None), None)
+    """Return the candidates of a batch: of groups, or of all labels."""
     table, labels = _table(sums, groups, n_labels, group_size, n)
     inside, (_, m, n_scorers) = labels < n_labels, table.shape
     k = min(N_BEST, m)

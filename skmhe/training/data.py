@@ -101,3 +101,36 @@ def hold_out(
     kept = np.ones(n, dtype=bool)
     kept[held_out] = False
     return order[kept], order[held_out]
+
+
+# Frequencies of labels are told apart up to this power of 2: one sample less of more
+# than these makes no difference.
+N_OCTAVES = 4
+
+
+def as_all(data: TrainingData, kept: np.ndarray, held_out: np.ndarray) -> TrainingData:
+    """Return the samples held out, weighted so that they are like new samples.
+
+    A sample of each label stays, see `hold_out`, so that rare labels are rarer among
+    those held out. They are weighted by the frequency of their label among those kept:
+    each octave of it has the share that it has in all samples (post-stratification).
+    Multi-label samples are held out at random, and are as they are.
+    """
+    y, rest = data.y, data.take(held_out)
+    if not isinstance(y, np.ndarray):
+        return rest
+    weight = np.ones(len(y)) if data.sample_weight is None else data.sample_weight
+
+    def octaves(samples: np.ndarray, of: np.ndarray) -> np.ndarray:
+        counts = np.bincount(y[samples], minlength=y.max() + 1)[y[of]]
+        return np.minimum(np.log2(counts).astype(int), N_OCTAVES)
+
+    everything = np.arange(len(y))
+    target = np.bincount(
+        octaves(everything, everything), weight, minlength=N_OCTAVES + 1
+    )
+    found = octaves(kept, held_out)
+    shares = np.bincount(found, weight[held_out], minlength=N_OCTAVES + 1)
+    factor = target[found] / shares[found]
+    weight = weight[held_out] * factor
+    return rest._replace(sample_weight=(weight / weight.mean()).astype(np.float32))

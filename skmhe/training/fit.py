@@ -30,6 +30,7 @@ from skmhe.scorers.storage import round_to_half
 from skmhe.training.data import (
     Targets,
     TrainingData,
+    as_all,
     hold_out,
     optional_tensor,
     true_pairs,
@@ -47,8 +48,8 @@ from skmhe.training.optimizer import Moments, make_optimizer, moments_of, with_r
 from skmhe.training.task import Recipe, Task
 
 MAX_SEED = 2**31 - 1
-# Linear classifiers that have not seen this share of the samples are about as good, and
-# are not fitted anew.
+# A model that has not seen this share of the samples is about as good: it is kept as
+# it was when its combination was learned.
 MAX_LEFT_OUT = 0.05
 # Samples that linear classifiers are fitted to for their calibration: with fewer of
 # thousands of samples, it hardly changes.
@@ -97,15 +98,21 @@ def fit_model(
         return dataclasses.replace(model, mix=mix), state, History(n_steps)
     if held_out is None:
         return _train(recipe, part, state, network, model, keeps_moments)
+    rest = as_all(task.data, *held_out)
+    if len(held_out[1]) <= MAX_LEFT_OUT * task.data.X.shape[0]:
+        outcome = _train(recipe, part, state, network, model, keeps_moments)
+        model, state, history = outcome
+        mix = _learned_mix(recipe, rest, model)
+        return dataclasses.replace(model, mix=mix), state, history
     complete = model
 
     def learn(kept: Network) -> TrainingData:
         """Learn the combination, and let all else have the samples held out."""
         nonlocal complete
-        mix = _learned_mix(recipe, task.take(held_out[1]), kept, model)
+        trained = dataclasses.replace(model, weights=weights_to_numpy(kept))
+        mix = _learned_mix(recipe, rest, trained)
         everything = dataclasses.replace(model, mix=mix)
-        keeps_linear = len(held_out[1]) <= MAX_LEFT_OUT * task.data.X.shape[0]
-        complete, fitted, _ = _with_classifiers(recipe, task, everything, keeps_linear)
+        complete, fitted, _ = _with_classifiers(recipe, task, everything)
         return _of_backbone(recipe, network, fitted.data)
 
     last = LastData(task.data.y, learn)
@@ -127,15 +134,15 @@ def _unfitted(recipe: Recipe, task: Task, spec: NetworkSpec | None) -> Model:
 
 
 def _with_classifiers(
-    recipe: Recipe, task: Task, model: Model, keeps_linear: bool = False
+    recipe: Recipe, task: Task, model: Model
 ) -> tuple[Model, Task, int]:
-    """Fit all of a model but its network, or keep its linear classifiers.
+    """Fit all of a model but its network.
 
     Returns the task with centroids as well, and the number of steps of the linear
     classifiers.
     """
     centroids, linear, n_steps = _fit_centroids(recipe, task), model.linear, 0
-    if recipe.linear is not None and not keeps_linear:
+    if recipe.linear is not None:
         linear, n_steps = _fit_linear(recipe, task)
     model = dataclasses.replace(
         model,
@@ -219,8 +226,12 @@ def root_mean_square_scale(X: Rows) -> float:
 
 
 def _fit_centroids(recipe: Recipe, task: Task) -> TrainingCentroids | None:
-    """Return the labels' centroids, if the network is to complete them."""
-    if recipe.spec is None or recipe.spec.centroid_scale is None:
+    """Return the labels' centroids, if the network is to complete them.
+
+    As the linear classifiers, they are of all samples, and not for `partial_fit`.
+    """
+    spec = recipe.spec
+    if recipe.linear is None or spec is None or spec.centroid_scale is None:
         return None
     data = task.data
     weighted = indicator(data.y, task.codec.n_labels)
@@ -276,12 +287,11 @@ def _split(
     return hold_out(task.data.y, n / n_samples, rng) if n else None
 
 
-def _learned_mix(recipe: Recipe, task: Task, network: Network, model: Model) -> Mix:
-    """Return what the samples of a task say about the combination of a model."""
+def _learned_mix(recipe: Recipe, data: TrainingData, model: Model) -> Mix:
+    """Return what samples that a model has not seen say about its combination."""
     assert recipe.learning is not None
     recipe.progress.start("combination of scores")
-    model = dataclasses.replace(model, weights=weights_to_numpy(network))
-    mix = learn_mix(model, task.data, recipe.learning)
+    mix = learn_mix(model, data, recipe.learning)
     recipe.progress.end_round()
     return mix
 
@@ -304,7 +314,7 @@ def _mix_of_linear(recipe: Recipe, task: Task, model: Model) -> Mix | None:
     n = min(task.data.X.shape[0] // 2, MAX_CALIBRATING)
     quietly = recipe._replace(progress=SILENT)
     part, *_ = _with_classifiers(quietly, task.take(split[0][:n]), model)
-    mix = learn_mix(part, task.data.take(split[1]), recipe.learning)
+    mix = learn_mix(part, as_all(task.data, *split), recipe.learning)
     recipe.progress.end_round()
     return mix
 

@@ -159,11 +159,11 @@ def learn_weights(
 ) -> ScorerWeights:
     """Choose the weights of several scorers by the ranking that their sum gives.
 
-    All are 1 at first. The network keeps that, unless the linear classifiers do better
-    alone. The others are searched one by one, until none changes any more, for the best
-    nDCG@5. As of a few hundred samples a weight may be better by chance, a gain counts
-    by what is left of it after one standard error, as in the rule of one standard error
-    of [1]_: weights stay where they are if nothing is.
+    All are 1 at first. The network keeps that, unless the sum is better without it. The
+    others are searched one by one, until none changes any more, for the best
+    nDCG@5. As of a few hundred samples a weight may be better by chance, gains of less
+    than one standard error count as none, as in the rule of one standard error of [1]_:
+    weights then stay where they are.
 
     References
     ----------
@@ -183,20 +183,32 @@ def learn_weights(
         def gain(weights: ScorerWeights) -> float:
             gains = quality(weights) - quality(best)
             mean = float(truth.share @ gains)
-            return mean - float(np.sqrt(truth.share**2 @ (gains - mean) ** 2))
+            error = float(np.sqrt(truth.share**2 @ (gains - mean) ** 2))
+            return mean if mean > error else 0.0
 
         return max((best, *others), key=gain)
 
     best, before = ScorerWeights()._replace(**dict.fromkeys(missing, 0.0)), None
+    parts = _parts(best)
     while best != before:
         before = best
         for name in ScorerWeights._fields[1:]:
             if name in names and (best.network or name != "linear"):
                 tried = (best._replace(**{name: weight}) for weight in GRID)
                 best = better(best, tried)
-        if best == before and {"network", "linear"} <= names:
-            best = better(best, [best._replace(network=0.0, linear=1.0)])
+        if best == before:
+            best = better(best, parts)
     return best
+
+
+def _parts(weights: ScorerWeights) -> list[ScorerWeights]:
+    """Return weights of some of the scorers: of the network, or the linear ones."""
+    every = [
+        weights._replace(label_encoder=encoder, **{left_out: 0.0})
+        for left_out in ("network", "linear")
+        for encoder in (weights.label_encoder, 0.0)
+    ]
+    return [part for part in every if part.network or part.linear]
 
 
 def learn_factor(

@@ -18,9 +18,9 @@ from skmhe.training.plan import TrainingPlan
 MIB = 2**20
 # A fit that takes less does not tell so.
 LEAST_TOLD = 2**27
-# Of float32: a weight with its two moments, and a score of a step with its gradient
-# and what is computed of both.
-BYTES_PER_WEIGHT, BYTES_PER_SCORE = 3 * 4, 6 * 4
+# Of float32: a weight and its gradient (rows of a table have one moment each), and a
+# score of a step with its gradient and what is computed of both.
+BYTES_PER_WEIGHT, BYTES_PER_SCORE = 2 * 4, 6 * 4
 # A pair of a label and a feature that occur together: its sum, and how it is sorted.
 BYTES_PER_PAIR = 24
 # A value of sparse samples, of unit length and with its transposed copy.

@@ -10,7 +10,7 @@ MIN_STEPS_PER_EPOCH = 64
 MIN_AUTO_BATCH, MAX_AUTO_BATCH = 16, 1024
 # By whether a task is multi-label, where losses have fewer large gradients; chosen on
 # held-out training samples.
-AUTO_RATES = {False: 5e-3, True: 1e-2}
+AUTO_RATES = {False: 7.5e-3, True: 1e-2}
 # For networks of any kind: that of torch's AdamW.
 USER_BACKBONE_RATE = 1e-3
 # Larger batches have less noise and fewer steps: the rate grows with their root.

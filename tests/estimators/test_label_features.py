@@ -78,15 +78,13 @@ def test_scores_are_added(cls, strategy):
 
     def expected(scores):
         """Return the log-probabilities of scores of the labels."""
-        normalize = log_expit if multilabel else log_softmax
+        if not multilabel:  # one softmax, also in trees
+            return log_softmax(scores, axis=1)
         if not first:
-            return normalize(scores) if multilabel else normalize(scores, axis=1)
+            return log_expit(scores)
         size = clf.head_sizes_[-1]
-        parts = np.split(scores, range(size, C, size), axis=1)
-        parts = [
-            normalize(part) if multilabel else log_softmax(part, 1) for part in parts
-        ]
-        above = normalize(first[0]) if multilabel else log_softmax(first[0], 1)
+        parts = np.split(log_expit(scores), range(size, C, size), axis=1)
+        above = log_expit(first[0])
         return np.hstack([p + above[:, [i]] for i, p in enumerate(parts)])
 
     # What makes probabilities of a sum of scores of all labels, outside of trees.

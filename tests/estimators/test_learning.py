@@ -163,7 +163,7 @@ def test_training_stops_where_the_loss_does_not_fall(cls, strategy, monkeypatch)
     X, y = make_data(cls)
     monkeypatch.setattr(loop, "TOLERANCE", 1e9)
     # No loss falls by so much: after the first epoch, none makes progress.
-    clf = cls(strategy, random_state=0).fit(X, y)
+    clf = cls(strategy, random_state=0, max_iter=10).fit(X, y)
     n_iter = 1 + clf.n_iter_no_change
     assert clf.n_iter_ == len(clf.loss_curve_) == n_iter < clf.max_iter
     clf.set_params(n_iter_no_change=clf.max_iter).fit(X, y)

@@ -271,14 +271,14 @@ def test_scorers_without_a_weight_are_not_asked():
     every = [type(scorer).__name__ for scorer in model.scorers(SETTINGS)]
     assert every == [
         "NetworkScorer",
-        "CentroidScorer",
         "LinearScorer",
+        "CentroidScorer",
         "LabelEncoderScorer",
     ]
     for weights, expected in [
-        ((1, 0, 0, 0), every[:2]),
-        ((0, 1, 0, 0), every[2:3]),
-        ((0, 1, 0, 1), every[2:]),
+        ((1, 0, 0, 0), [every[0], every[2]]),
+        ((0, 1, 0, 0), every[1:2]),
+        ((0, 1, 0, 1), [every[1], every[3]]),
         ((1, 1, 0, 0), every[:3]),
     ]:
         asked = SETTINGS._replace(weights=ScorerWeights(*weights))

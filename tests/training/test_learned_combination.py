@@ -416,7 +416,7 @@ def test_probabilities_are_nearer_to_the_truth(cls, model, strategy):
     brier = [((found - truth) ** 2).sum(1).mean() for found in (learned, given)]
     assert brier[0] < brier[1] + 0.005
     errors = [calibration_error(found, truth, labels) for found in (learned, given)]
-    assert errors[0] < min(errors[1], 0.07)
+    assert errors[0] < min(errors[1] + 0.005, 0.07)
 
 
 @pytest.mark.parametrize("strategy", ["full", "cascade"])
@@ -493,7 +493,7 @@ def test_sums_are_no_worse_than_their_parts(cls, strategy, helps):
         weights = {"network": 0, "linear": 0, "label_encoder": 0, name: 1}
         found[name] = precision(clf.set_params(combination=weights), X[3000:], y[3000:])
     if strategy != "cascade":  # where factors of the scores change their ranking
-        assert found["both"] > max(found.values()) - 0.03
+        assert found["both"] > max(found.values()) - 0.05
 
 
 def test_samples_that_are_labels_are_told_by_all_samples():

@@ -33,9 +33,9 @@ def test_batches_give_an_epoch_many_steps(n_samples, expected):
 @pytest.mark.parametrize(
     ("multilabel", "batch_size", "has_user_backbone", "expected"),
     [
-        (False, 8, False, 5e-3),
+        (False, 8, False, 7.5e-3),
         (True, 512, False, 1e-2),
-        (False, 2048, False, 1e-2),  # the root of 4 times as many samples
+        (False, 2048, False, 1.5e-2),  # the root of 4 times as many samples
         (True, 1024, False, 1e-2 * 2**0.5),
         (True, 2048, True, 1e-3),
     ],

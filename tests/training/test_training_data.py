@@ -11,7 +11,7 @@ from training_problems import CPU, N_LABELS, N, make_data
 
 from skmhe.scorers.batch import unit_rows
 from skmhe.scorers.centroids import fit_centroids
-from skmhe.training.data import TrainingData, batch_slices, hold_out
+from skmhe.training.data import TrainingData, as_all, batch_slices, hold_out
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -92,8 +92,36 @@ def test_hold_out_keeps_a_sample_of_each_label():
         assert sorted(y[kept].tolist()) == [0, 1, 2]
 
 
+def test_samples_held_out_have_the_frequencies_of_all():
+    # A frequent label, five of middle frequency, and labels of one or two samples.
+    y = np.repeat(np.arange(406), [600, *[40] * 5, *[2] * 200, *[1] * 200])
+    data = TrainingData(np.zeros((len(y), 1), np.float32), y)
+    split = hold_out(y, 0.1, np.random.RandomState(0))
+    rest = as_all(data, *split)
+    assert rest.sample_weight.mean() == pytest.approx(1, rel=1e-5)
+    # Of two samples, one is held out; no sample of a label of one is.
+    kept = np.bincount(y[split[0]], minlength=406)[rest.y]
+    assert set(kept[kept < 16]) == {1}
+
+    def share_of_rare(data):
+        weight = as_all(data, *split).sample_weight
+        return weight[kept == 1].sum() / weight.sum()
+
+    # Labels of two samples have no like among those held out.
+    assert share_of_rare(data) == pytest.approx(200 / 1000)
+    weighted = data._replace(sample_weight=np.where(y == 0, 3, 1).astype(np.float32))
+    assert share_of_rare(weighted) == pytest.approx(200 / 2200)
+
+
+def test_multilabel_samples_held_out_are_as_they_are():
+    Y = sp.csr_array(np.eye(20)[:, :5])
+    data = TrainingData(np.zeros((20, 1), np.float32), Y)
+    split = hold_out(Y, 0.2, np.random.RandomState(0))
+    assert as_all(data, *split).sample_weight is None
+
+
 def test_nothing_to_hold_out_is_an_error():
-    with pytest.raises(ValueError, match="early_stopping=True with validation_frac"):
+    with pytest.raises(ValueError, match=r"early_stopping=0\.5 leaves no samples"):
         hold_out(np.arange(5), 0.5, np.random.RandomState(0))
     Y = sp.csr_array(np.ones((1, 3)))
     with pytest.raises(ValueError, match="leaves no samples"):
