@@ -34,7 +34,7 @@ def make_recipe(
     values, device = setting.values, resolve_device(setting.values["device"])
     head = setting.strategy.head(setting, head_sizes)
     plan = _plan(setting, device)
-    early = None if setting.is_partial_fit else values["early_stopping"]
+    early = False if setting.is_partial_fit else values["early_stopping"]
     return Recipe(
         head.search,
         plan,
@@ -42,7 +42,7 @@ def make_recipe(
         spec=_network(setting, head, previous) if setting.has_network else None,
         linear=_linear(setting, head_sizes) if setting.has_linear else None,
         pools=_pools(setting, plan) if setting.has_encoder else None,
-        validation_fraction=resolve_validation_fraction(early or False),
+        validation_fraction=resolve_validation_fraction(early),
         learning=_learning(setting, device) if _learns(setting) else None,
         keeps_precision=bool(values["warm_start"]) or setting.is_partial_fit,
     )
@@ -51,9 +51,7 @@ def make_recipe(
 def _learns(setting: Setting) -> bool:
     """Tell whether the combination is to be learned, as far as parameters say it."""
     values = setting.values
-    is_asked = isinstance(values["combination"], str) and (
-        values["combination"] == "learned"
-    )
+    is_asked = values["combination"] == "learned"
     can_be = setting.strategy.adds_scores and not values["warm_start"]
     return is_asked and can_be and not setting.is_partial_fit
 

@@ -135,7 +135,7 @@ def resolve_max_iter(max_iter: str | int, effort: str, n_samples: int) -> int:
 
 def resolve_validation_fraction(early_stopping: bool | float) -> float | None:
     """Return the share of samples that early stopping holds out, None for none."""
-    if isinstance(early_stopping, bool | np.bool):
+    if isinstance(early_stopping, bool | np.bool_):
         return VALIDATION_FRACTION if early_stopping else None
     return float(early_stopping)
 

@@ -189,11 +189,6 @@ def _needs_hidden_layer(value: Any, s: Setting) -> bool:
     return has_none and s.has_label_features and not s.has_backbone
 
 
-def _is_joint(value: Any, s: Setting) -> bool:
-    """Whether hard negatives are asked for where they need one softmax."""
-    return value != "auto" and bool(value) and s.has_network and not s.multilabel
-
-
 # In the order in which they are looked for.
 CONTRADICTIONS = (
     Contradiction(

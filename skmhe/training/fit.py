@@ -141,9 +141,12 @@ def _with_classifiers(
     Returns the task with centroids as well, and the number of steps of the linear
     classifiers.
     """
-    centroids, linear, n_steps = _fit_centroids(recipe, task), model.linear, 0
+    centroids, linear, n_steps = None, None, 0
     if recipe.linear is not None:
-        linear, n_steps = _fit_linear(recipe, task)
+        samples = unit_rows(task.data.X)
+        Y = indicator(task.data.y, task.codec.n_labels)
+        centroids = _fit_centroids(recipe, task, samples, Y)
+        linear, n_steps = _fit_linear(recipe, task, samples, Y)
     model = dataclasses.replace(
         model,
         linear=linear,
@@ -225,29 +228,27 @@ def root_mean_square_scale(X: Rows) -> float:
     return float(np.sqrt(X.shape[0] / total)) if total > 0 else 1.0
 
 
-def _fit_centroids(recipe: Recipe, task: Task) -> TrainingCentroids | None:
-    """Return the labels' centroids, if the network is to complete them.
-
-    As the linear classifiers, they are of all samples, and not for `partial_fit`.
-    """
-    spec = recipe.spec
-    if recipe.linear is None or spec is None or spec.centroid_scale is None:
+def _fit_centroids(
+    recipe: Recipe, task: Task, samples: Rows, Y: sp.csr_array
+) -> TrainingCentroids | None:
+    """Return the labels' centroids, if the network is to complete them."""
+    if recipe.spec is None or recipe.spec.centroid_scale is None:
         return None
-    data = task.data
-    weighted = indicator(data.y, task.codec.n_labels)
-    if data.sample_weight is not None:
-        weighted = sp.csr_array(sp.diags_array(data.sample_weight) @ weighted)
+    weight = task.data.sample_weight
+    if weight is not None:
+        Y = sp.csr_array(sp.diags_array(weight) @ Y)
     recipe.progress.start("centroids")
-    centroids = fit_centroids(unit_rows(data.X), weighted)
+    centroids = fit_centroids(samples, Y)
     recipe.progress.end_round()
     return centroids
 
 
-def _fit_linear(recipe: Recipe, task: Task) -> tuple[list[Level], int]:
+def _fit_linear(
+    recipe: Recipe, task: Task, samples: Rows, Y: sp.csr_array
+) -> tuple[list[Level], int]:
     """Fit linear classifiers; returns the number of their steps as well."""
     assert recipe.linear is not None
-    data, label_weight = task.data, task.label_weight
-    Y, weight = indicator(data.y, task.codec.n_labels), data.sample_weight
+    label_weight, weight = task.label_weight, task.data.sample_weight
     if label_weight is not None and not recipe.search.multilabel:
         # Of the samples in all problems. Not in centroids, from which a sample is left
         # out with its own weight.
@@ -256,7 +257,7 @@ def _fit_linear(recipe: Recipe, task: Task) -> tuple[list[Level], int]:
     sizes, C, prior = recipe.linear
     recipe.progress.start("linear classifiers", len(sizes), "level")
     arguments = (sizes, C, prior, weight, label_weight, recipe.progress)
-    linear, n_steps = fit_levels(unit_rows(data.X), Y, *arguments)
+    linear, n_steps = fit_levels(samples, Y, *arguments)
     round_to_half(linear)
     return linear, n_steps
 
