@@ -1,6 +1,8 @@
 """A batch of samples, and the way from NumPy arrays to torch."""
 
+import warnings
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -111,6 +113,39 @@ def add_entries(scores: Tensor, entries: sp.csr_array | None) -> Tensor:
         values = torch.from_numpy(coo.data).to(scores)
         scores.index_put_((rows, columns), values, accumulate=True)
     return scores
+
+
+def add_product(result: Tensor, a: sp.csr_array, b: sp.csr_array) -> None:
+    """Add the product of two sparse arrays to a tensor in place.
+
+    Where torch has the MKL, it adds them up where they belong; SciPy, which makes a
+    sparse array first, takes four times as long.
+    """
+    if has_sparse_products():
+        result.addmm_(_to_csr_tensor(a), _to_csr_tensor(b))
+    else:
+        result += torch.from_numpy((a @ b).toarray())
+
+
+@cache
+def has_sparse_products() -> bool:
+    """Tell whether torch multiplies sparse arrays here."""
+    if not torch.backends.mkl.is_available():
+        return False
+    with warnings.catch_warnings():
+        # The first such tensor warns that they are new.
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support", UserWarning)
+        _to_csr_tensor(sp.csr_array((1, 1), dtype=np.float32))
+    return True
+
+
+def _to_csr_tensor(X: sp.csr_array) -> Tensor:
+    starts, columns = (
+        to_tensor(part.astype(np.int32, copy=False)) for part in (X.indptr, X.indices)
+    )
+    return torch.sparse_csr_tensor(
+        starts, columns, to_tensor(X.data), size=X.shape, check_invariants=False
+    )
 
 
 class _Writable:

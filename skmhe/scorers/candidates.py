@@ -1,6 +1,8 @@
 """The best labels of some samples, with the scores that each scorer gives them."""
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from functools import reduce
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -77,12 +79,11 @@ def _best_of(
     n: int,
 ) -> Candidates:
     """Return the candidates of a batch: of groups, or of all labels."""
-    table, labels = _table(sums, groups, n_labels, group_size, n)
-    inside, (_, m, n_scorers) = labels < n_labels, table.shape
-    k = min(N_BEST, m)
-    mixes = [table[:, :, place] for place in range(n_scorers) if place in sums]
-    mixes += [table[:, :, :2].sum(2), table.sum(2)]
-    best = [mix.masked_fill(~inside, -torch.inf).topk(k, 1).indices for mix in mixes]
+    tables, labels = _tables(sums, groups, n_labels, group_size, n)
+    inside = labels < n_labels
+    best = [
+        mix.topk(min(N_BEST, mix.shape[1]), 1).indices for mix in _mixes(tables, inside)
+    ]
     places = torch.cat(best, 1).sort(1).values
     again = torch.zeros_like(places, dtype=torch.bool)
     again[:, 1:] = places[:, 1:] == places[:, :-1]
@@ -91,40 +92,57 @@ def _best_of(
     order = again.int().argsort(dim=1, stable=True)[:, :width]
     places, missing = places.gather(1, order), again.gather(1, order)
     chosen = labels.gather(1, places).masked_fill(missing, -1)
-    scores = table.gather(1, places[:, :, None].expand(-1, -1, n_scorers))
-    scores = scores.masked_fill(missing[:, :, None], 0)
-    drawn = np.random.RandomState(0).permutation(m)[:N_DRAWN]
+    drawn = np.random.RandomState(0).permutation(labels.shape[1])[:N_DRAWN]
     other = inside.clone().scatter_(1, places, False)
     others = other[:, drawn].float()
     share = other.sum(1, keepdim=True) / others.sum(1, keepdim=True).clamp(min=1)
-    result = chosen, scores, table[:, drawn], others * share
+    scores = _stacked({p: t.gather(1, places) for p, t in tables.items()})
+    scores = scores.masked_fill(missing[:, :, None], 0)
+    of_drawn = _stacked({p: t[:, drawn] for p, t in tables.items()})
+    result = chosen, scores, of_drawn, others * share
     return Candidates(*(tensor.cpu().numpy() for tensor in result))
 
 
-def _table(
+def _mixes(tables: dict[int, Tensor], inside: Tensor) -> Iterator[Tensor]:
+    """Yield the scores whose best labels are candidates; -inf where there is none."""
+    without_features = [t for place, t in tables.items() if place < 2]
+    all_inside = bool(inside.all())
+    kinds = [[table] for table in tables.values()]
+    kinds += [kind for kind in (without_features,) if 1 < len(kind) < len(tables)]
+    kinds += [list(tables.values())] * (len(tables) > 1)
+    for kind in kinds:
+        total = reduce(torch.add, kind)
+        yield total if all_inside else total.masked_fill(~inside, -torch.inf)
+
+
+def _stacked(tables: dict[int, Tensor]) -> Tensor:
+    """Return scores of each scorer as one tensor, 0 for those that are missing."""
+    like = next(iter(tables.values()))
+    result = like.new_zeros(*like.shape, len(ScorerWeights._fields))
+    for place, scores in tables.items():
+        result[..., place] = scores
+    return result
+
+
+def _tables(
     sums: dict[int, SumOfScores],
     groups: Tensor | None,
     n_labels: int,
     group_size: int,
     n: int,
-) -> tuple[Tensor, Tensor]:
-    """Return the scores of all labels, or those of groups, and the labels.
+) -> tuple[dict[int, Tensor], Tensor]:
+    """Return each scorer's scores of all labels, or those of groups, and the labels.
 
-    Of shapes (n, m, 4) and (n, m); labels from `n_labels` on do not exist.
+    All of shape (n, m); labels from `n_labels` on do not exist.
     """
-    found: dict[int, Any] = {}
-    for place, scores in sums.items():
-        if groups is None:
-            found[place] = scores.labels()[:, :n_labels]
-        else:
-            found[place] = scores.candidates(groups).flatten(1)
-    like = next(iter(found.values()))
-    table = like.new_zeros(*like.shape, len(ScorerWeights._fields))
-    for place, scores in found.items():
-        table[:, :, place] = scores
-    labels = torch.arange(table.shape[1], device=like.device).expand(n, -1)
-    if groups is not None:
-        digits = torch.arange(group_size, device=like.device)
-        labels = (groups[:, :, None] * group_size + digits).flatten(1)
-        table = table.masked_fill((labels >= n_labels)[:, :, None], 0)
-    return table, labels
+    if groups is None:
+        found = {place: s.labels()[:, :n_labels] for place, s in sums.items()}
+        device = next(iter(found.values())).device
+        return found, torch.arange(n_labels, device=device).expand(n, -1)
+    digits = torch.arange(group_size, device=groups.device)
+    labels = (groups[:, :, None] * group_size + digits).flatten(1)
+    outside = labels >= n_labels
+    return {
+        place: s.candidates(groups).flatten(1).masked_fill(outside, 0)
+        for place, s in sums.items()
+    }, labels

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 import torch
 
 from skmhe.nn.products import grouped_linear, product, product_dtype
-from skmhe.scorers.batch import Rows, in_form, squared_lengths, to_tensor
+from skmhe.scorers.batch import Rows, add_product, in_form, squared_lengths, to_tensor
 from skmhe.scorers.linear.tables import SparseLevel, child_scores, run_bounds, starts_of
 from skmhe.scorers.storage import compacted, restored, round_to_half
 
@@ -24,8 +24,8 @@ N_FREQUENT = 128
 N_KEPT = 64
 # Pairs of a sample and its label that are handled at a time.
 PAIRS_PER_BLOCK = 20_000
-# Values of labels' sums that are sorted at a time.
-VALUES_PER_BLOCK = 2**20
+# Cells of a table of where values are stored.
+TABLE_CELLS = 2**21
 TINY = np.float32(1e-12)
 
 
@@ -170,7 +170,7 @@ class TrainingCentroids(NamedTuple):
         `scale` are of, and have unit length; the labels (m,) are sorted, with all of
         the samples' own among them. Returns an array of shape (n, m).
         """
-        rest = self.rows[labels].T
+        rest = self.rows[labels].T.tocsr()
         result = _cosines(X, self.frequent, self.block[labels], rest)
         own = self.own.indices
         samples = np.repeat(np.arange(X.shape[0]), np.diff(self.own.indptr))
@@ -230,16 +230,19 @@ def _root_level(
 
 
 def _largest(X: sp.csr_array, n_kept: int) -> np.ndarray:
-    """Tell which stored values are among the largest of their row."""
-    kept = np.empty(X.nnz, bool)
-    # Some rows at a time: the order takes more memory than the values.
-    for first, last in pairwise(run_bounds(X.indptr[:-1] // VALUES_PER_BLOCK)):
-        starts = X.indptr[first : last + 1]
-        part, counts = slice(starts[0], starts[-1]), np.diff(starts)
-        rows = np.repeat(np.arange(last - first), counts)
-        order = np.lexsort((-np.abs(X.data[part]), rows))
-        places = np.arange(len(order)) - np.repeat(starts[:-1] - starts[0], counts)
-        kept[part][order] = places < n_kept
+    """Tell which stored values are among the largest of their row.
+
+    Of equal ones at the limit, the first.
+    """
+    kept = np.ones(X.nnz, bool)
+    for row in np.flatnonzero(np.diff(X.indptr) > n_kept):
+        part = slice(*X.indptr[row : row + 2])
+        values = np.abs(X.data[part])
+        limit = np.partition(values, -n_kept)[-n_kept]
+        larger = values > limit
+        equal = np.flatnonzero(values == limit)
+        larger[equal[: n_kept - np.count_nonzero(larger)]] = True
+        kept[part] = larger
     return kept
 
 
@@ -296,35 +299,68 @@ def _sparse_own(
     """Return the products of `_own_parts`, where X is sparse."""
     X = X[samples]
     pairs = np.repeat(np.arange(len(samples)), np.diff(X.indptr))
-    rows, features = labels[pairs], X.indices
-    # Where the feature is in the label's sum, in which it always is.
-    first, last = sums.indptr[labels[0]], sums.indptr[labels[-1] + 1]
-    owners = np.repeat(
-        np.arange(labels[0], labels[-1] + 1),
-        np.diff(sums.indptr[labels[0] : labels[-1] + 2]),
-    )
-    keys = owners * np.int64(X.shape[1]) + sums.indices[first:last]
-    place = first + np.searchsorted(keys, rows * np.int64(X.shape[1]) + features)
+    places = _places(sums, labels[pairs], X.indices)
     values = X.data.astype(np.float64)
     n, squares = len(samples), values * values
+    total = np.bincount(pairs, squares, n)
+    # SciPy does not store sums that are 0.
+    stored = places < sums.nnz
+    pairs, places = pairs[stored], places[stored]
     return (
-        np.bincount(pairs, values * sums.data[place], n),
-        np.bincount(pairs, squares, n),
-        np.bincount(pairs, squares * kept[place], n),
+        np.bincount(pairs, values[stored] * sums.data[places], n),
+        total,
+        np.bincount(pairs, squares[stored] * kept[places], n),
     )
+
+
+def _places(X: sp.csr_array, rows: Array, columns: Array) -> Array:
+    """Return where cells of ascending rows are stored, or `X.nnz` if they are not.
+
+    By a table of all cells of some rows: to search takes several times as long.
+    """
+    n_columns = X.shape[1]
+    n_together = max(1, TABLE_CELLS // n_columns)
+    table = np.full(n_together * n_columns, X.nnz)
+    places = np.empty(len(rows), np.int64)
+    groups = (rows - rows[0]) // n_together if len(rows) else rows
+    for first, last in pairwise(run_bounds(groups)):
+        start = rows[first] - (rows[first] - rows[0]) % n_together
+        stop = min(start + n_together, X.shape[0])
+        stored = slice(X.indptr[start], X.indptr[stop])
+        lengths = np.diff(X.indptr[start : stop + 1])
+        cells = np.repeat(np.arange(len(lengths)) * n_columns, lengths)
+        cells += X.indices[stored]
+        table[cells] = np.arange(stored.start, stored.stop)
+        found = slice(first, last)
+        places[found] = table[(rows[found] - start) * n_columns + columns[found]]
+        table[cells] = X.nnz
+    return places
 
 
 def _cosines(
     X: Rows, frequent: np.ndarray, block: np.ndarray, rest: sp.csr_array
 ) -> np.ndarray:
     """Return the product of samples and centroids, in two parts."""
+    others = None
     if len(frequent) < X.shape[1]:
-        X = in_form(X, sparse=True)
+        X, others = _split(in_form(X, sparse=True), frequent)
     # By torch, whose threads would wait for those of NumPy's products.
-    block_of_X = X if isinstance(X, np.ndarray) else X[:, frequent].toarray()
-    dense = torch.from_numpy(block_of_X)
-    columns = to_tensor(block).T
-    result = product(dense, columns, product_dtype(dense)).numpy()
-    if sp.issparse(X):
-        result += (without_features(X, frequent) @ rest).toarray()
-    return result
+    dense = torch.from_numpy(in_form(X, sparse=False))
+    result = product(dense, to_tensor(block).T, product_dtype(dense))
+    if others is not None:
+        add_product(result, others, rest)
+    return result.numpy()
+
+
+def _split(X: sp.csr_array, frequent: np.ndarray) -> tuple[np.ndarray, sp.csr_array]:
+    """Return sparse rows as a dense block of frequent features, and the others."""
+    places = np.full(X.shape[1], -1, np.int32)
+    places[frequent] = np.arange(len(frequent))
+    columns = places[X.indices]
+    rest = columns < 0
+    here = np.flatnonzero(~rest)
+    rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))[here]
+    block = np.zeros((X.shape[0], len(frequent)), np.float32)
+    # Stored twice, a value would be lost; X has been summed.
+    block[rows, columns[here]] = X.data[here]
+    return block, _select(X, rest)

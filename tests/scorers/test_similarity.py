@@ -8,13 +8,14 @@ import pytest
 import scipy.sparse as sp
 import torch
 from linear_problems import N_LABELS, N, containers, make_data, make_text_like, one_hot
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from skmhe.nn import search as search_module
 from skmhe.nn.search import FlatSearch
+from skmhe.scorers import batch as batch_module
 from skmhe.scorers import centroids as centroids_module
 from skmhe.scorers import similarity
-from skmhe.scorers.batch import Batch
+from skmhe.scorers.batch import Batch, add_product, unit_rows
 from skmhe.scorers.centroids import fit_centroids
 from skmhe.scorers.similarity import (
     CentroidScorer,
@@ -288,13 +289,57 @@ def test_labels_that_came_later_are_similar_to_their_features(container, with_te
     assert_allclose(scores.take(slice(2, 5)).late(), expected[2:5], atol=1e-6)
 
 
-@pytest.mark.parametrize("n_values", [1, 7, 1000])
-def test_the_largest_values_of_rows_are_found_in_blocks(n_values, monkeypatch):
-    monkeypatch.setattr(centroids_module, "VALUES_PER_BLOCK", n_values)
+def test_the_largest_values_of_rows():
     rng = np.random.RandomState(0)
     X = sp.random_array((30, 20), density=0.3, format="csr", rng=rng)
     X = sp.csr_array(sp.vstack([X, sp.csr_array((2, 20)), X[:3]]))
+    X.data = X.data.round(1)  # some are equal: the first are kept
     kept = centroids_module._largest(X, 4)
     for start, stop in pairwise(X.indptr):
         order = np.argsort(-np.abs(X.data[start:stop]), kind="stable")
         assert set(np.flatnonzero(kept[start:stop])) == set(order[:4])
+
+
+@pytest.mark.parametrize("n_cells", [1, 45, 10_000])
+def test_places_of_stored_values(n_cells, monkeypatch):
+    monkeypatch.setattr(centroids_module, "TABLE_CELLS", n_cells)
+    rng = np.random.RandomState(0)
+    X = sp.random_array((30, 20), density=0.3, format="csr", rng=rng)
+    X.sort_indices()
+    rows, columns = np.sort(rng.randint(3, 30, 200)), rng.randint(0, 20, 200)
+    places = centroids_module._places(X, rows, columns)
+    assert_array_equal(np.append(X.data, 0)[places], X.toarray()[rows, columns])
+    assert len(centroids_module._places(X, rows[:0], columns[:0])) == 0
+
+
+def test_values_that_cancel_out_in_a_sum():
+    X = unit_rows(sp.csr_array(np.array([[1.0, 2, 0], [-1, 2, 1], [3, 0, 0]])))
+    X.data[X.indptr[1]] = -X.data[X.indptr[0]]
+    X = sp.csr_array(X.toarray())
+    known = fit_centroids(X, one_hot(np.array([0, 0, 1]))[:, :2])
+    rows = X.toarray()
+    assert (rows[0] + rows[1])[0] == 0
+    found = known.cosines(X, np.arange(2))[:2, 0]
+    # Of the features that the sum has: others are not kept.
+    expected = rows[0, 1:] @ rows[1, 1:] / np.linalg.norm(rows[[1, 0]], axis=1)
+    assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("has_mkl", [True, False])
+def test_sparse_products_that_are_added(has_mkl, monkeypatch):
+    if has_mkl and not torch.backends.mkl.is_available():
+        pytest.skip("torch has no MKL here")
+    monkeypatch.setattr(batch_module, "has_sparse_products", lambda: has_mkl)
+    rng = np.random.RandomState(0)
+    a, b = (
+        sp.random_array(shape, density=0.3, format="csr", dtype=np.float32, rng=rng)
+        for shape in [(9, 20), (20, 7)]
+    )
+    result = torch.ones(9, 7)
+    add_product(result, a, b)
+    assert_allclose(result, 1 + a.toarray() @ b.toarray(), rtol=1e-5)
+    for n, k, m in [(0, 20, 7), (9, 0, 7), (9, 20, 0)]:
+        empty = torch.ones(n, m)
+        shapes = (n, k), (k, m)
+        add_product(empty, *(sp.csr_array(s, dtype=np.float32) for s in shapes))
+        assert_array_equal(empty, np.ones((n, m)))
