@@ -38,13 +38,17 @@ class ScorerWeights(NamedTuple):
 class Calibration(NamedTuple):
     """What makes probabilities of a sum of scores.
 
-    Scores of labels, or of a tree's nodes, are multiplied by `factor`. The log-odds
-    that a multi-label search finds then become ``slope * log_odds + intercept``.
+    Scores of labels, or of a tree's nodes, are multiplied by `factor`. The log-odds x
+    that a multi-label search finds then become ``slope * x + bend * log(p) +
+    intercept``, see `CalibratedSearch`; a share of the probability that a search for
+    one label finds is that of the best labels alone, see `CutSearch`.
     """
 
     factor: float = 1.0
     slope: float = 1.0
     intercept: float = 0.0
+    bend: float = 0.0
+    best_share: float = 0.0
 
 
 def prior_calibration(

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 import torch
 
 from skmhe.labels import LabelCodec
-from skmhe.nn.calibrated_search import CalibratedSearch
+from skmhe.nn.calibrated_search import CalibratedSearch, CutSearch
 from skmhe.nn.scores import Search
 from skmhe.nn.search import FlatSearch
 from skmhe.nn.tree_search import wide_beam
@@ -287,9 +287,11 @@ class Model:
         if settings.score_with == "encoder":
             search = FlatSearch(search.multilabel, search.n_labels)
         scorers = self._scorers(search, network, settings)
-        of_log_odds = calibration.slope, calibration.intercept
-        if search.multilabel and of_log_odds != (1.0, 0.0):
+        _, *of_log_odds, best_share = calibration
+        if search.multilabel and of_log_odds != [1.0, 0.0, 0.0]:
             search = CalibratedSearch(search, *of_log_odds)
+        elif best_share:
+            search = CutSearch(search, best_share)
         combination = Combination(scorers, calibration.factor)
         return Scoring(search, combination, network, settings.device)
 

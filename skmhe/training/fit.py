@@ -36,7 +36,7 @@ from skmhe.training.data import (
     true_pairs,
 )
 from skmhe.training.label_encoder import LabelTraining
-from skmhe.training.learned_combination import learn_mix, n_held_out
+from skmhe.training.learned_combination import is_calibrated, learn_mix, n_held_out
 from skmhe.training.loop import History, LastData, Trainer, with_features
 from skmhe.training.memory import (
     available_memory,
@@ -303,8 +303,7 @@ def _mix_of_linear(recipe: Recipe, task: Task, model: Model) -> Mix | None:
     Of some that are fitted to half of the samples, at most `MAX_CALIBRATING`, as to fit
     all anew would take as long again.
     """
-    search = recipe.search
-    if search.steered and not search.multilabel:
+    if not is_calibrated(recipe.search):
         return None  # as there is nothing that `learn_mix` would learn
     # Not by chance: with no other part of such a model is it so.
     split = _split(recipe, task, np.random.RandomState(0))

@@ -2,14 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
-import torch
-from scipy.optimize import minimize_scalar
-from sklearn.linear_model import LogisticRegression
 
-from skmhe.nn.calibrated_search import odds_of
+from skmhe.nn.calibrated_search import N_CUT
+from skmhe.nn.scores import Search
 from skmhe.scorers.candidates import Candidates, find_candidates
 from skmhe.scorers.combination import (
     Calibration,
@@ -19,6 +18,12 @@ from skmhe.scorers.combination import (
 )
 from skmhe.scorers.model import Model, Settings
 from skmhe.training.data import Targets, TrainingData
+from skmhe.training.learned_calibration import (
+    N_RANKED,
+    clear_gain,
+    learn_log_odds,
+    learn_softmax,
+)
 
 # A tenth of few samples, a twentieth of many, as far as they tell anything; more do not
 # tell much more.
@@ -29,11 +34,6 @@ MANY_HELD_OUT = 1000
 MAX_SCORES = 2 * 10**8
 # Weights of a scorer that are tried, with all of the others.
 GRID = (0.0, *(2.0**exponent for exponent in range(-3, 5)))
-# Labels of each sample whose ranking and probabilities count: those that are shown.
-N_RANKED = 5
-# How far the factor of scores may be from that of the prior.
-MAX_FACTOR = 16.0
-SMALLEST_SLOPE = 0.05
 
 # Ranks labels for some weights and a factor of the sum: tells which of the best ones
 # are right, and their log-probabilities; both of shape (n, k), best first.
@@ -76,9 +76,9 @@ class Truth(NamedTuple):
 def learn_mix(model: Model, data: TrainingData, settings: Settings) -> Mix:
     """Learn the weights of a model's scorers, and what calibrates their sums.
 
-    From samples that the model was not fitted to. A tree of one label per sample keeps
-    the calibration of the prior: a factor of the scores of its nodes would change the
-    ranking, and mostly for the worse.
+    From samples that the model was not fitted to. A tree of one label per sample whose
+    nodes have probabilities of their own keeps the calibration of the prior: a factor
+    of their scores would change the ranking, and mostly for the worse.
     """
     weight = data.sample_weight
     weight = np.ones(data.X.shape[0]) if weight is None else weight
@@ -95,12 +95,26 @@ def learn_mix(model: Model, data: TrainingData, settings: Settings) -> Mix:
     parts = ["both", *["classifier", "encoder"] * ("label_encoder" in names)]
     calibrations = {}
     for part in parts:
-        if search.steered and (part == "encoder" or not search.multilabel):
+        if search.steered and (part == "encoder" or not is_calibrated(search)):
             continue  # the encoder alone scores all labels, and has its prior as well
         of_part = model.normalized(weights).of_part(part)
-        learn = learn_slope if search.multilabel else learn_factor
-        calibrations[part] = learn(ranking, truth, prior(of_part), of_part)
+        learn = learn_log_odds if search.multilabel else learn_softmax
+        rank = partial(ranking, of_part)
+        calibrations[part] = learn(rank, truth.share, prior(of_part))
     return Mix(weights, calibrations)
+
+
+def is_calibrated(search: Search) -> bool:
+    """Return whether a model's calibration is learned, which never changes a ranking.
+
+    A factor of the scores of a tree's nodes would, if each has a softmax of its own.
+    """
+    return search.multilabel or search.joint or not search.steered
+
+
+def n_ranked(multilabel: bool) -> int:
+    """Return how many of the best labels of each sample `Ranking` is to rank."""
+    return N_RANKED if multilabel else max(N_RANKED, N_CUT)
 
 
 def make_ranking(
@@ -114,7 +128,7 @@ def make_ranking(
     if not model.search.steered:
         found = find_candidates(model, data.X, settings)
         return ranking_of(found, truth.hits(found.labels), model.search.multilabel)
-    k = min(N_RANKED, model.codec.n_labels)
+    k = min(n_ranked(model.search.multilabel), model.codec.n_labels)
 
     def search(weights: ScorerWeights, factor: float) -> tuple[np.ndarray, np.ndarray]:
         mix = Mix(weights, {settings.score_with: Calibration(factor)})
@@ -127,7 +141,7 @@ def make_ranking(
 
 def ranking_of(found: Candidates, hits: np.ndarray, multilabel: bool) -> Ranking:
     """Return what ranks candidates."""
-    k = min(N_RANKED, found.labels.shape[1])
+    k = min(n_ranked(multilabel), found.labels.shape[1])
     missing = found.labels < 0
     with np.errstate(divide="ignore"):
         log_counts = np.log(found.stands_for)
@@ -161,14 +175,7 @@ def learn_weights(
 
     All are 1 at first. The network keeps that, unless the sum is better without it. The
     others are searched one by one, until none changes any more, for the best
-    nDCG@5. As of a few hundred samples a weight may be better by chance, gains of less
-    than one standard error count as none, as in the rule of one standard error of [1]_:
-    weights then stay where they are.
-
-    References
-    ----------
-    .. [1] L. Breiman, J. Friedman, R. Olshen, C. Stone, "Classification and regression
-       trees", 1984.
+    nDCG@5. If its gain is not clear, see `clear_gain`, they stay where they are.
     """
     names, known = set(names), {}
     missing = set(ScorerWeights._fields) - names
@@ -176,15 +183,12 @@ def learn_weights(
     def quality(weights: ScorerWeights) -> np.ndarray:
         if weights not in known:
             ranked = ranking(weights, prior(weights).factor)
-            known[weights] = truth.ndcg(ranked[0])
+            known[weights] = truth.ndcg(ranked[0][:, :N_RANKED])
         return known[weights]
 
     def better(best: ScorerWeights, others: Iterable[ScorerWeights]) -> ScorerWeights:
         def gain(weights: ScorerWeights) -> float:
-            gains = quality(weights) - quality(best)
-            mean = float(truth.share @ gains)
-            error = float(np.sqrt(truth.share**2 @ (gains - mean) ** 2))
-            return mean if mean > error else 0.0
+            return clear_gain(truth.share, quality(weights) - quality(best))
 
         return max((best, *others), key=gain)
 
@@ -209,54 +213,3 @@ def _parts(weights: ScorerWeights) -> list[ScorerWeights]:
         for encoder in (weights.label_encoder, 0.0)
     ]
     return [part for part in every if part.network or part.linear]
-
-
-def learn_factor(
-    ranking: Ranking, truth: Truth, prior: Calibration, weights: ScorerWeights
-) -> Calibration:
-    """Learn the factor of scores of one label per sample, by likelihood.
-
-    By that of which of the best labels is right, or none of them.
-    """
-
-    def loss(log_ratio: float) -> float:
-        factor = prior.factor * float(np.exp(log_ratio))
-        hits, log_p = ranking(weights, factor)
-        none = np.log(np.maximum(-np.expm1(np.logaddexp.reduce(log_p, 1)), 1e-9))
-        losses = -np.where(hits.any(1), np.where(hits, log_p, 0).sum(1), none)
-        return float(truth.share @ losses)
-
-    bound = float(np.log(MAX_FACTOR))
-    found = minimize_scalar(
-        loss, bounds=(-bound, bound), method="bounded", options={"xatol": 0.02}
-    )
-    return prior._replace(factor=prior.factor * float(np.exp(found.x)))
-
-
-def learn_slope(
-    ranking: Ranking, truth: Truth, prior: Calibration, weights: ScorerWeights
-) -> Calibration:
-    """Learn what makes a multi-label model's log-odds those of being right.
-
-    Logistic regression of truth on the log-odds of the best labels ([1]_). That of the
-    prior if it has no solution, for instance if no label is right.
-
-    References
-    ----------
-    .. [1] J. Platt, "Probabilistic outputs for support vector machines", in: Advances
-       in Large Margin Classifiers, 1999.
-    """
-    hits, log_p = ranking(weights, prior.factor)
-    x, right = odds_of(torch.from_numpy(log_p)).numpy().ravel(), hits.ravel()
-    share = np.repeat(truth.share, hits.shape[1]) * len(hits)
-    exists = np.isfinite(x)
-    x, right, share = x[exists], right[exists], share[exists]
-    if not 0 < share @ right < share.sum():
-        return prior
-    # Next to no regularization: there are two numbers to learn, from thousands.
-    regression = LogisticRegression(C=1e6, max_iter=1000)
-    regression.fit(x[:, None], right, share)
-    slope, intercept = float(regression.coef_[0, 0]), float(regression.intercept_[0])
-    if not (np.isfinite(intercept) and slope > SMALLEST_SLOPE):
-        return prior
-    return prior._replace(slope=slope, intercept=intercept)

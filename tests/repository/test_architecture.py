@@ -62,7 +62,14 @@ LAYERS = {
         {"candidates"},
     ),
     "training": (
-        {"data", "interruption", "plan", "shortlists", "step_threads"},
+        {
+            "data",
+            "interruption",
+            "learned_calibration",
+            "plan",
+            "shortlists",
+            "step_threads",
+        },
         {"learned_combination", "memory", "optimizer", "pools"},
         {"label_encoder", "task"},
         {"loop"},

@@ -232,7 +232,7 @@ def test_independent_heads_are_passed_on():
 )
 def test_prior_calibration(weights, multilabel, steered, expected):
     found = prior_calibration(ScorerWeights(*weights), multilabel, 50, steered)
-    assert_allclose(found, (expected[0], 1, expected[1]), rtol=1e-12)
+    assert_allclose(found, (expected[0], 1, expected[1], 0, 0), rtol=1e-12)
 
 
 def test_weights_of_parts():

@@ -246,7 +246,7 @@ def test_weights_and_calibrations_are_data_of_the_model(multilabel):
     head, linear, centroids, encoder, *_ = parts_of(model, X)
     encoder = 0.5 * encoder[:, :N_LABELS]
     encoder[5, 4] += 3 * 2 * math.log(1.5 / 5.5)
-    learned = Calibration(0.7, 1.5, -0.3) if multilabel else Calibration(0.7)
+    learned = Calibration(0.7, 1.5, -0.3, 0.4) if multilabel else Calibration(0.7)
     mix = Mix(ScorerWeights(1, 2.5, 0.5, 3), {"both": learned})
     mixed = dataclasses.replace(model, mix=mix)
     found = mixed.of_all_labels(X, SETTINGS, log_prob)
@@ -254,7 +254,8 @@ def test_weights_and_calibrations_are_data_of_the_model(multilabel):
     # Labels that came later take part in the softmax.
     known = found[:, model.codec.order[:N_LABELS]]
     if multilabel:
-        assert_allclose(known, np.log(expit(1.5 * scores - 0.3)), atol=1e-4)
+        log_odds = 1.5 * scores - 0.3 + 0.4 * np.log(expit(scores))
+        assert_allclose(known, np.log(expit(log_odds)), atol=1e-4)
     else:
         gaps = known - known[:, :1]
         assert_allclose(gaps, scores - scores[:, :1], atol=1e-4)

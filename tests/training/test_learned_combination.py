@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.special import expit, log_expit, log_softmax
+from scipy.special import log_expit, log_softmax
 
 from skmhe import MHEClassifier, MHEMultiLabelClassifier
 from skmhe.metrics import get_scorer, ndcg_at_k
@@ -18,8 +18,6 @@ from skmhe.scorers.combination import Calibration, ScorerWeights
 from skmhe.training.learned_combination import (
     GRID,
     Truth,
-    learn_factor,
-    learn_slope,
     learn_weights,
     n_held_out,
     ranking_of,
@@ -148,9 +146,14 @@ def test_a_gain_below_its_error_is_none():
     # Of 60 samples, some weight is better by chance.
     found, hits, truth = draw(60, noise=(1.0, 1.2, 1.0, 1.0), seed=1)
     ranking = ranking_of(found, hits, False)
-    base, chance = truth.ndcg(ranking(ScorerWeights(1, 1, 0, 0), 1.0)[0]).mean(), 0.0
+    base, chance = (
+        truth.ndcg(ranking(ScorerWeights(1, 1, 0, 0), 1.0)[0][:, :5]).mean(),
+        0.0,
+    )
     for weight in GRID:
-        value = truth.ndcg(ranking(ScorerWeights(1, weight, 0, 0), 1.0)[0]).mean()
+        value = truth.ndcg(
+            ranking(ScorerWeights(1, weight, 0, 0), 1.0)[0][:, :5]
+        ).mean()
         chance = max(chance, value - base)
     learned = learn_weights(ranking, truth, prior, ("network", "linear"))
     assert chance > 0
@@ -181,81 +184,15 @@ def test_ranked_candidates_have_the_probabilities_of_the_sum():
     scores = factor * (found.scores @ np.array(weights))
     scores[3, 6:] = -1e3
     others = factor * (found.drawn @ np.array(weights))
-    order = np.argsort(-scores, 1)[:, :5]
+    order = np.argsort(-scores, 1)
     single = log_softmax(np.hstack([scores, *[others] * 4]), axis=1)
     multi = log_expit(scores)
-    for multilabel, expected in ((False, single), (True, multi)):
+    for multilabel, expected, k in ((False, single, 8), (True, multi, 5)):
         right, log_p = ranking_of(found, hits, multilabel)(weights, factor)
-        assert_array_equal(right, np.take_along_axis(hits, order, 1))
-        expected = np.take_along_axis(expected, order, 1)
-        assert_allclose(log_p, expected, rtol=1e-4)
-
-
-def log_odds_that_are_right(n=3000, seed=0):
-    rng = np.random.RandomState(seed)
-    log_odds = rng.randn(n, 4) - 1
-    return log_odds, rng.rand(n, 4) < expit(log_odds)
-
-
-def slope(log_odds, right, share=None):
-    def ranking(weights, factor):
-        return right, log_expit(factor * log_odds)
-
-    truth = Truth(None, equal_shares(len(right)) if share is None else share)
-    return learn_slope(ranking, truth, Calibration(0.5), ScorerWeights())
-
-
-@pytest.mark.parametrize("scale", [0.5, 1.0, 4.0])
-def test_log_odds_are_made_those_of_being_right(scale):
-    log_odds, right = log_odds_that_are_right()
-    found = slope(2 * (scale * log_odds + 1), right)
-    assert found.factor == 0.5
-    assert found.slope == pytest.approx(1 / scale, rel=0.1)
-    assert found.intercept == pytest.approx(-1 / scale, rel=0.1, abs=0.1)
-
-
-def test_calibration_counts_samples_by_their_weights():
-    log_odds, _ = log_odds_that_are_right()
-    right = (np.arange(3000)[:, None] + np.arange(4) // 3) % 2 == 0
-    noise = np.random.RandomState(1).rand(3000, 4) - 0.3
-    log_odds = np.where(right, noise, -noise)
-    weight = np.where(right[:, 0], 1.0, 9.0)
-    few, same = slope(log_odds, right, weight / weight.sum()), slope(log_odds, right)
-    assert few.intercept < same.intercept - 0.3
-
-
-@pytest.mark.parametrize("value", [False, True])
-def test_what_tells_nothing_has_the_calibration_of_the_prior(value):
-    log_odds, right = log_odds_that_are_right()
-    assert slope(log_odds, np.full_like(right, value)) == Calibration(0.5)
-    # Right where they are low.
-    assert slope(log_odds, log_odds < -1) == Calibration(0.5)
-
-
-def test_places_without_a_label_are_left_out():
-    log_odds, right = log_odds_that_are_right()
-    expected = slope(log_odds, right)
-    log_odds = np.hstack([log_odds, np.full((3000, 1), -np.inf)])
-    right = np.hstack([right, np.zeros((3000, 1), bool)])
-    assert_allclose(slope(log_odds, right), expected)
-
-
-@pytest.mark.parametrize("scale", [0.3, 1.0, 3.0])
-def test_the_factor_of_scores_is_that_of_most_likelihood(scale):
-    rng = np.random.RandomState(0)
-    scores = 2 * rng.randn(4000, 9)
-    p = np.exp(log_softmax(scores, axis=1)).cumsum(1)
-    y = (p < rng.rand(4000, 1)).sum(1)
-
-    def ranking(weights, factor):
-        log_p = log_softmax(factor * scale * scores, axis=1)
-        order = np.argsort(-log_p, 1)[:, :5]
-        return order == y[:, None], np.take_along_axis(log_p, order, 1)
-
-    truth = Truth(y, equal_shares(4000))
-    found = learn_factor(ranking, truth, Calibration(0.8), ScorerWeights())
-    assert found.factor == pytest.approx(1 / scale, rel=0.06)
-    assert found[1:] == (1, 0)
+        assert right.shape == log_p.shape == (30, k)
+        assert_array_equal(right[:, :5], np.take_along_axis(hits, order, 1)[:, :5])
+        expected = np.take_along_axis(expected, order, 1)[:, :5]
+        assert_allclose(log_p[:, :5], expected, rtol=1e-4)
 
 
 # ------------------------------------------------------------ estimators
@@ -405,9 +342,6 @@ def test_probabilities_are_nearer_to_the_truth(cls, model, strategy):
     labels, p = clf.predict_topk(X[4000:], 3)
     assert_allclose(p, np.take_along_axis(learned, labels, 1), rtol=1e-3)
     model = clf._fitted.model
-    if strategy == "cascade" and cls is MHEClassifier:
-        assert not model.mix.calibrations  # it would change the ranking
-        return
     assert model.mix.calibrations.keys() == {"both"}
     # The same weights, with the calibration that there is before.
     prior = dataclasses.replace(model, mix=model.mix._replace(calibrations={}))
@@ -417,6 +351,40 @@ def test_probabilities_are_nearer_to_the_truth(cls, model, strategy):
     assert brier[0] < brier[1] + 0.005
     errors = [calibration_error(found, truth, labels) for found in (learned, given)]
     assert errors[0] < min(errors[1] + 0.005, 0.07)
+
+
+@pytest.mark.parametrize("strategy", ["full", "cascade", "sampling"])
+def test_best_labels_of_many_get_a_share(strategy):
+    rng = np.random.RandomState(0)
+    y = rng.randint(80, size=6000)
+    words = y[:, None] * 3 + rng.randint(3, size=(6000, 2))
+    rows = np.repeat(np.arange(6000), 2)
+    X = sp.csr_array((np.ones(12000, np.float32), (rows, words.ravel())), (6000, 240))
+    y = np.where(rng.rand(6000) < 0.5, y, (y + rng.randint(4, size=6000)) % 80)
+    clf = make(strategy=strategy, max_iter=6).fit(X[:4000], y[:4000])
+    model = clf._fitted.model
+    best_share = model.mix.calibrations["both"].best_share
+    assert best_share > 0
+    p = clf.predict_proba(X[4000:])
+    assert_allclose(p.sum(1), 1)
+    assert_allclose(np.exp(clf.predict_log_proba(X[4000:])), p, rtol=1e-6)
+    labels, found = clf.predict_topk(X[4000:], 25)
+    assert_allclose(found, np.take_along_axis(p, labels, 1), rtol=1e-3, atol=1e-6)
+    truth = np.eye(80)[y[4000:]]
+    again = pickle.loads(pickle.dumps(clf))
+    assert_array_equal(again.predict_proba(X[4000:]), p)
+    # The same ranking as of the sum before; other weights have its calibration.
+    prior = dataclasses.replace(model, mix=model.mix._replace(calibrations={}))
+    clf._fitted = clf._fitted._replace(model=prior)
+    assert_array_equal(clf.predict_topk(X[4000:], 25)[0][:, :5], labels[:, :5])
+    given = clf.predict_proba(X[4000:])
+    errors = [calibration_error(q, truth, labels[:, :5]) for q in (p, given)]
+    assert errors[0] < errors[1] + 0.005
+    log_loss = [-np.log(q[truth == 1]).mean() for q in (p, given)]
+    assert log_loss[0] < log_loss[1]
+    again.set_params(combination={"network": 3, "linear": 1})
+    clf.set_params(combination={"network": 3, "linear": 1})
+    assert_array_equal(again.predict_proba(X[4000:]), clf.predict_proba(X[4000:]))
 
 
 @pytest.mark.parametrize("strategy", ["full", "cascade"])
@@ -436,6 +404,7 @@ def test_linear_classifiers_alone_are_calibrated(cls, strategy):
     labels, p = clf.predict_topk(X[4000:], 3)
     learned, given = (c.predict_proba(X[4000:]) for c in (clf, equal))
     if strategy == "cascade" and cls is MHEClassifier:
+        # Each node has a softmax of its own: a factor would change the ranking.
         assert_array_equal(learned, given)
         return
     assert_allclose(p, np.take_along_axis(learned, labels, 1), rtol=1e-3)

@@ -1,0 +1,154 @@
+"""What makes probabilities of sums of scores, learned from samples held out."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+from sklearn.linear_model import LogisticRegression
+
+from skmhe.nn.calibrated_search import N_CUT, cut_off, odds_of
+from skmhe.scorers.combination import Calibration
+
+# Labels of each sample whose ranking and probabilities count: those that are shown.
+N_RANKED = 5
+# How far the factor of scores may be from that of the prior.
+MAX_FACTOR = 16.0
+# Something is always left to labels that are not among the best ones.
+MAX_BEST_SHARE = 0.99
+SMALLEST_SLOPE = 0.05
+
+# By a factor of sums of scores, tells which of the best labels of n samples are right,
+# and their log-probabilities; both of shape (n, k), best first.
+Ranking: TypeAlias = Callable[[float], tuple[np.ndarray, np.ndarray]]
+
+
+def clear_gain(share: np.ndarray, gains: np.ndarray) -> float:
+    """Return the mean gain of samples; 0 if it is less than one standard error.
+
+    As of a few hundred samples something may be better by chance: the rule of one
+    standard error of L. Breiman, J. Friedman, R. Olshen, C. Stone, "Classification and
+    regression trees", 1984. `share` is that of each sample in all of them.
+    """
+    mean = float(share @ gains)
+    error = float(np.sqrt(share**2 @ (gains - mean) ** 2))
+    return mean if mean > error else 0.0
+
+
+def learn_softmax(
+    ranking: Ranking, share: np.ndarray, prior: Calibration
+) -> Calibration:
+    """Learn what makes probabilities of scores of one label per sample, by likelihood.
+
+    By that of which of the best labels is right, or none of them: a factor of the
+    scores, and the share of the best labels ([1]_ mixes softmaxes of other factors). If
+    its gain is clear, see `clear_gain`; otherwise, the factor alone.
+
+    References
+    ----------
+    .. [1] J. Zhang, B. Kailkhura, T. Han, "Mix-n-Match: Ensemble and compositional
+       methods for uncertainty calibration in deep learning", ICML 2020.
+    """
+
+    @cache
+    def likelihood(log_ratio: float) -> tuple[np.ndarray, np.ndarray]:
+        return _likelihood(*ranking(prior.factor * float(np.exp(log_ratio))))
+
+    def losses(log_ratio: float, best_share: float) -> np.ndarray:
+        constant, slope = likelihood(log_ratio)
+        found: np.ndarray = -np.log(np.maximum(constant + best_share * slope, 1e-9))
+        return found
+
+    def best_share(log_ratio: float) -> float:
+        return _minimum(
+            lambda value: share @ losses(log_ratio, value), (0.0, MAX_BEST_SHARE), 1e-3
+        )
+
+    def best_ratio(of_best: Callable[[float], float]) -> tuple[float, float]:
+        bound = float(np.log(MAX_FACTOR))
+        ratio = _minimum(
+            lambda value: share @ losses(value, of_best(value)), (-bound, bound), 0.02
+        )
+        return ratio, of_best(ratio)
+
+    ratio, of_best = best_ratio(lambda _: 0.0)
+    if likelihood(ratio)[1].any():
+        mixed = best_ratio(best_share)
+        if clear_gain(share, losses(ratio, 0.0) - losses(*mixed)):
+            ratio, of_best = mixed
+    factor = prior.factor * float(np.exp(ratio))
+    return prior._replace(factor=factor, best_share=of_best)
+
+
+def _minimum(
+    function: Callable[[float], float], bounds: tuple[float, float], tolerance: float
+) -> float:
+    options = {"xatol": tolerance}
+    found = minimize_scalar(function, bounds=bounds, method="bounded", options=options)
+    return float(found.x)
+
+
+def _likelihood(hits: np.ndarray, log_p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the likelihood of each sample, as a constant and what the share adds.
+
+    Nothing, if there are fewer labels than it needs.
+    """
+    p, shown = np.exp(log_p), slice(0, min(N_RANKED, log_p.shape[1]))
+    gain = np.zeros_like(p)
+    if log_p.shape[1] >= N_CUT:
+        cut, total = cut_off(torch.from_numpy(log_p[:, :N_CUT]))
+        gain = cut.numpy() - total.numpy() * p[:, :N_CUT]
+    hits, p, gain = hits[:, shown], p[:, shown], gain[:, shown]
+    is_right = hits.any(1)
+    none = np.maximum(1 - p.sum(1), 0)
+    constant = np.where(is_right, (hits * p).sum(1), none)
+    slope = np.where(is_right, (hits * gain).sum(1), -gain.sum(1))
+    return constant, slope
+
+
+def learn_log_odds(
+    ranking: Ranking, share: np.ndarray, prior: Calibration
+) -> Calibration:
+    """Learn what makes a multi-label model's log-odds those of being right.
+
+    Logistic regression of truth on the log-odds of the best labels and, if its gain is
+    clear (see `clear_gain`), on the logarithms of their probabilities as well ([1]_).
+    That of the prior if it has no solution, for instance if no label is right.
+
+    References
+    ----------
+    .. [1] M. Kull, T. Silva Filho, P. Flach, "Beta calibration: a well-founded and
+       easily implemented improvement on logistic calibration for binary classifiers",
+       AISTATS 2017.
+    """
+    hits, log_p = ranking(prior.factor)
+    hits, log_p = hits[:, :N_RANKED], log_p[:, :N_RANKED]
+    exists = np.isfinite(log_p)
+    log_odds = odds_of(torch.from_numpy(log_p)).numpy()
+    weight = np.repeat(share[:, None] * len(share), hits.shape[1], axis=1)[exists]
+    right = hits[exists]
+    if not 0 < weight @ right < weight.sum():
+        return prior
+
+    def fit(*columns: np.ndarray) -> tuple[list[float], np.ndarray]:
+        """Return the coefficients, the intercept last, and losses of samples."""
+        x = np.stack([column[exists] for column in columns], axis=1)
+        # Next to no regularization: there are two or three numbers to learn, from
+        # thousands.
+        model = LogisticRegression(C=1e6, max_iter=1000).fit(x, right, weight)
+        losses = np.zeros(hits.shape)
+        against = np.where(right, -1, 1) * model.decision_function(x)
+        losses[exists] = np.logaddexp(0, against)
+        return [*model.coef_[0].tolist(), float(model.intercept_[0])], losses.sum(1)
+
+    (slope, intercept), losses = fit(log_odds)
+    if not (np.isfinite(intercept) and slope > SMALLEST_SLOPE):
+        return prior
+    plain = prior._replace(slope=slope, intercept=intercept)
+    (slope, bend, intercept), bent_losses = fit(log_odds, log_p)
+    rises = np.isfinite(intercept) and min(slope, slope + bend) > SMALLEST_SLOPE
+    if not (rises and clear_gain(share, losses - bent_losses)):
+        return plain
+    return prior._replace(slope=slope, intercept=intercept, bend=bend)
