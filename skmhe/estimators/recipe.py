@@ -68,7 +68,7 @@ def _learning(setting: Setting, device: torch.device) -> Settings:
 
 def _linear(setting: Setting, head_sizes: tuple[int, ...]) -> LinearPlan:
     n_labels, linear = setting.n_labels, setting.values["linear"]
-    has_tree = setting.strategy.has_linear_tree(setting.n_tree_levels)
+    has_tree = setting.strategy.has_linear_tree(setting)
     sizes = head_sizes if has_tree else (n_labels,)
     return LinearPlan(sizes, linear.C, linear.centroid_prior)
 

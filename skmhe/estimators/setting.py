@@ -188,8 +188,7 @@ ALONE = Condition(
 OWN_BEAM = Condition(
     "where the network has no beam of its own (see Notes)",
     lambda s: (
-        s.strategy.has_linear_tree(s.n_tree_levels)
-        and not (s.has_network and s.strategy.has_beam)
+        s.strategy.has_linear_tree(s) and not (s.has_network and s.strategy.has_beam)
     ),
 )
 IN_FIT = Condition("by `fit`", lambda s: not s.is_partial_fit)

@@ -45,11 +45,8 @@ class Strategy(Parameters, ABC):
             return "one head"
         return f"at least {self.min_heads}" + (" heads" * (self.min_heads > 1))
 
-    def has_linear_tree(self, n_levels: int) -> bool:
-        """Tell whether linear classifiers form a tree, or score all labels.
-
-        Given the number of levels that they should have by their cost.
-        """
+    def has_linear_tree(self, setting: Setting) -> bool:
+        """Tell whether linear classifiers form a tree, or score all labels."""
         return False
 
     def head(self, setting: Setting, head_sizes: tuple[int, ...]) -> HeadSpec:
@@ -159,7 +156,8 @@ class Cascade(Strategy):
     holds the b most probable prefixes, below which labels are scored. With d features
     and heads of lengths L_1, ..., L_H, a sample costs about d * sum(L_h) multiply-adds
     in training and d * (L_1 + b * L_2 + ...) in prediction. There are at least two
-    heads. Linear classifiers form a tree with the same nodes.
+    heads. Linear classifiers form a tree with the same nodes or, beside a network with
+    hard negatives, score all labels where that takes little time.
 
     Parameters
     ----------
@@ -178,8 +176,10 @@ class Cascade(Strategy):
 
         For 1-D `y`, one softmax over all labels then makes the probabilities: those of
         `predict_topk` are relative to the labels that the beam found, `predict_proba`
-        scores all labels. With False, and with ``model="linear"``, probabilities are
-        multiplied along the label's path.
+        scores all labels. For multi-label `y`, each label and each prefix then has a
+        sigmoid, and the odds against a label are the sum of those on its path. With
+        False, and with ``model="linear"``, probabilities are multiplied along the
+        label's path.
 
     See Also
     --------
@@ -205,20 +205,25 @@ class Cascade(Strategy):
         self.beam_width = beam_width
         self.hard_negatives = hard_negatives
 
-    def has_linear_tree(self, n_levels: int) -> bool:
-        """Tell whether linear classifiers form a tree: the same as the network's."""
-        return True
+    def has_linear_tree(self, setting: Setting) -> bool:
+        """Tell whether linear classifiers form a tree: the same as the network's.
+
+        They must where probabilities multiply along the path; a network with hard
+        negatives is added to scores of all labels where a tree is not much faster.
+        """
+        return not self._is_joint(setting) or setting.n_tree_levels > 1
+
+    def _is_joint(self, setting: Setting) -> bool:
+        """Tell whether labels are scored whatever their prefixes are."""
+        # Linear classifiers alone have probabilities along the path.
+        return bool(self.hard_negatives) and setting.has_network
 
     def _options(self, setting: Setting, head_sizes: tuple[int, ...]) -> dict[str, Any]:
         width = self.beam_width
-        # Linear classifiers alone have probabilities along the path.
-        hard_negatives = self.hard_negatives and (
-            setting.multilabel or setting.has_network
-        )
         return {
             "head_sizes": head_sizes,
             "beam_width": MIN_BEAM_WIDTH if width == "auto" else width,
-            "hard_negatives": bool(hard_negatives),
+            "hard_negatives": self._is_joint(setting),
         }
 
 
@@ -283,12 +288,12 @@ class Sampling(Strategy):
         self.pool_labels = pool_labels
         self.margin = margin
 
-    def has_linear_tree(self, n_levels: int) -> bool:
+    def has_linear_tree(self, setting: Setting) -> bool:
         """Tell whether linear classifiers form a tree: where it is much faster.
 
         The network scores all labels in any case.
         """
-        return n_levels > 1
+        return setting.n_tree_levels > 1
 
     def _options(self, setting: Setting, head_sizes: tuple[int, ...]) -> dict[str, Any]:
         pool_labels = self.pool_labels

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from skmhe.nn.calibrated_search import odds_of
 from skmhe.nn.scores import TreeScores
 from skmhe.nn.search import pairs_above, with_late
 
@@ -100,9 +101,12 @@ def local_log_probs(scores: Tensor, multilabel: bool) -> Tensor:
 class TreeSearch:
     """Search a tree of labels by a beam.
 
-    P(label) is the product of P(node | parent) along the label's path. With `joint`, it
-    is the softmax of the last level's scores over all labels, and the levels above only
-    say where to look.
+    P(label) is the product of P(node | parent) along the label's path. With `joint`,
+    the last level's scores are of labels, whatever is above. For one label per sample,
+    P(label) is their softmax over all labels, and the levels above only say where to
+    look. For several, nodes have scores of "any of the labels below", and the odds
+    against a label are the sum of those on its path: hardly more than its own where its
+    prefixes are probable, and never less than any of theirs.
 
     Parameters
     ----------
@@ -126,6 +130,11 @@ class TreeSearch:
 
     steered = True
     scores_all = False
+
+    @property
+    def one_softmax(self) -> bool:
+        """Whether P(label) is a softmax over all labels."""
+        return self.joint and not self.multilabel
 
     @property
     def group_size(self) -> int:
@@ -167,7 +176,10 @@ class TreeSearch:
         return log_p[:, : first.shape[1]], log_p[:, first.shape[1] :]
 
     def _join(self, path: Tensor, children: Tensor) -> Tensor:
-        return path + local_log_probs(children, self.multilabel)
+        log_p = local_log_probs(children, self.multilabel)
+        if not self.joint:
+            return path + log_p
+        return F.logsigmoid(-torch.logaddexp(-odds_of(path), -odds_of(log_p)))
 
     def _all_joint(self, scores: TreeScores) -> Tensor:
         found = scores.nodes(self.n_levels - 1)
@@ -175,7 +187,7 @@ class TreeSearch:
 
     def log_prob(self, scores: TreeScores) -> Tensor:
         """Return the log-probability of every label, shape (n, n_labels)."""
-        if self.joint:
+        if self.one_softmax:
             return self._all_joint(scores)
         log_p, late = self._first(scores)
         for level in range(1, self.n_levels):
@@ -185,7 +197,7 @@ class TreeSearch:
             # shape: (n, n_parents, size); every parent has children
             found, parents = found.unflatten(1, (-1, size)), log_p[:, :, None]
             if self.multilabel:
-                log_p = parents + F.logsigmoid(found)
+                log_p = self._join(parents, found)
             else:
                 log_p = found + (parents - found.logsumexp(2, keepdim=True))
             log_p = log_p.flatten(1)[:, :n_nodes]
@@ -193,8 +205,10 @@ class TreeSearch:
 
     def prob(self, scores: TreeScores) -> Tensor:
         """Return the probability of every label, shape (n, n_labels)."""
-        if self.joint:
+        if self.one_softmax:
             return self.log_prob(scores).exp_()
+        if self.joint:
+            return self.log_odds(scores).sigmoid_()
         both = with_late(scores.nodes(0), scores.late())
         both = both.sigmoid() if self.multilabel else both.softmax(1)
         join = _multiply_sigmoids if self.multilabel else _multiply_softmax
@@ -203,7 +217,9 @@ class TreeSearch:
     def log_odds(self, scores: TreeScores) -> Tensor:
         """Return the log-odds of every label of a multi-label task, (n, n_labels)."""
         both = with_late(scores.nodes(0), scores.late())
-        return self._descend(scores, both, _join_log_odds)
+        return self._descend(
+            scores, both, _add_odds_against if self.joint else _join_log_odds
+        )
 
     def _descend(
         self, scores: TreeScores, both: Tensor, join: Callable[[Tensor, Tensor], None]
@@ -232,7 +248,7 @@ class TreeSearch:
         With `exact`, nodes that the beam left out are expanded, too, wherever a label
         below them could be among the best.
         """
-        if self.joint:
+        if self.one_softmax:
             if not exact:
                 return self._joint_topk(scores, k)
             log_p, labels = self._all_joint(scores).topk(k, dim=1)
@@ -275,7 +291,7 @@ class TreeSearch:
 
     def above(self, scores: TreeScores, threshold: float) -> tuple[Tensor, Tensor]:
         """Return the (sample, label) pairs of more than a log-probability, sorted."""
-        if self.joint:
+        if self.one_softmax:
             return pairs_above(self._all_joint(scores), threshold)
         samples, labels, _ = self._above(scores, threshold)
         return samples, labels
@@ -328,6 +344,10 @@ def _multiply_softmax(parents: Tensor, scores: Tensor) -> None:
 
 def _multiply_sigmoids(parents: Tensor, scores: Tensor) -> None:
     scores.sigmoid_().mul_(parents)
+
+
+def _add_odds_against(parents: Tensor, scores: Tensor) -> None:
+    torch.logaddexp(scores.neg_(), -parents, out=scores).neg_()
 
 
 def _join_log_odds(parents: Tensor, scores: Tensor) -> None:

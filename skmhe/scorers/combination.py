@@ -52,25 +52,28 @@ class Calibration(NamedTuple):
 
 
 def prior_calibration(
-    weights: ScorerWeights, multilabel: bool, n_labels: int, steered: bool
+    weights: ScorerWeights,
+    multilabel: bool,
+    n_labels: int,
+    steered: bool,
+    joint: bool = False,
 ) -> Calibration:
     """Return the calibration of a sum before anything is learned about it.
 
     The mean of what the scorers take for log-odds, by their weights: a network's are
     its scores; linear classifiers' are their log-scores, or twice these, and 0 at a
     margin of 0; a label encoder's are those of a softmax of all labels. The nodes of a
-    tree that is searched have log-odds of one kind, 0 where nothing is known, and the
-    label encoder, which scores its leaves only, does not count.
+    tree that is searched have log-odds of one kind, 0 where nothing is known, unless
+    they are `joint` (see `skmhe.nn.tree_search.TreeSearch`); the label encoder, which
+    scores no nodes, does not count in a tree.
     """
-    slope = LINEAR_SLOPES[multilabel and not steered]
-    total = weights.network + weights.linear / slope
-    if steered:
-        return Calibration(1 / total)
-    total += weights.label_encoder
-    if not multilabel:
+    of_labels = multilabel and (joint or not steered)
+    encoder = 0.0 if steered else weights.label_encoder
+    total = weights.network + weights.linear / LINEAR_SLOPES[of_labels] + encoder
+    if not of_labels:
         return Calibration(1 / total)
     intercept = -LINEAR_AT_MARGIN * weights.linear
-    intercept -= weights.label_encoder * math.log(n_labels)
+    intercept -= encoder * math.log(n_labels)
     return Calibration(1 / total, intercept=intercept / total)
 
 
@@ -97,6 +100,10 @@ class Scorer(ABC):
     @abstractmethod
     def bind(self, batch: Batch) -> Any:
         """Return the scores of a batch."""
+
+    def n_scores(self) -> int:
+        """Return how many scores of a sample are held, whatever is searched."""
+        return 0
 
     def multiply_adds(self, n_stored: float) -> float:
         """Estimate those of a sample with so many nonzero features; inf if unknown."""

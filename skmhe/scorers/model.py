@@ -155,8 +155,13 @@ class Model:
             if learned is not None:
                 return learned
         weights = weights.of_part(settings.score_with)
-        steered = self.search.steered and settings.score_with != "encoder"
-        task = self.search.multilabel, self.search.n_labels, steered
+        search, in_tree = self.search, settings.score_with != "encoder"
+        task = (
+            search.multilabel,
+            search.n_labels,
+            search.steered and in_tree,
+            search.joint and in_tree,
+        )
         return prior_calibration(weights, *task)
 
     def extend(self, codec: LabelCodec, Z: Rows) -> "Model":

@@ -106,7 +106,8 @@ class Scoring(NamedTuple):
     def n_scores(self, k: int) -> int:
         """Return the largest number of scores that a search for k labels holds."""
         own = self.search if self.network is None else self.network.head
-        return own.n_scores(k)
+        others = (scorer.n_scores() for scorer in self.combination.scorers)
+        return max(own.n_scores(k), *others)
 
     def for_blocks(
         self,

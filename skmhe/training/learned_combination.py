@@ -84,7 +84,7 @@ def learn_mix(model: Model, data: TrainingData, settings: Settings) -> Mix:
     weight = np.ones(data.X.shape[0]) if weight is None else weight
     truth = Truth(data.y, weight / weight.sum())
     ranking, search = make_ranking(model, data, truth, settings), model.search
-    task = search.multilabel, search.n_labels, search.steered
+    task = search.multilabel, search.n_labels, search.steered, search.joint
 
     def prior(weights: ScorerWeights) -> Calibration:
         return prior_calibration(weights, *task)

@@ -45,8 +45,19 @@ def test_capabilities():
 
 
 def test_trees_of_linear_classifiers():
-    assert [s.has_linear_tree(1) for s in ALL] == [False, False, True, False]
-    assert [s.has_linear_tree(2) for s in ALL] == [False, False, True, True]
+    def have_tree(strategies, model, n_levels):
+        values = {"model": model, "backbone": None}
+        settings = [
+            Setting(values, s, N_LABELS, False, n_tree_levels=n_levels)
+            for s in strategies
+        ]
+        return [s.strategy.has_linear_tree(s) for s in settings]
+
+    assert have_tree(ALL, "both", 1) == [False, False, False, False]
+    assert have_tree(ALL, "both", 2) == [False, False, True, True]
+    # Where probabilities multiply along the path.
+    assert have_tree([Cascade()], "linear", 1) == [True]
+    assert have_tree([Cascade(hard_negatives=False)], "both", 1) == [True]
 
 
 @by_name

@@ -7,6 +7,7 @@ but calls none of its methods.
 import dataclasses
 import itertools
 import math
+import operator
 
 import torch
 
@@ -20,6 +21,11 @@ def log_sigmoid(score):
 def log_softmax(scores):
     normalizer = math.log(math.fsum(math.exp(score) for score in scores))
     return [score - normalizer for score in scores]
+
+
+def add_odds_against(log_p, other):
+    """Return log P of the sum of the odds against two events."""
+    return -math.log(math.exp(-log_p) + math.exp(-other) - 1)
 
 
 def cross_entropy(p, is_true, weight=1.0):
@@ -109,8 +115,13 @@ def product_mixture(head, row):
 
 
 def node_probabilities(head, row):
-    """Return log P(node) and log P(node | parent) of each level of a cascade."""
+    """Return log P(node) of each level of a cascade, and what its own scores say.
+
+    That is log P(node | parent) or, of a joint cascade of several labels, of any of
+    the node's labels.
+    """
     absolute, conditional = [], []
+    join = add_odds_against if head.is_joint else operator.add
     for level, size in enumerate(head.head_sizes):
         scores = linear(head, level, row)
         if head.multilabel:
@@ -123,7 +134,7 @@ def node_probabilities(head, row):
         conditional.append(local)
         absolute.append(
             [
-                log_p + (absolute[-1][node // size] if level else 0.0)
+                join(log_p, absolute[-1][node // size] if level else 0.0)
                 for node, log_p in enumerate(local)
             ]
         )
@@ -144,7 +155,7 @@ def log_prob(head, features):
         elif isinstance(head, ProductHead):
             used = product_mixture(head, row)[: head.n_labels]
             rows.append([math.log(p / math.fsum(used)) for p in used])
-        elif head.is_joint:
+        elif head.search.one_softmax:
             rows.append(log_softmax(linear(head, -1, row)))
         else:
             rows.append(node_probabilities(head, row)[0][-1])
@@ -186,9 +197,9 @@ def joint_loss(head, row, target, label_weight):
 
 
 def cascade_loss(head, row, target, label_weight):
-    if head.is_joint:
+    if head.search.one_softmax:
         return joint_loss(head, row, target, label_weight)
-    absolute, conditional = node_probabilities(head, row)
+    absolute, local = node_probabilities(head, row)
     if not head.multilabel:
         return -absolute[-1][target] * label_weight[target]
     # A node's weight is the largest of its true labels'.
@@ -204,10 +215,9 @@ def cascade_loss(head, row, target, label_weight):
             for node in range(head.search.n_nodes[level])
             if level == 0 or node // size in parents
         ]
-        log_p = absolute if head.hard_negatives else conditional
         total += math.fsum(
             cross_entropy(
-                math.exp(log_p[level][node]),
+                math.exp(local[level][node]),
                 node in weights[level],
                 weights[level].get(node),
             )
@@ -215,7 +225,7 @@ def cascade_loss(head, row, target, label_weight):
         )
         parents = set(weights[level])
         if head.hard_negatives:
-            nodes.sort(key=lambda node: -absolute[level][node])
+            nodes.sort(key=lambda node: -local[level][node])
             parents |= set(nodes[: head.beam_width])
     return total
 

@@ -1,9 +1,10 @@
 """Scores from tables, for searches, and what these must find, listed label by label."""
 
 import math
+import operator
 
 import torch
-from head_oracles import log_sigmoid, log_softmax
+from head_oracles import add_odds_against, log_sigmoid, log_softmax
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -82,7 +83,8 @@ def path_log_probs(search, levels, late):
                 own += log_softmax(scores[start : start + size])
         parents = log_p[-1] if level else [0.0]
         above = [parents[node // size] if level else 0.0 for node in range(len(own))]
-        log_p.append([a + b for a, b in zip(above, own, strict=True)])
+        join = add_odds_against if search.joint else operator.add
+        log_p.append([join(*pair) for pair in zip(above, own, strict=True)])
     return log_p, local
 
 
@@ -90,7 +92,7 @@ def label_log_probs(search, scores):
     """Return log P of all labels, late ones last, shape (n, n_labels + n_late)."""
     rows = []
     for levels, late in samples_of(scores):
-        if search.joint:
+        if search.one_softmax:
             rows.append(log_softmax([*levels[-1], *late]))
         else:
             log_p, local = path_log_probs(search, levels, late)

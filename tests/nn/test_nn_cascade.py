@@ -165,10 +165,10 @@ def test_a_wide_beams_loss_is_the_cross_entropy_of_every_node(head):
     features, targets = make_features(4, 3), targets_of(head, 4)
     total = 0.0
     for row, target in zip(features.tolist(), targets, strict=True):
-        absolute, _ = node_probabilities(head, row)
+        _, own = node_probabilities(head, row)
         labels = target.nonzero().flatten().tolist()
         paths = [nodes_of(label, head.head_sizes) for label in labels]
-        for level, nodes in enumerate(absolute):
+        for level, nodes in enumerate(own):
             true = {path[level] for path in paths}
             for node, log_p in enumerate(nodes):
                 total += cross_entropy(math.exp(log_p), node in true)
@@ -361,10 +361,17 @@ def test_single_label_prior_is_the_smoothed_frequency_among_siblings():
 def test_multi_label_prior_of_a_prefix_is_that_of_any_of_its_labels():
     # Independent labels: none of them with probability prod(1 - frequency).
     counts = torch.tensor([30.0, 5, 10, 8, 20, 40])
-    head = CascadeHead(3, (2, 3), multilabel=True).double()
-    head.set_prior(counts, n_samples=100)
     none = (1 - counts / 100).double().view(2, 3).prod(1)
-    assert_close(head.biases[0].detach().sigmoid(), 1 - none)
+    for hard_negatives in (False, True):
+        head = CascadeHead(
+            3, (2, 3), multilabel=True, hard_negatives=hard_negatives
+        ).double()
+        head.set_prior(counts, n_samples=100)
+        assert_close(head.biases[0].detach().sigmoid(), 1 - none)
+        # Of a label: given its prefix, or whatever its prefix is.
+        own = head.biases[1].detach().sigmoid()
+        own = own if hard_negatives else own * (1 - none).repeat_interleave(3)
+        assert_close(own, counts.double() / 100)
 
 
 # ------------------------------------------------------------ errors

@@ -100,8 +100,11 @@ def test_joint_gradients_are_numerical_ones_and_sparse_ones():
         assert_close(grad, dense.grad)
 
 
-def test_only_a_single_label_cascade_with_hard_negatives_is_joint():
-    assert CascadeHead(3, (2, 3), hard_negatives=True).is_joint
-    for options in ({}, {"multilabel": True}, {"hard_negatives": False}):
-        assert not CascadeHead(3, (2, 3), **options).is_joint
-    assert CascadeHead(3, (2, 3), multilabel=True).hard_negatives
+def test_cascades_with_hard_negatives_are_joint():
+    assert not CascadeHead(3, (2, 3)).is_joint
+    assert CascadeHead(3, (2, 3), multilabel=True).is_joint
+    for multilabel in (False, True):
+        for hard in (False, True):
+            head = CascadeHead(3, (2, 3), None, multilabel, hard_negatives=hard)
+            assert head.is_joint == hard
+            assert head.search.one_softmax == (hard and not multilabel)

@@ -42,7 +42,7 @@ def check_best(labels, log_p, expected):
 
 
 def with_joint(search, joint):
-    return dataclasses.replace(search, joint=joint and not search.multilabel)
+    return dataclasses.replace(search, joint=joint)
 
 
 @given(trees(), st.booleans())
@@ -80,11 +80,15 @@ def test_search_of_a_tree_is_a_beam_search_and_late_labels(problem, joint):
     for k in every_k(everything.shape[1]):
         labels, log_p = search.topk(scores, k)
         for i, (levels, late) in enumerate(samples_of(scores)):
-            by = levels if search.joint else path_log_probs(search, levels, late)[0]
+            by = (
+                levels
+                if search.one_softmax
+                else path_log_probs(search, levels, late)[0]
+            )
             found = beam_of(search, levels, by, k)
             found += [search.n_labels + j for j in range(len(late))]
             values = everything[i, found]
-            if search.joint:  # their share of what was found
+            if search.one_softmax:  # their share of what was found
                 values = values - values.logsumexp(0)
             best = sorted(zip(values.tolist(), found, strict=True), reverse=True)[:k]
             assert labels[i].tolist() == [label for _, label in best]
@@ -100,9 +104,12 @@ def test_pairs_above_a_threshold_are_listed(problem, joint, threshold):
     assert pairs.tolist() == expected.tolist()
 
 
-@given(trees(values="floats"), st.sampled_from([-0.7003, -2.1007, -5.003]))
-def test_only_nodes_above_the_threshold_are_expanded(problem, threshold):
+@given(
+    trees(values="floats"), st.booleans(), st.sampled_from([-0.7003, -2.1007, -5.003])
+)
+def test_only_nodes_above_the_threshold_are_expanded(problem, joint, threshold):
     search, scores = problem
+    search = with_joint(search, joint and search.multilabel)
     search.above(scores, threshold)
     expected = {
         (level + 1, i, node)

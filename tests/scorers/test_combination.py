@@ -131,8 +131,10 @@ def test_tree_search_of_sums(multilabel, n_late):
     # Late labels compete with the first nodes.
     p = probabilities(0.5 * torch.cat([first, tables[2].later], dim=1), multilabel)
     below = probabilities(0.5 * leaves, multilabel)
-    expected = (p[:, :4, None] * below).flatten(1)[:, :N_LABELS]
-    expected = torch.cat([expected, p[:, 4:]], dim=1)
+    # Hard negatives of several labels, by default: the odds against add up.
+    joined = 1 / (1 / p[:, :4, None] + 1 / below - 1) if multilabel else None
+    expected = p[:, :4, None] * below if joined is None else joined
+    expected = torch.cat([expected.flatten(1)[:, :N_LABELS], p[:, 4:]], dim=1)
     check_search(head.search, combination.bind(features), expected)
     rows = torch.tensor([4, 1])
     check_search(head.search, combination.bind(features).take(rows), expected[rows])
@@ -208,30 +210,34 @@ def test_independent_heads_are_passed_on():
 
 
 @pytest.mark.parametrize(
-    ("weights", "multilabel", "steered", "expected"),
+    ("weights", "multilabel", "steered", "joint", "expected"),
     [
         # network, linear classifiers, label encoder; factor and intercept
-        ((1, 0, 0), False, False, (1, 0)),
-        ((1, 0, 0), True, False, (1, 0)),
-        ((1, 1, 0), False, False, (1 / 1.5, 0)),
-        ((1, 4, 0), False, False, (1 / 3, 0)),
-        ((0, 1, 0), False, False, (2, 0)),
-        ((0, 3, 0), False, False, (2 / 3, 0)),
-        ((0, 0, 1), False, False, (1, 0)),
-        ((1, 1, 1), False, False, (1 / 2.5, 0)),
-        ((1, 1, 0), True, False, (1 / 2, 1 / 2)),
-        ((1, 3, 0), True, False, (1 / 4, 3 / 4)),
-        ((0, 1, 0), True, False, (1, 1)),
-        ((0, 0, 1), True, False, (1, -math.log(50))),
-        ((1, 1, 2), True, False, (1 / 4, (1 - 2 * math.log(50)) / 4)),
-        ((0, 1, 0), False, True, (2, 0)),
-        ((0, 1, 0), True, True, (2, 0)),
-        ((1, 2, 1), True, True, (1 / 2, 0)),
-        ((1, 2, 1), False, True, (1 / 2, 0)),
+        ((1, 0, 0), False, False, False, (1, 0)),
+        ((1, 0, 0), True, False, False, (1, 0)),
+        ((1, 1, 0), False, False, False, (1 / 1.5, 0)),
+        ((1, 4, 0), False, False, False, (1 / 3, 0)),
+        ((0, 1, 0), False, False, False, (2, 0)),
+        ((0, 3, 0), False, False, False, (2 / 3, 0)),
+        ((0, 0, 1), False, False, False, (1, 0)),
+        ((1, 1, 1), False, False, False, (1 / 2.5, 0)),
+        ((1, 1, 0), True, False, False, (1 / 2, 1 / 2)),
+        ((1, 3, 0), True, False, False, (1 / 4, 3 / 4)),
+        ((0, 1, 0), True, False, False, (1, 1)),
+        ((0, 0, 1), True, False, False, (1, -math.log(50))),
+        ((1, 1, 2), True, False, False, (1 / 4, (1 - 2 * math.log(50)) / 4)),
+        ((0, 1, 0), False, True, False, (2, 0)),
+        ((0, 1, 0), True, True, False, (2, 0)),
+        ((1, 2, 1), True, True, False, (1 / 2, 0)),
+        ((1, 2, 1), False, True, False, (1 / 2, 0)),
+        ((1, 2, 1), False, True, True, (1 / 2, 0)),
+        ((1, 2, 1), True, True, True, (1 / 3, 2 / 3)),
+        ((0, 1, 0), True, True, True, (1, 1)),
     ],
 )
-def test_prior_calibration(weights, multilabel, steered, expected):
-    found = prior_calibration(ScorerWeights(*weights), multilabel, 50, steered)
+def test_prior_calibration(weights, multilabel, steered, joint, expected):
+    task = multilabel, 50, steered, joint
+    found = prior_calibration(ScorerWeights(*weights), *task)
     assert_allclose(found, (expected[0], 1, expected[1], 0, 0), rtol=1e-12)
 
 

@@ -135,6 +135,45 @@ def test_nodes_and_children_of_all_labels(container, sizes, n_labels, joint):
         assert_allclose(found, expected.reshape(-1, size), atol=1e-5)
 
 
+@containers
+@TREES
+@pytest.mark.parametrize("n_labels", [6, 8, 11])
+def test_nodes_have_the_score_of_their_best_label_without_a_tree(
+    container, sizes, n_labels
+):
+    n_known = min(n_labels, N_LABELS)
+    X, Y = make_data()
+    X = container(X)
+    levels = fit(X, Y[:, :n_known], (n_known,))
+    first = -(-n_labels // int(np.prod(sizes[1:])))
+    sizes = (max(sizes[0], first), *sizes[1:])
+    search = TreeSearch(True, n_labels, sizes, 10, joint=True)
+    scorer = LinearScorer(levels, n_known, search, 10, 0.5)
+    assert scorer.n_scores() == n_known
+    scores = scorer.bind(Batch(X, CPU))
+    margins = all_node_scores(levels[0], scores.X)[:, :n_known]
+    labels = 0.5 * np.maximum(-(np.maximum(0, 1 - margins) ** 2), FLOOR)
+    missing = ((0, 0), (0, n_labels - n_known))
+    labels = np.pad(labels, missing, constant_values=-0.5)  # a margin of 0
+    for level, size in enumerate(sizes):
+        below = int(np.prod(sizes[level + 1 :]))
+        starts = range(0, n_labels, below)
+        expected = np.stack([labels[:, i : i + below].max(1) for i in starts], 1)
+        assert_allclose(scores.nodes(level), expected, atol=1e-5)
+        for rows in (slice(2, 7), torch.tensor([8, 1])):
+            found = scores.take(rows).nodes(level)
+            found.zero_()  # as searches may: scores are not shared
+            assert_allclose(scores.nodes(level), expected, atol=1e-5)
+            assert_allclose(scores.take(rows).nodes(level), expected[rows], atol=1e-5)
+        # All parents that a beam may ask for, some of which name no label.
+        n_parents = int(np.prod(sizes[:level]))
+        samples = torch.arange(N).repeat_interleave(n_parents)
+        missing = ((0, 0), (0, n_parents * size - expected.shape[1]))
+        expected = np.pad(expected, missing, constant_values=-np.inf)
+        found = scores.children(level, samples, torch.arange(n_parents).repeat(N))
+        assert_allclose(found, expected.reshape(-1, size), atol=1e-5)
+
+
 def test_children_of_few_pairs():
     X, Y = make_data()
     X = sp.csr_array(X)

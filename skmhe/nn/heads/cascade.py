@@ -55,14 +55,15 @@ class CascadeHead(Head):
     normalizes over the labels that the beam found, so its probabilities are never too
     small; ``exact=True``, `log_prob` and `above` score all labels.
 
-    *Multi-label*: there is a sigmoid for each node; P(node) is the product along its
-    path. With ``hard_negatives=True``, each level's loss is the binary cross-entropy of
-    P(node), over the children of the true prefixes and of the `beam_width` best ones.
-    It is the loss of what is ranked later; nodes that are left out have a small P(node)
-    and hence a small loss. With ``hard_negatives=False``, a node is trained only on the
-    samples of its parent: by the binary cross-entropy of P(node | parent), as in
-    probabilistic label trees [2]_, which is cheaper and consistent for the marginals.
-    Which ranks better depends on the data.
+    *Multi-label*: there is a sigmoid for each node. With ``hard_negatives=True``, it is
+    that of "any of the node's labels", whatever is above: each level's loss is its
+    binary cross-entropy, over the children of the true prefixes and of the `beam_width`
+    best ones. The odds against a node are the sum of those on its path: a label is
+    never more probable than its prefixes, as it has hardly learned to reject samples
+    that these rejected. With ``hard_negatives=False``, a node is trained only on
+    the samples of its parent: by the binary cross-entropy of P(node | parent), as in
+    probabilistic label trees [2]_, which is cheaper and consistent for the marginals;
+    P(node) is the product along its path. Which ranks better depends on the data.
 
     Parameters
     ----------
@@ -137,8 +138,11 @@ class CascadeHead(Head):
 
     @property
     def is_joint(self) -> bool:
-        """Whether the probabilities are one softmax over all labels."""
-        return self.hard_negatives and not self.multilabel
+        """Whether the labels are scored whatever their prefixes are, see `TreeSearch`.
+
+        With one label per sample, there is one softmax over all of them.
+        """
+        return self.hard_negatives
 
     @property
     def search(self) -> TreeSearch:
@@ -166,13 +170,12 @@ class CascadeHead(Head):
         extra_scores: ExtraScores | None,
         label_smoothing: float,
     ) -> Tensor:
+        if self.multilabel:
+            joint, chained = self._beam_losses, self._conditional_losses
+            return (joint if self.is_joint else chained)(scores, targets)
         if self.is_joint:
             return self._joint_losses(scores, targets)
-        if not self.multilabel:
-            return self._path_losses(scores, targets, label_smoothing)
-        if self.hard_negatives:
-            return self._beam_losses(scores, targets)
-        return self._conditional_losses(scores, targets)
+        return self._path_losses(scores, targets, label_smoothing)
 
     def _path_losses(
         self, scores: TreeHeadScores, targets: Tensor, label_smoothing: float
@@ -231,46 +234,29 @@ class CascadeHead(Head):
         return nodes._replace(samples=rows, labels=nodes.labels % size)
 
     def _beam_losses(self, scores: TreeHeadScores, targets: Positives) -> Tensor:
-        """Return the cross-entropies of P(node) below the true and the best nodes.
-
-        With P that of the parent and s the score of a child, its log-probability is
-        log P + logsigmoid(s), and that of the contrary logaddexp(logsigmoid(-s),
-        logsigmoid(s) + log(1 - P)): accurate where P is nearly 0 or 1.
-        """
+        """Return the cross-entropies of nodes below the true and the best nodes."""
         found, nodes = scores.nodes(0), self._true_nodes(targets, 0)
         losses = bernoulli_losses(found, nodes)
         n, n_nodes = found.shape
         samples = torch.arange(n, device=found.device).repeat_interleave(n_nodes)
         prefixes = torch.arange(n_nodes, device=found.device).repeat(n)
-        log_p, log_not_p = F.logsigmoid(found), F.logsigmoid(-found)
         true = nodes.samples * n_nodes + nodes.labels
         for level in range(1, len(self.head_sizes)):
             kept = kept_prefixes(
-                log_p, samples, true, n, self.beam_width, is_table=level == 1
+                found, samples, true, n, self.beam_width, is_table=level == 1
             )
             samples, prefixes = samples[kept], prefixes[kept]
-            parent_log_p = log_p.flatten()[kept][:, None]
-            parent_log_not_p = log_not_p.flatten()[kept][:, None]
-            # shape: (n_pairs, L_level)
-            found = scores.children(level, samples, prefixes)
-            exists = found != -torch.inf
-            found = found.masked_fill(~exists, 0.0)
-            log_yes = F.logsigmoid(found)
-            log_p = parent_log_p + log_yes
-            log_not_p = torch.logaddexp(log_yes - found, log_yes + parent_log_not_p)
+            # shape: (n_pairs, L_level); -inf, and no loss, where there is no child
+            found, size = (
+                scores.children(level, samples, prefixes),
+                self.head_sizes[level],
+            )
             nodes = self._true_nodes(targets, level)
-            rows, digits, _ = self._locate(nodes, samples, prefixes, level)
-            pair_losses = (-log_not_p).masked_fill(~exists, 0.0).sum(1)
+            places = self._locate(nodes, samples, prefixes, level)
+            pair_losses = bernoulli_losses(found, places)
             losses = losses + sum_by_sample(pair_losses, samples, n)
-            true_losses = -log_p[rows, digits]
-            if nodes.weights is not None:
-                true_losses = true_losses * nodes.weights
-            true_losses = true_losses + log_not_p[rows, digits]
-            losses = losses + sum_by_sample(true_losses, nodes.samples, n)
             # The children are the next level's prefixes.
-            size = self.head_sizes[level]
-            true = rows * size + digits
-            log_p = log_p.masked_fill(~exists, -torch.inf)
+            true = places.samples * size + places.labels
             samples = samples.repeat_interleave(size)
             prefixes = child_nodes(prefixes[:, None], size).flatten()
         return losses
@@ -309,6 +295,8 @@ class CascadeHead(Head):
         edge = 0.5 / (n_samples + 1)
         log_none = torch.log1p(-(counts / n_samples).clamp(edge, 1 - edge))
         rates = [-torch.expm1(found) for found in self._node_sums(log_none)]
+        if self.is_joint:
+            return [log_odds(rate, n_samples) for rate in rates]
         priors = [log_odds(rates[0], n_samples)]
         for size, above, rate in zip(
             self.head_sizes[1:], rates, rates[1:], strict=False
@@ -343,7 +331,7 @@ class CascadeHead(Head):
 
 @torch.no_grad()
 def kept_prefixes(
-    log_p: Tensor,
+    scores: Tensor,
     samples: Tensor,
     true: Tensor,
     n_samples: int,
@@ -352,26 +340,26 @@ def kept_prefixes(
 ) -> Tensor:
     """Return which nodes are expanded in training: the true and the best ones.
 
-    Given the log-probabilities of (sample, node) pairs, the pairs' samples and the
-    indices of the true pairs, it returns sorted indices into the flattened `log_p`, of
-    the best `width` nodes of each sample and of the true ones. If it `is_table`,
-    `log_p` has a row for each sample, with the same nodes.
+    Given the scores of (sample, node) pairs, the pairs' samples and the indices of the
+    true pairs, it returns sorted indices into the flattened `scores`, of the best
+    `width` nodes of each sample and of the true ones. If it `is_table`, `scores` has a
+    row for each sample, with the same nodes.
     """
-    log_p = log_p.flatten()
-    keep = torch.zeros_like(log_p, dtype=torch.bool)
+    scores = scores.flatten()
+    keep = torch.zeros_like(scores, dtype=torch.bool)
     if is_table:
-        table = log_p.view(n_samples, -1)
+        table = scores.view(n_samples, -1)
         best = table.topk(min(width, table.shape[1]), dim=1).indices
         start = torch.arange(n_samples, device=best.device)[:, None]
         keep[(start * table.shape[1] + best).flatten()] = True
     else:
         # Samples have unequal numbers of nodes: rank these within each sample.
-        order = torch.argsort(log_p, descending=True, stable=True)
+        order = torch.argsort(scores, descending=True, stable=True)
         order = order[torch.argsort(samples[order], stable=True)]
         counts = torch.bincount(samples, minlength=n_samples)
         starts = (counts.cumsum(0) - counts)[samples[order]]
         ranks = torch.arange(len(order), device=order.device) - starts
         keep[order[ranks < width]] = True
-        keep &= log_p > -torch.inf
+        keep &= scores > -torch.inf
     keep[true] = True
     return keep.nonzero().squeeze(1)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from skmhe.nn.scores import Search
-from skmhe.nn.tree_search import Beam, beam_search
+from skmhe.nn.tree_search import Beam, beam_search, child_nodes
 from skmhe.scorers.batch import Batch, Rows, take_rows
 from skmhe.scorers.combination import Scorer
 from skmhe.scorers.linear.feature_table import FeatureTable
@@ -30,8 +30,9 @@ class LinearScorer(Scorer):
     sum along a label's path of ``-max(0, 1 - s)^2``, as in Parabel [1]_. Where they
     steer a search of the tree, the children of a node have scores 2 s, which have the
     same slope at s = 0; nodes have log-scores, too, if probabilities do not multiply
-    along the path (see `TreeSearch`). Labels that the classifiers do not know have a
-    margin of 0.
+    along the path (see `TreeSearch`). Classifiers of all labels, which have no nodes,
+    give a node the log-score of its best label. Labels that the classifiers do not know
+    have a margin of 0.
 
     Parameters
     ----------
@@ -74,10 +75,19 @@ class LinearScorer(Scorer):
             )
         return self._tables[level]
 
+    @property
+    def has_nodes(self) -> bool:
+        """Whether there are classifiers of the nodes that are searched."""
+        return self.search.steered and len(self.levels) > 1
+
     def prepare(self, X: Rows) -> None:
         """Make the tables of all levels, if scores of nodes are asked for."""
-        for level in range(len(self.levels) if self.search.steered else 0):
+        for level in range(len(self.levels) if self.has_nodes else 0):
             self.table(level)
+
+    def n_scores(self) -> int:
+        """Return how many scores of a sample are held, whatever is searched."""
+        return 0 if self.has_nodes else self.n_known * (len(self.levels) == 1)
 
     def multiply_adds(self, n_stored: float) -> float:
         """Estimate those of the beam's nodes, with all weights of their features."""
@@ -89,7 +99,7 @@ class LinearScorer(Scorer):
         is_dense = isinstance(self.levels[0], DenseLevel)
         X = batch.unit_rows(sparse=not is_dense)
         scores = LinearScores(self, X, batch.device)
-        if not self.search.steered:
+        if not self.has_nodes:
             scores.found()  # for all samples at once, before parts are taken
         return scores
 
@@ -101,6 +111,7 @@ class LinearScores:
         self.scorer, self.X, self.device = scorer, X, device
         self._found: tuple[Tensor, Tensor] | None = None
         self._first_paths: Tensor | None = None
+        self._best: dict[int, Tensor] = {}  # what `_best_below` returned
 
     def take(self, rows: slice | Tensor) -> "LinearScores":
         """Return the scores of some of the samples."""
@@ -158,8 +169,20 @@ class LinearScores:
             scores = F.pad(scores, (0, n_unknown), value=-1.0)
         return scores.mul_(scorer.weight)
 
+    def _best_below(self, level: int) -> Tensor:
+        """Return the log-scores of each node's best label, (n, n_nodes); made once."""
+        if level not in self._best:
+            size = prod(self.scorer.search.head_sizes[level + 1 :])
+            labels = self.labels()
+            n_missing = -labels.shape[1] % size
+            labels = F.pad(labels, (0, n_missing), value=-inf)
+            self._best[level] = labels.unflatten(1, (-1, size)).amax(2)
+        return self._best[level]
+
     def nodes(self, level: int) -> Tensor:
         """Return the weighted scores of all nodes of a level, shape (n, n_nodes)."""
+        if not self.scorer.has_nodes:
+            return self._best_below(level).clone()
         n_known, n_nodes = self._n_nodes(level)
         if self.scorer.search.joint:
             path = self._all_paths(level).clamp(min=FLOOR)
@@ -208,6 +231,12 @@ class LinearScores:
         -inf where there is no such child.
         """
         size, weight = self.scorer.search.head_sizes[level], self.scorer.weight
+        if not self.scorer.has_nodes:
+            best = self._best_below(level)
+            places = child_nodes(nodes[:, None], size)
+            exists = places < best.shape[1]
+            found = best[samples[:, None], places.clamp(max=best.shape[1] - 1)]
+            return found.masked_fill_(~exists, -inf)
         scores, unknown = self._raw(level, samples, nodes), 0.0
         if self.scorer.search.joint:
             known = nodes.clamp(max=self._n_nodes(level - 1)[0] - 1)
