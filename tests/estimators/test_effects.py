@@ -47,13 +47,23 @@ def test_models(cls):
     assert 0 < easy.n_iter_ < linear.n_iter_
 
 
+@both
+@pytest.mark.parametrize(
+    "params",
+    [{"model": "linear"}, {"model": "both", "strategy__hard_negatives": False}],
+)
+def test_linear_classifiers_are_the_cascades_tree_where_paths_multiply(cls, params):
+    clf = make(cls, "cascade").set_params(**params).fit(*make_data(cls))
+    assert len(clf._fitted.model.linear) == 2
+
+
 @pytest.mark.parametrize("strategy", ["full", "sampling", "cascade"])
 @both
-def test_linear_classifiers_of_few_labels_have_no_tree_unless_the_network_has(
+def test_linear_classifiers_of_few_labels_have_no_tree_unless_paths_multiply(
     cls, strategy
 ):
     model = fit(cls, strategy, model="both")._fitted.model
-    assert len(model.linear) == (2 if strategy == "cascade" else 1)
+    assert len(model.linear) == 1
     # Centroids go with sampling.
     assert (model.centroids is not None) == (strategy == "sampling")
     assert ("log_centroid_scale" in model.weights) == (strategy == "sampling")
