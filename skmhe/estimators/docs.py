@@ -61,9 +61,9 @@ PARAMETERS = inspect.cleandoc(
         and `max_iter`. ``model="linear"``, which trains none, is faster than "fast".
         {effort}
 
-        - "fast": (128,), and ``500 / sqrt(n_samples)`` epochs, 1 to 5.
-        - "balanced": (256,), and ``1000 / sqrt(n_samples)`` epochs, 2 to 10.
-        - "accurate": (512,), and ``2500 / sqrt(n_samples)`` epochs, 5 to 25.
+        - "fast": (128,), and ``500 / sqrt(n_samples)`` epochs, 1 to 10.
+        - "balanced": (256,), and ``1000 / sqrt(n_samples)`` epochs, 2 to 20.
+        - "accurate": (512,), and ``2500 / sqrt(n_samples)`` epochs, 5 to 50.
     n_heads : int or "auto", default="auto"
         Number of heads: the parts of a label's code, whose lengths are balanced. 1 is
         "full", the only number that it has; "cascade" has at least 2; "sampling" takes
@@ -121,7 +121,7 @@ PARAMETERS = inspect.cleandoc(
         in training. One number is for both.
         {dropout}
     batch_size : int or "auto", default="auto"
-        Number of samples in a step. "auto" is ``n_samples // 64``, but at least 16 and
+        Number of samples in a step. "auto" is ``n_samples // 32``, but at least 16 and
         at most 1024.
         {batch_size}
     learning_rate : {{"constant", "linear", "cosine", "one_cycle"}}, default="linear"
@@ -130,10 +130,9 @@ PARAMETERS = inspect.cleandoc(
         it first, in 0.3 of the steps. In `partial_fit`, it is "constant".
         {learning_rate}
     learning_rate_init : float or "auto", default="auto"
-        Learning rate of AdamW at the start. "auto" is 0.0075 for 1-D `y` and 0.01 for
-        multi-label `y`, whose losses have fewer large gradients, times
-        ``sqrt(batch_size / 512)`` where batches are larger than 512; with a `backbone`,
-        it is 0.001.
+        Learning rate of AdamW at the start. "auto" is 0.01 for "sampling",
+        where rare labels get few steps, and 0.02 for other strategies; with a
+        `backbone`, it is 0.001.
         {learning_rate_init}
     max_iter : int or "auto", default="auto"
         Number of epochs (passes over the samples). "auto" leaves it to `effort`.

@@ -115,9 +115,9 @@ def _plan(setting: Setting, device: torch.device) -> TrainingPlan:
         }
     plan = resolve_plan(
         setting.n_samples,
-        setting.multilabel,
         batch_size=values["batch_size"],
         learning_rate_init=values["learning_rate_init"],
+        auto_rate=setting.strategy.learning_rate,
         has_user_backbone=setting.has_backbone,
         max_iter=resolve_max_iter(
             values["max_iter"], values["effort"], setting.n_samples

@@ -35,9 +35,9 @@ class Effort(NamedTuple):
 
 
 EFFORTS = {
-    "fast": Effort(128, 500.0, (1, 5)),
-    "balanced": Effort(256, 1000.0, (2, 10)),
-    "accurate": Effort(512, 2500.0, (5, 25)),
+    "fast": Effort(128, 500.0, (1, 10)),
+    "balanced": Effort(256, 1000.0, (2, 20)),
+    "accurate": Effort(512, 2500.0, (5, 50)),
 }
 
 

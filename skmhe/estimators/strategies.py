@@ -37,6 +37,7 @@ class Strategy(Parameters, ABC):
     adds_centroids: ClassVar[bool] = False
     linear_alone: ClassVar[bool] = False  # whether model="linear" has it
     has_beam: ClassVar[bool] = False  # whether the network searches a beam of prefixes
+    learning_rate: ClassVar[float] = 0.02  # what "auto" stands for
 
     @property
     def heads_text(self) -> str:
@@ -274,6 +275,7 @@ class Sampling(Strategy):
     name = "sampling"
     kind = SamplingHead
     adds_centroids = True
+    learning_rate = 0.01
     _parameter_constraints = constraints("Sampling")
 
     @explained_names

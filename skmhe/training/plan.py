@@ -6,15 +6,10 @@ import torch
 
 # "auto" batches give an epoch at least this many steps, as few samples need many steps
 # and many samples need large batches.
-MIN_STEPS_PER_EPOCH = 64
+MIN_STEPS_PER_EPOCH = 32
 MIN_AUTO_BATCH, MAX_AUTO_BATCH = 16, 1024
-# By whether a task is multi-label, where losses have fewer large gradients; chosen on
-# held-out training samples.
-AUTO_RATES = {False: 7.5e-3, True: 1e-2}
 # For networks of any kind: that of torch's AdamW.
 USER_BACKBONE_RATE = 1e-3
-# Larger batches have less noise and fewer steps: the rate grows with their root.
-RATED_BATCH = 512
 
 
 class TrainingPlan(NamedTuple):
@@ -35,10 +30,10 @@ class TrainingPlan(NamedTuple):
 
 def resolve_plan(
     n_samples: int,
-    multilabel: bool,
     *,
     batch_size: int | str,
     learning_rate_init: float | str,
+    auto_rate: float,
     has_user_backbone: bool = False,
     **settings: Any,
 ) -> TrainingPlan:
@@ -47,11 +42,8 @@ def resolve_plan(
         batch_size = n_samples // MIN_STEPS_PER_EPOCH
         batch_size = min(max(batch_size, MIN_AUTO_BATCH), MAX_AUTO_BATCH)
     batch_size = int(batch_size)
-    if learning_rate_init == "auto" and has_user_backbone:
-        learning_rate_init = USER_BACKBONE_RATE
-    elif learning_rate_init == "auto":
-        learning_rate_init = AUTO_RATES[multilabel]
-        learning_rate_init *= max(1.0, (batch_size / RATED_BATCH) ** 0.5)
+    if learning_rate_init == "auto":
+        learning_rate_init = USER_BACKBONE_RATE if has_user_backbone else auto_rate
     return TrainingPlan(
         batch_size=batch_size, learning_rate_init=float(learning_rate_init), **settings
     )
