@@ -78,6 +78,12 @@ COLUMNS = {
     "linear_to_pecos": ("linear, fit / PECOS", ".2f"),
     "linear_ahead_pecos": ("linear, P@1 - PECOS", "+.2f"),
     "linear_ahead_svc": ("linear, P@1 - LinearSVC", "+.2f"),
+    # bench_step.py
+    "part_ms": ("ms", ".2f"),
+    "least_part_ms": ("least ms", ".2f"),
+    "to_least": ("ms / least", ".1f"),
+    "mega_operations": ("million multiply-adds", ",.0f"),
+    "mega_bytes": ("MB", ",.1f"),
     # bench_linear.py
     "steps": ("steps", ".0f"),
     "cpu_s": ("CPU s", ".2f"),

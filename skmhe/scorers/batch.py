@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -121,22 +120,11 @@ def add_product(result: Tensor, a: sp.csr_array, b: sp.csr_array) -> None:
     Where torch has the MKL, it adds them up where they belong; SciPy, which makes a
     sparse array first, takes four times as long.
     """
-    if has_sparse_products():
+    # That they are new torch warns of once, see below, unless it is asked to warn always.
+    if HAS_SPARSE_PRODUCTS and not torch.is_warn_always_enabled():
         result.addmm_(_to_csr_tensor(a), _to_csr_tensor(b))
     else:
         result += torch.from_numpy((a @ b).toarray())
-
-
-@cache
-def has_sparse_products() -> bool:
-    """Tell whether torch multiplies sparse arrays here."""
-    if not torch.backends.mkl.is_available():
-        return False
-    with warnings.catch_warnings():
-        # The first such tensor warns that they are new.
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support", UserWarning)
-        _to_csr_tensor(sp.csr_array((1, 1), dtype=np.float32))
-    return True
 
 
 def _to_csr_tensor(X: sp.csr_array) -> Tensor:
@@ -146,6 +134,16 @@ def _to_csr_tensor(X: sp.csr_array) -> Tensor:
     return torch.sparse_csr_tensor(
         starts, columns, to_tensor(X.data), size=X.shape, check_invariants=False
     )
+
+
+def _has_sparse_products() -> bool:
+    if not torch.backends.mkl.is_available():
+        return False
+    with warnings.catch_warnings():
+        # The first such tensor of a process warns that they are new.
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support", UserWarning)
+        _to_csr_tensor(sp.csr_array((1, 1), dtype=np.float32))
+    return True
 
 
 class _Writable:
@@ -183,3 +181,7 @@ def rows_to_tensor(
     indices, indptr, data = map(to_tensor, (X.indices, X.indptr, X.data))
     rows = SparseRows(indices, indptr, data, X.shape[1]).to(device)
     return rows._replace(values=rows.values.to(dtype))
+
+
+# Whether torch multiplies sparse arrays; at import, as threads share what is warned of.
+HAS_SPARSE_PRODUCTS = _has_sparse_products()

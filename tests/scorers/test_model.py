@@ -106,7 +106,11 @@ def test_labels_that_are_samples_have_the_odds_of_the_training_samples(multilabe
 @pytest.mark.parametrize("kind", ["full", "cascade"])
 def test_linear_classifiers_alone(kind, multilabel):
     whole = make_whole_model(kind, multilabel, n_late=0)
-    model = dataclasses.replace(whole, spec=None, weights={}, centroids=None)
+    search = whole.search
+    if kind == "cascade":  # alone, their probabilities multiply along the path
+        search = dataclasses.replace(search, joint=False)
+    parts = {"spec": None, "weights": {}, "centroids": None, "search": search}
+    model = dataclasses.replace(whole, **parts)
     X, found = make_rows(), None
     # The weight is that of a sum: alone there is none.
     for weight in (1.0, 5.0):

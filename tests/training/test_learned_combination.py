@@ -232,6 +232,7 @@ SMALL = {"strategy": "full", "hidden_layer_sizes": (4,)}
 
 def make(cls=MHEClassifier, **params):
     base = {"max_iter": 4, "dropout": 0.0, "random_state": 0, "dtype": "float32"}
+    base |= {"batch_size": 50}
     return cls().set_params(**(base | params))
 
 
