@@ -117,7 +117,7 @@ def test_partial_fit_trains_them(cls, strategy, model):
     settings = {"hidden_layer_sizes": (16,), "learning_rate_init": 0.04}
     clf = fit_old(cls, strategy, model=model, max_iter=12, **settings)
     clf.add_labels(Z[N_OLD:])
-    for _ in range(14):
+    for _ in range(25):
         clf.partial_fit(X, y)
     last = len(clf.head_sizes_) - 1 if strategy == "cascade" else 0
     assert weights(clf)[f"head.biases.{last}"].shape == (C,)

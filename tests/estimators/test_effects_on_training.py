@@ -90,7 +90,7 @@ def test_max_iter(cls):
 
 @pytest.mark.parametrize(
     ("effort", "width", "epochs"),
-    [("fast", 128, (5, 4)), ("balanced", 256, (10, 8)), ("accurate", 512, (25, 20))],
+    [("fast", 128, (10, 4)), ("balanced", 256, (20, 8)), ("accurate", 512, (50, 20))],
 )
 @both
 def test_effort_is_width_and_epochs(cls, effort, width, epochs):

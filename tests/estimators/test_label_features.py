@@ -82,10 +82,9 @@ def test_scores_are_added(cls, strategy):
             return log_softmax(scores, axis=1)
         if not first:
             return log_expit(scores)
-        size = clf.head_sizes_[-1]
-        parts = np.split(log_expit(scores), range(size, C, size), axis=1)
-        above = log_expit(first[0])
-        return np.hstack([p + above[:, [i]] for i, p in enumerate(parts)])
+        # The odds against a label are the sum of those on its path.
+        above = first[0][:, np.arange(C) // clf.head_sizes_[-1]]
+        return log_expit(-np.logaddexp(-scores, -above))
 
     # What makes probabilities of a sum of scores of all labels, outside of trees.
     sums = last + encoder
