@@ -126,6 +126,11 @@ TABLES = {
         ),
         heads=("machine", "call"),
     ),
+    "step": Table(
+        "step.json",
+        ("part_ms", "least_part_ms", "to_least", "mega_operations", "mega_bytes"),
+        heads=("data", "part"),
+    ),
     "row": Table(
         "row.json",
         ("row_ms", "least_ms", "predict_ms", "predict_least_ms"),

@@ -178,9 +178,9 @@ class Cascade(Strategy):
         For 1-D `y`, one softmax over all labels then makes the probabilities: those of
         `predict_topk` are relative to the labels that the beam found, `predict_proba`
         scores all labels. For multi-label `y`, each label and each prefix then has a
-        sigmoid, and the odds against a label are the sum of those on its path. With
-        False, and with ``model="linear"``, probabilities are multiplied along the
-        label's path.
+        sigmoid, and the odds against a label are about the largest of those on its
+        path. With False, and with ``model="linear"``, probabilities are multiplied
+        along the label's path.
 
     See Also
     --------

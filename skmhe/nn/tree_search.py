@@ -17,6 +17,10 @@ from skmhe.nn.search import pairs_above, with_late
 # time than all else that a sample costs. And nodes that it has at least.
 WIDE_BEAM_CHILDREN, MIN_BEAM_WIDTH = 4096, 10
 
+# Of the norm of the odds against the nodes on a path: with two that are the same, the
+# odds are too large by a factor of 2 ** (1 / 4).
+JOIN_POWER = 4.0
+
 
 def wide_beam(head_sizes: Sequence[int]) -> int:
     """Return the width of a beam that leaves out little of a small tree.
@@ -105,8 +109,8 @@ class TreeSearch:
     the last level's scores are of labels, whatever is above. For one label per sample,
     P(label) is their softmax over all labels, and the levels above only say where to
     look. For several, nodes have scores of "any of the labels below", and the odds
-    against a label are the sum of those on its path: hardly more than its own where its
-    prefixes are probable, and never less than any of theirs.
+    against a label are a norm of those on its path, see `joined_odds`: hardly more than
+    its own where its prefixes are probable, and never less than any of theirs.
 
     Parameters
     ----------
@@ -179,7 +183,7 @@ class TreeSearch:
         log_p = local_log_probs(children, self.multilabel)
         if not self.joint:
             return path + log_p
-        return F.logsigmoid(-torch.logaddexp(-odds_of(path), -odds_of(log_p)))
+        return F.logsigmoid(joined_odds(odds_of(path), odds_of(log_p)))
 
     def _all_joint(self, scores: TreeScores) -> Tensor:
         found = scores.nodes(self.n_levels - 1)
@@ -217,9 +221,7 @@ class TreeSearch:
     def log_odds(self, scores: TreeScores) -> Tensor:
         """Return the log-odds of every label of a multi-label task, (n, n_labels)."""
         both = with_late(scores.nodes(0), scores.late())
-        return self._descend(
-            scores, both, _add_odds_against if self.joint else _join_log_odds
-        )
+        return self._descend(scores, both, _join_odds if self.joint else _join_log_odds)
 
     def _descend(
         self, scores: TreeScores, both: Tensor, join: Callable[[Tensor, Tensor], None]
@@ -346,8 +348,19 @@ def _multiply_sigmoids(parents: Tensor, scores: Tensor) -> None:
     scores.sigmoid_().mul_(parents)
 
 
-def _add_odds_against(parents: Tensor, scores: Tensor) -> None:
-    torch.logaddexp(scores.neg_(), -parents, out=scores).neg_()
+def joined_odds(parents: Tensor, children: Tensor) -> Tensor:
+    """Return the log-odds of a node's event that its parent's limits.
+
+    The odds against it are the `JOIN_POWER`-norm of both. A sum would make too little
+    of a label that is alone below its prefix, and has its odds; the larger one would
+    make all labels equal below an improbable prefix.
+    """
+    against = torch.logaddexp(-JOIN_POWER * parents, -JOIN_POWER * children)
+    return against.div_(-JOIN_POWER)
+
+
+def _join_odds(parents: Tensor, scores: Tensor) -> None:
+    scores.copy_(joined_odds(parents, scores))
 
 
 def _join_log_odds(parents: Tensor, scores: Tensor) -> None:

@@ -120,7 +120,7 @@ def add_product(result: Tensor, a: sp.csr_array, b: sp.csr_array) -> None:
     Where torch has the MKL, it adds them up where they belong; SciPy, which makes a
     sparse array first, takes four times as long.
     """
-    # That they are new torch warns of once, see below, unless it is asked to warn always.
+    # torch warns that they are new: once, see below, unless it is asked to warn always.
     if HAS_SPARSE_PRODUCTS and not torch.is_warn_always_enabled():
         result.addmm_(_to_csr_tensor(a), _to_csr_tensor(b))
     else:

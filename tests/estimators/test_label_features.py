@@ -82,9 +82,9 @@ def test_scores_are_added(cls, strategy):
             return log_softmax(scores, axis=1)
         if not first:
             return log_expit(scores)
-        # The odds against a label are the sum of those on its path.
+        # The odds against a label are the 4-norm of those on its path.
         above = first[0][:, np.arange(C) // clf.head_sizes_[-1]]
-        return log_expit(-np.logaddexp(-scores, -above))
+        return log_expit(-np.logaddexp(-4 * scores, -4 * above) / 4)
 
     # What makes probabilities of a sum of scores of all labels, outside of trees.
     sums = last + encoder

@@ -24,8 +24,9 @@ def log_softmax(scores):
 
 
 def add_odds_against(log_p, other):
-    """Return log P of the sum of the odds against two events."""
-    return -math.log(math.exp(-log_p) + math.exp(-other) - 1)
+    """Return log P of the 4-norm of the odds against two events."""
+    norm = math.hypot(math.expm1(-log_p) ** 2, math.expm1(-other) ** 2) ** 0.5
+    return -math.log1p(norm)
 
 
 def cross_entropy(p, is_true, weight=1.0):

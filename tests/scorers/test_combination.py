@@ -131,8 +131,9 @@ def test_tree_search_of_sums(multilabel, n_late):
     # Late labels compete with the first nodes.
     p = probabilities(0.5 * torch.cat([first, tables[2].later], dim=1), multilabel)
     below = probabilities(0.5 * leaves, multilabel)
-    # Hard negatives of several labels, by default: the odds against add up.
-    joined = 1 / (1 / p[:, :4, None] + 1 / below - 1) if multilabel else None
+    # Hard negatives of several labels, by default: a norm of the odds against.
+    norm = ((1 / p[:, :4, None] - 1) ** 4 + (1 / below - 1) ** 4) ** 0.25
+    joined = 1 / (1 + norm) if multilabel else None
     expected = p[:, :4, None] * below if joined is None else joined
     expected = torch.cat([expected.flatten(1)[:, :N_LABELS], p[:, 4:]], dim=1)
     check_search(head.search, combination.bind(features), expected)

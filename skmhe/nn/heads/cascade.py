@@ -58,9 +58,10 @@ class CascadeHead(Head):
     *Multi-label*: there is a sigmoid for each node. With ``hard_negatives=True``, it is
     that of "any of the node's labels", whatever is above: each level's loss is its
     binary cross-entropy, over the children of the true prefixes and of the `beam_width`
-    best ones. The odds against a node are the sum of those on its path: a label is
-    never more probable than its prefixes, as it has hardly learned to reject samples
-    that these rejected. With ``hard_negatives=False``, a node is trained only on
+    best ones. The odds against a node are about the largest of those on its path (see
+    `skmhe.nn.tree_search.joined_odds`): a label is never more probable than its
+    prefixes, as it has hardly learned to reject samples that these rejected. With
+    ``hard_negatives=False``, a node is trained only on
     the samples of its parent: by the binary cross-entropy of P(node | parent), as in
     probabilistic label trees [2]_, which is cheaper and consistent for the marginals;
     P(node) is the product along its path. Which ranks better depends on the data.
