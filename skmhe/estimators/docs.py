@@ -131,8 +131,9 @@ PARAMETERS = inspect.cleandoc(
         {learning_rate}
     learning_rate_init : float or "auto", default="auto"
         Learning rate of AdamW at the start. "auto" is 0.01 for "sampling",
-        where rare labels get few steps, and 0.02 for other strategies; with a
-        `backbone`, it is 0.001.
+        where rare labels get few steps, and 0.02 for other strategies, divided by the
+        number of hidden layers and, where these are wider than 256, by width / 256;
+        with a `backbone`, it is 0.001.
         {learning_rate_init}
     max_iter : int or "auto", default="auto"
         Number of epochs (passes over the samples). "auto" leaves it to `effort`.

@@ -191,8 +191,8 @@ def _prepare(
     # A sparse array's size is the number of stored values.
     work = Work(Y.shape[0], inputs.X.size, Y.size, n_labels)
     n_levels = n_tree_levels(work)
-    if previous is not None:  # it has as many heads as before
-        n_levels = len(previous.model.codec.head_sizes)
+    if previous is not None:  # all is as it was
+        n_levels = len(previous.model.linear or previous.model.codec.head_sizes)
     strategy, n_heads = resolve_strategy(estimator, n_first, n_levels)
     setting = make_setting(
         estimator,

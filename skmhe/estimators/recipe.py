@@ -26,6 +26,9 @@ from skmhe.training.pools import PoolPlan
 from skmhe.training.shortlists import resolve_search
 from skmhe.training.task import LinearPlan, Recipe
 
+# Width of hidden layers up to which a strategy's rate is right.
+RATED_WIDTH = 256
+
 
 def make_recipe(
     setting: Setting, head_sizes: tuple[int, ...], previous: Model | None
@@ -117,7 +120,7 @@ def _plan(setting: Setting, device: torch.device) -> TrainingPlan:
         setting.n_samples,
         batch_size=values["batch_size"],
         learning_rate_init=values["learning_rate_init"],
-        auto_rate=setting.strategy.learning_rate,
+        auto_rate=_auto_rate(setting),
         has_user_backbone=setting.has_backbone,
         max_iter=resolve_max_iter(
             values["max_iter"], values["effort"], setting.n_samples
@@ -130,6 +133,19 @@ def _plan(setting: Setting, device: torch.device) -> TrainingPlan:
     if not setting.is_partial_fit:
         return plan
     return plan._replace(max_iter=1, learning_rate="constant", averaging_decay=None)
+
+
+def _auto_rate(setting: Setting) -> float:
+    """Return the strategy's rate, less for wide and deep networks.
+
+    A step of Adam changes all weights by as much: what it does to the outputs grows
+    with the widths of the layers (Yang et al., "Tensor Programs V", 2022, table 3), and
+    with their number.
+    """
+    values = setting.values
+    widths = resolve_hidden_layer_sizes(values["hidden_layer_sizes"], values["effort"])
+    widest = max((RATED_WIDTH, *widths))
+    return setting.strategy.learning_rate * RATED_WIDTH / widest / max(1, len(widths))
 
 
 def _pools(setting: Setting, plan: TrainingPlan) -> PoolPlan:

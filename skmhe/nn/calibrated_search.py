@@ -142,6 +142,8 @@ class CalibratedSearch(_OfSearch):
 
     def _before(self, log_odds: float) -> float:
         """Return the log-odds that become some others: by bisection."""
+        if math.isinf(log_odds):
+            return log_odds
         steepest, flattest = self._slope, self._slope + self._bend
         # log(p) is between min(x, 0) - log(2) and min(x, 0).
         reach = abs(log_odds - self._intercept) + abs(self._bend)

@@ -95,12 +95,11 @@ def _likelihood(hits: np.ndarray, log_p: np.ndarray) -> tuple[np.ndarray, np.nda
 
     Nothing, if there are fewer labels than it needs.
     """
-    p, shown = np.exp(log_p), slice(0, min(N_RANKED, log_p.shape[1]))
+    p = np.exp(log_p)
     gain = np.zeros_like(p)
     if log_p.shape[1] >= N_CUT:
         cut, total = cut_off(torch.from_numpy(log_p[:, :N_CUT]))
         gain = cut.numpy() - total.numpy() * p[:, :N_CUT]
-    hits, p, gain = hits[:, shown], p[:, shown], gain[:, shown]
     is_right = hits.any(1)
     none = np.maximum(1 - p.sum(1), 0)
     constant = np.where(is_right, (hits * p).sum(1), none)
@@ -129,7 +128,7 @@ def learn_log_odds(
     log_odds = odds_of(torch.from_numpy(log_p)).numpy()
     weight = np.repeat(share[:, None] * len(share), hits.shape[1], axis=1)[exists]
     right = hits[exists]
-    if not 0 < weight @ right < weight.sum():
+    if len(np.unique(right[weight > 0])) < 2:
         return prior
 
     def fit(*columns: np.ndarray) -> tuple[list[float], np.ndarray]:

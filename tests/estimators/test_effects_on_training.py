@@ -9,6 +9,7 @@ from estimator_problems import N_CLASSES, N_FEATURES, both, differ, make_data
 from lone_networks import fit, network_alone, weights
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skmhe import MHEClassifier
 from skmhe.estimators import features as features_module
 from skmhe.estimators import recipe
 from skmhe.estimators.resolution import EFFORTS
@@ -270,3 +271,23 @@ def test_parameters_of_pools(cls, monkeypatch):
     assert plans == {PoolPlan(search="exact", **values)}
     assert sizes == {5}
     assert widths == {None, N_CLASSES}  # none before the first epoch, and then all
+
+
+@pytest.mark.parametrize(
+    ("strategy", "sizes", "expected"),
+    [
+        ("full", (256,), 0.02),
+        ("full", (), 0.02),
+        ("sampling", (8,), 0.01),
+        ("full", (512,), 0.01),
+        ("full", (256, 256), 0.01),
+        ("cascade", (1024, 8), 0.0025),
+    ],
+)
+def test_rates_of_wide_and_deep_networks(strategy, sizes, expected):
+    settings = {"strategy": strategy, "hidden_layer_sizes": sizes, "max_iter": 2}
+    auto = fit(MHEClassifier, **settings, learning_rate_init="auto")
+    given = fit(MHEClassifier, **settings, learning_rate_init=expected)
+    assert auto.loss_curve_ == given.loss_curve_
+    other = fit(MHEClassifier, **settings, learning_rate_init=1.1 * expected)
+    assert auto.loss_curve_ != other.loss_curve_

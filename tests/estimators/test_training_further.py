@@ -187,3 +187,14 @@ def test_fit_without_warm_start_takes_other_data():
     assert clf.n_features_in_ == 4
     assert clf.classes_.tolist() == ["a", "b", "c"]
     assert clf.predict(X[:, :4]).dtype.kind == "U"
+
+
+@pytest.mark.parametrize("strategy", ["cascade", "sampling"])
+@both
+def test_linear_classifiers_of_a_next_fit_are_as_many_levels(cls, strategy):
+    X, y = make_data(cls)
+    clf = make(cls, strategy, model="both", warm_start=True, max_iter=1).fit(X, y)
+    levels = clf._fitted.model.linear
+    assert len(levels) == 1  # of all labels: that takes little time
+    again = clf.fit(X, y)._fitted.model.linear
+    assert [a.intercepts.shape for a in again] == [b.intercepts.shape for b in levels]

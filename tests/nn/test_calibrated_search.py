@@ -90,6 +90,13 @@ def test_log_odds_before_are_those_that_become_others(log_odds, bend):
     assert calibrated._corrected(before).item() == pytest.approx(log_odds)
 
 
+@pytest.mark.parametrize("bend", [0.0, 1.0])
+def test_all_labels_are_above_nothing(bend):
+    search, scores = flat()
+    samples, _ = CalibratedSearch(search, 2.0, -1.0, bend).above(scores, -math.inf)
+    assert len(samples) == search.log_prob(scores).numel()
+
+
 # ------------------------------------------------------------ one label
 
 

@@ -102,6 +102,15 @@ def test_what_tells_nothing_has_the_calibration_of_the_prior(value):
     assert slope(log_odds, log_odds < -1) == Calibration(0.5)
 
 
+def test_labels_that_are_all_right_have_the_calibration_of_the_prior():
+    rng = np.random.RandomState(0)
+    for n in range(200, 240):
+        # Sums of the same weights are rounded otherwise.
+        weight = rng.rand(n)
+        found = slope(rng.randn(n, 5), np.ones((n, 5), bool), weight / weight.sum())
+        assert found == Calibration(0.5)
+
+
 def test_places_without_a_label_are_left_out():
     log_odds, right = log_odds_that_are_right()
     expected = slope(log_odds, right)
@@ -160,9 +169,8 @@ def test_factor_and_share_are_those_of_most_likelihood(best_share, weighted):
     found = learn_softmax(ranking, share, Calibration(0.8))
 
     def loss(numbers):
-        p = mixture(scores, *numbers)[:, :5]
-        right = hits[:, :5].any(1)
-        likelihood = np.where(right, (hits[:, :5] * p).sum(1), 1 - p.sum(1))
+        p, among = mixture(scores, *numbers)[:, :N_CUT], hits[:, :N_CUT]
+        likelihood = np.where(among.any(1), (among * p).sum(1), 1 - p.sum(1))
         return -share @ np.log(likelihood)
 
     bounds = [(0.1, 10), (0, MAX_BEST_SHARE)]

@@ -351,7 +351,7 @@ def test_probabilities_are_nearer_to_the_truth(cls, model, strategy):
     brier = [((found - truth) ** 2).sum(1).mean() for found in (learned, given)]
     assert brier[0] < brier[1] + 0.005
     errors = [calibration_error(found, truth, labels) for found in (learned, given)]
-    assert errors[0] < min(errors[1] + 0.005, 0.07)
+    assert errors[0] < min(errors[1] + 0.007, 0.07)
 
 
 @pytest.mark.parametrize("strategy", ["full", "cascade", "sampling"])
