@@ -121,8 +121,8 @@ PARAMETERS = inspect.cleandoc(
         in training. One number is for both.
         {dropout}
     batch_size : int or "auto", default="auto"
-        Number of samples in a step. "auto" is ``n_samples // 32``, but at least 16 and
-        at most 1024.
+        Number of samples in a step. "auto" is ``n_samples // 32``, or
+        ``n_samples // 64`` for "sampling", but at least 16 and at most 1024.
         {batch_size}
     learning_rate : {{"constant", "linear", "cosine", "one_cycle"}}, default="linear"
         Schedule of the learning rate: "linear" falls from `learning_rate_init` to 0

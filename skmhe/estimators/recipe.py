@@ -121,6 +121,7 @@ def _plan(setting: Setting, device: torch.device) -> TrainingPlan:
         batch_size=values["batch_size"],
         learning_rate_init=values["learning_rate_init"],
         auto_rate=_auto_rate(setting),
+        auto_steps=setting.strategy.epoch_steps,
         has_user_backbone=setting.has_backbone,
         max_iter=resolve_max_iter(
             values["max_iter"], values["effort"], setting.n_samples

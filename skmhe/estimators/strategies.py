@@ -37,7 +37,9 @@ class Strategy(Parameters, ABC):
     adds_centroids: ClassVar[bool] = False
     linear_alone: ClassVar[bool] = False  # whether model="linear" has it
     has_beam: ClassVar[bool] = False  # whether the network searches a beam of prefixes
-    learning_rate: ClassVar[float] = 0.02  # what "auto" stands for
+    # What "auto" stands for: the learning rate, and how many batches the samples are.
+    learning_rate: ClassVar[float] = 0.02
+    epoch_steps: ClassVar[int] = 32
 
     @property
     def heads_text(self) -> str:
@@ -276,6 +278,7 @@ class Sampling(Strategy):
     kind = SamplingHead
     adds_centroids = True
     learning_rate = 0.01
+    epoch_steps = 64  # as a step's pool has the labels of its batch
     _parameter_constraints = constraints("Sampling")
 
     @explained_names

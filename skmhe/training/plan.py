@@ -4,9 +4,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-# "auto" batches give an epoch at least this many steps, as few samples need many steps
-# and many samples need large batches.
-MIN_STEPS_PER_EPOCH = 32
+# "auto" batches are of a number of steps in an epoch, between these: few samples need
+# many steps, and many samples need large batches.
 MIN_AUTO_BATCH, MAX_AUTO_BATCH = 16, 1024
 # For networks of any kind: that of torch's AdamW.
 USER_BACKBONE_RATE = 1e-3
@@ -34,12 +33,13 @@ def resolve_plan(
     batch_size: int | str,
     learning_rate_init: float | str,
     auto_rate: float,
+    auto_steps: int,
     has_user_backbone: bool = False,
     **settings: Any,
 ) -> TrainingPlan:
     """Return a plan whose settings of "auto" are derived from the data."""
     if batch_size == "auto":
-        batch_size = n_samples // MIN_STEPS_PER_EPOCH
+        batch_size = n_samples // auto_steps
         batch_size = min(max(batch_size, MIN_AUTO_BATCH), MAX_AUTO_BATCH)
     batch_size = int(batch_size)
     if learning_rate_init == "auto":

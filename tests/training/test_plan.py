@@ -17,6 +17,7 @@ def resolve(n_samples=100, batch_size=8, rate=0.5, **settings):
         batch_size=batch_size,
         learning_rate_init=rate,
         auto_rate=0.02,
+        auto_steps=32,
         **SETTINGS | settings,
     )
 
