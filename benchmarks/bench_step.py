@@ -1,20 +1,19 @@
 """Compare the parts of a training step with the least time that this machine needs.
 
-    python benchmarks/bench_step.py FOLDER wnhyp debdeps
+    python benchmarks/bench_step.py FOLDER wnhyp
 
 For each part of a step of the default estimator ("sampling", with centroids), the
-multiply-adds and the bytes that it cannot do without are counted from the data: arrays
-that a part takes are read once, and those that it makes are written once, as if nothing
-stayed in a cache. The least time of a part is the longer one of
+multiply-adds and the bytes that it cannot do without are counted from the data: each
+row of a table that a part needs is read once, however often it is needed, and what it
+makes is written once. The least time of a part is the longer one of
 
 - its multiply-adds at the rate of a product of large matrices (of bfloat16 where the
   step has these products, otherwise of float32), and
 - its bytes at the rate of adding two arrays that are larger than the caches,
 
-both measured before and after the fit, the better ones taken. A sparse product, whose
-factors are read in no order, is counted by bytes only: of the rows that it adds up.
-What a part took is the mean over all steps. The last row is the whole step: what no
-part covers has no least time (random numbers of dropout, drawing the pool, Python).
+both measured before and after the fit, the better ones taken. What a part took is the
+mean over all steps. The last row is the whole step, with what no part covers. Random
+numbers (of dropout, in the features, and of the pool, in the loss) have no least time.
 
 The figures are written to --out, see results.py.
 """
@@ -96,56 +95,55 @@ def watch(account):
     account.time(RowAdamW, "step", "optimizer")
     cosines = TrainingCentroids.cosines
 
-    def counted(centroids, X, labels):
-        account.of_step(centroids, X, labels)
+    def noted(centroids, X, labels):
+        account.step = centroids, X, labels
         return cosines(centroids, X, labels)
 
-    TrainingCentroids.cosines = counted
+    TrainingCentroids.cosines = noted
     step = Trainer.step
 
     def whole(trainer, rows):
-        account.width = trainer.network.head.weights[0].shape[1]
         start = time.perf_counter()
         loss = step(trainer, rows)
         account.seconds["step"] += time.perf_counter() - start
         account.n_steps += 1
+        count(account, trainer.network.head.weights[0].shape[1], *account.step)
         return loss
 
     Trainer.step = whole
 
 
-def count(account, centroids, X, labels):
+def count(account, d, centroids, X, labels):
     """Count the least work of a step on rows X, whose pool are these labels."""
-    n, p, d, z = X.shape[0], len(labels), account.width, X.nnz
+    n, p, z = X.shape[0], len(labels), X.nnz
     f, m = len(np.unique(X.indices)), len(centroids.frequent)
-    lengths = np.diff(centroids.rows.indptr)[labels]
-    per_feature = np.bincount(centroids.rows[labels].indices, minlength=X.shape[1])
-    added = per_feature[X.indices].sum()
+    own = centroids.rows[labels]
+    per_feature = np.bincount(own.indices, minlength=X.shape[1])
+    products = per_feature[X.indices].sum()
     stored = 2 * FLOAT  # a value of a sparse array, and its column
     account.add("rows of X and y", 0, 2 * stored * z)
     account.add(
         "cosines to centroids",
-        n * m * p,
-        stored * (z + lengths.sum() + added) + FLOAT * (m * p + n * p),
+        n * m * p + products,
+        stored * (z + own.nnz) + FLOAT * (m * p + n * p),
     )
-    account.add("features", 0, stored * z + FLOAT * (z * d + n * d))
-    account.add("scores of the pool", n * d * p, FLOAT * (n * d + 2 * p * d + n * p))
-    account.add("loss", 0, FLOAT * 3 * n * p)  # scores, cosines; their sum is kept
+    account.add("features", z * d, stored * z + FLOAT * (f * d + n * d))
+    account.add("scores of the pool", n * d * p, FLOAT * (n * d + p * d + n * p))
+    account.add("loss", 0, FLOAT * 2 * n * p)  # of scores and cosines
     account.add(
         "gradients",
-        2 * n * d * p,
-        # Of the loss; of the scores, read twice; of both tables' rows.
-        FLOAT * (2 * n * p + 2 * n * p + 2 * p * d + 2 * n * d + z * d + f * d),
+        2 * n * d * p + z * d,
+        # Of the scores, once; of features and of the rows of both tables.
+        FLOAT * (n * p + 2 * n * d + 2 * p * d + f * d),
     )
     account.add("optimizer", 0, FLOAT * 3 * (f + p) * d)
 
 
-def measure(folder, parameters):
+def measure(folder):
     X, _, y, _ = load(folder)
-    clf = make_estimator(y, 0, parameters)
+    clf = make_estimator(y, 0, {})
     dtype = torch.bfloat16 if has_bfloat16() else torch.float32
     account = Account()
-    account.of_step = lambda *args: count(account, *args)
     watch(account)
     before = rates(dtype)
     clf.fit(X, y)
@@ -175,7 +173,7 @@ def main():
     parser.add_argument("data", help="a data set; each needs a process of its own")
     add_out_argument(parser, "step")
     args = parser.parse_args()
-    rows, settings = measure(args.folder / args.data, {})
+    rows, settings = measure(args.folder / args.data)
     print_rows("part", rows)
     write(args.out, "bench_step.py", args.data, rows, settings)
 

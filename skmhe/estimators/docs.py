@@ -122,7 +122,8 @@ PARAMETERS = inspect.cleandoc(
         {dropout}
     batch_size : int or "auto", default="auto"
         Number of samples in a step. "auto" is ``n_samples // 32``, or
-        ``n_samples // 64`` for "sampling", but at least 16 and at most 1024.
+        ``n_samples // 64`` for "sampling" and with a `backbone`, but at least 16 and at
+        most 1024.
         {batch_size}
     learning_rate : {{"constant", "linear", "cosine", "one_cycle"}}, default="linear"
         Schedule of the learning rate: "linear" falls from `learning_rate_init` to 0
@@ -131,9 +132,9 @@ PARAMETERS = inspect.cleandoc(
         {learning_rate}
     learning_rate_init : float or "auto", default="auto"
         Learning rate of AdamW at the start. "auto" is 0.01 for "sampling",
-        where rare labels get few steps, and 0.02 for other strategies, divided by the
-        number of hidden layers and, where these are wider than 256, by width / 256;
-        with a `backbone`, it is 0.001.
+        0.015 if `y` is multi-label, and 0.02 for other strategies, divided by the
+        number of hidden layers and, where the widest has more than 256 units, by
+        ``sqrt(width / 256)``; with a `backbone`, it is 0.001.
         {learning_rate_init}
     max_iter : int or "auto", default="auto"
         Number of epochs (passes over the samples). "auto" leaves it to `effort`.

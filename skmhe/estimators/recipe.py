@@ -28,6 +28,8 @@ from skmhe.training.task import LinearPlan, Recipe
 
 # Width of hidden layers up to which a strategy's rate is right.
 RATED_WIDTH = 256
+# For users' networks of any kind: the rate of torch's AdamW.
+BACKBONE_RATE, BACKBONE_STEPS = 1e-3, 64
 
 
 def make_recipe(
@@ -121,8 +123,9 @@ def _plan(setting: Setting, device: torch.device) -> TrainingPlan:
         batch_size=values["batch_size"],
         learning_rate_init=values["learning_rate_init"],
         auto_rate=_auto_rate(setting),
-        auto_steps=setting.strategy.epoch_steps,
-        has_user_backbone=setting.has_backbone,
+        steps_per_epoch=BACKBONE_STEPS
+        if setting.has_backbone
+        else setting.strategy.steps_per_epoch,
         max_iter=resolve_max_iter(
             values["max_iter"], values["effort"], setting.n_samples
         ),
@@ -137,16 +140,19 @@ def _plan(setting: Setting, device: torch.device) -> TrainingPlan:
 
 
 def _auto_rate(setting: Setting) -> float:
-    """Return the strategy's rate, less for wide and deep networks.
+    """Return the strategy's rate, less for wide and deep networks; or a backbone's.
 
-    A step of Adam changes all weights by as much: what it does to the outputs grows
-    with the widths of the layers (Yang et al., "Tensor Programs V", 2022, table 3), and
-    with their number.
+    A step of Adam changes all weights by as much, and outputs by more, the wider a
+    layer is and the more of them follow each other. Rates are to fall with the width
+    for hidden layers, and not for weights of features (Yang et al., "Tensor Programs
+    V", 2022): the root is between.
     """
-    values = setting.values
+    if setting.has_backbone:
+        return BACKBONE_RATE
+    values, rate = setting.values, setting.strategy.learning_rates[setting.multilabel]
     widths = resolve_hidden_layer_sizes(values["hidden_layer_sizes"], values["effort"])
     widest = max((RATED_WIDTH, *widths))
-    return setting.strategy.learning_rate * RATED_WIDTH / widest / max(1, len(widths))
+    return rate * (RATED_WIDTH / widest) ** 0.5 / max(1, len(widths))
 
 
 def _pools(setting: Setting, plan: TrainingPlan) -> PoolPlan:

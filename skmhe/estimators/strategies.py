@@ -37,9 +37,10 @@ class Strategy(Parameters, ABC):
     adds_centroids: ClassVar[bool] = False
     linear_alone: ClassVar[bool] = False  # whether model="linear" has it
     has_beam: ClassVar[bool] = False  # whether the network searches a beam of prefixes
-    # What "auto" stands for: the learning rate, and how many batches the samples are.
-    learning_rate: ClassVar[float] = 0.02
-    epoch_steps: ClassVar[int] = 32
+    # What learning_rate_init="auto" and batch_size="auto" stand for, see `make_recipe`;
+    # the rate by whether a sample may have several labels.
+    learning_rates: ClassVar[dict[bool, float]] = {False: 0.02, True: 0.02}
+    steps_per_epoch: ClassVar[int] = 32
 
     @property
     def heads_text(self) -> str:
@@ -277,8 +278,8 @@ class Sampling(Strategy):
     name = "sampling"
     kind = SamplingHead
     adds_centroids = True
-    learning_rate = 0.01
-    epoch_steps = 64  # as a step's pool has the labels of its batch
+    learning_rates: ClassVar[dict[bool, float]] = {False: 0.01, True: 0.015}
+    steps_per_epoch = 64  # as a step's pool has the labels of its batch
     _parameter_constraints = constraints("Sampling")
 
     @explained_names

@@ -141,13 +141,15 @@ class CalibratedSearch(_OfSearch):
         return self._search.above(scores, -math.log1p(math.exp(min(-before, 700.0))))
 
     def _before(self, log_odds: float) -> float:
-        """Return the log-odds that become some others: by bisection."""
+        """Return the log-odds that become some others: with a bend, by bisection."""
         if math.isinf(log_odds):
             return log_odds
-        steepest, flattest = self._slope, self._slope + self._bend
+        if not self._bend:
+            return (log_odds - self._intercept) / self._slope
+        slopes = self._slope, self._slope + self._bend
         # log(p) is between min(x, 0) - log(2) and min(x, 0).
         reach = abs(log_odds - self._intercept) + abs(self._bend)
-        high = reach / min(steepest, flattest)
+        high = reach / min(slopes)
         low = -high
         for _ in range(100):
             middle = (low + high) / 2

@@ -92,7 +92,7 @@ class Search(Protocol):
 
     @property
     def joint(self) -> bool:
-        """Whether nodes above the labels only say where a tree has the best labels."""
+        """Whether a tree's last level scores labels, not labels given their prefix."""
 
     @property
     def scores_all(self) -> bool:

@@ -180,10 +180,9 @@ class TreeSearch:
         return log_p[:, : first.shape[1]], log_p[:, first.shape[1] :]
 
     def _join(self, path: Tensor, children: Tensor) -> Tensor:
-        log_p = local_log_probs(children, self.multilabel)
-        if not self.joint:
-            return path + log_p
-        return F.logsigmoid(joined_odds(odds_of(path), odds_of(log_p)))
+        if self.joint:
+            return F.logsigmoid(joined_odds(odds_of(path), children))
+        return path + local_log_probs(children, self.multilabel)
 
     def _all_joint(self, scores: TreeScores) -> Tensor:
         found = scores.nodes(self.n_levels - 1)

@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skmhe.nn.calibrated_search import N_CUT
 from skmhe.scorers.batch import Batch, Rows, row_chunks
 from skmhe.scorers.combination import Combination, ScorerWeights, SumOfScores
 from skmhe.scorers.model import Model, Settings
 
-# Labels that each scorer, and each of some sums, finds best.
-N_BEST = 20
+# Labels that each scorer, and each of some sums, finds best: as many as are cut off, so
+# that the last one of another sum is hardly missed.
+N_BEST = N_CUT
 # Labels that are drawn to stand for all others, in the softmax of one label per sample.
 N_DRAWN = 64
 

@@ -319,7 +319,8 @@ def _places(X: sp.csr_array, rows: Array, columns: Array) -> Array:
     By a table of all cells of some rows: to search takes several times as long.
     """
     n_columns = X.shape[1]
-    n_together = max(1, TABLE_CELLS // n_columns)
+    n_rows = rows[-1] - rows[0] + 1 if len(rows) else 0
+    n_together = min(max(1, TABLE_CELLS // n_columns), n_rows)
     table = np.full(n_together * n_columns, X.nnz)
     places = np.empty(len(rows), np.int64)
     groups = (rows - rows[0]) // n_together if len(rows) else rows

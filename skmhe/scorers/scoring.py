@@ -107,7 +107,7 @@ class Scoring(NamedTuple):
         """Return the largest number of scores that a search for k labels holds."""
         own = self.search if self.network is None else self.network.head
         others = (scorer.n_scores() for scorer in self.combination.scorers)
-        return max(own.n_scores(k), *others)
+        return max([own.n_scores(k), *others])
 
     def for_blocks(
         self,

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from skmhe.nn.calibrated_search import N_CUT, cut_off, odds_of
 from skmhe.scorers.combination import Calibration
 
-# Labels of each sample whose ranking and probabilities count: those that are shown.
+# Labels of each sample whose ranking counts, and the probabilities of several labels.
 N_RANKED = 5
 # How far the factor of scores may be from that of the prior.
 MAX_FACTOR = 16.0
@@ -42,9 +42,9 @@ def learn_softmax(
 ) -> Calibration:
     """Learn what makes probabilities of scores of one label per sample, by likelihood.
 
-    By that of which of the best labels is right, or none of them: a factor of the
-    scores, and the share of the best labels ([1]_ mixes softmaxes of other factors). If
-    its gain is clear, see `clear_gain`; otherwise, the factor alone.
+    By that of which of the `N_CUT` best labels is right, or none of them: a factor of
+    the scores, and the share of the best labels ([1]_ mixes softmaxes of other
+    factors). If its gain is clear, see `clear_gain`; otherwise, the factor alone.
 
     References
     ----------

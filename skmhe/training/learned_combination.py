@@ -114,7 +114,7 @@ def is_calibrated(search: Search) -> bool:
 
 def n_ranked(multilabel: bool) -> int:
     """Return how many of the best labels of each sample `Ranking` is to rank."""
-    return N_RANKED if multilabel else max(N_RANKED, N_CUT)
+    return N_RANKED if multilabel else N_CUT
 
 
 def make_ranking(

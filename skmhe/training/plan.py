@@ -4,11 +4,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-# "auto" batches are of a number of steps in an epoch, between these: few samples need
-# many steps, and many samples need large batches.
+# Bounds of "auto" batches, which divide the samples into a number of steps: few samples
+# need many steps, and many samples need large batches.
 MIN_AUTO_BATCH, MAX_AUTO_BATCH = 16, 1024
-# For networks of any kind: that of torch's AdamW.
-USER_BACKBONE_RATE = 1e-3
 
 
 class TrainingPlan(NamedTuple):
@@ -33,17 +31,16 @@ def resolve_plan(
     batch_size: int | str,
     learning_rate_init: float | str,
     auto_rate: float,
-    auto_steps: int,
-    has_user_backbone: bool = False,
+    steps_per_epoch: int,
     **settings: Any,
 ) -> TrainingPlan:
     """Return a plan whose settings of "auto" are derived from the data."""
     if batch_size == "auto":
-        batch_size = n_samples // auto_steps
+        batch_size = n_samples // steps_per_epoch
         batch_size = min(max(batch_size, MIN_AUTO_BATCH), MAX_AUTO_BATCH)
     batch_size = int(batch_size)
     if learning_rate_init == "auto":
-        learning_rate_init = USER_BACKBONE_RATE if has_user_backbone else auto_rate
+        learning_rate_init = auto_rate
     return TrainingPlan(
         batch_size=batch_size, learning_rate_init=float(learning_rate_init), **settings
     )

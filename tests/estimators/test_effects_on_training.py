@@ -279,9 +279,9 @@ def test_parameters_of_pools(cls, monkeypatch):
         ("full", (256,), 0.02),
         ("full", (), 0.02),
         ("sampling", (8,), 0.01),
-        ("full", (512,), 0.01),
+        ("full", (1024,), 0.01),
         ("full", (256, 256), 0.01),
-        ("cascade", (1024, 8), 0.0025),
+        ("cascade", (1024, 8), 0.005),
     ],
 )
 def test_rates_of_wide_and_deep_networks(strategy, sizes, expected):

@@ -17,7 +17,7 @@ def resolve(n_samples=100, batch_size=8, rate=0.5, **settings):
         batch_size=batch_size,
         learning_rate_init=rate,
         auto_rate=0.02,
-        auto_steps=32,
+        steps_per_epoch=32,
         **SETTINGS | settings,
     )
 
@@ -31,13 +31,9 @@ def test_batches_give_an_epoch_many_steps(n_samples, expected):
     assert resolve(n_samples, batch_size=7).batch_size == 7
 
 
-@pytest.mark.parametrize(
-    ("has_user_backbone", "expected"), [(False, 0.02), (True, 1e-3)]
-)
-def test_learning_rates(has_user_backbone, expected):
-    options = {"has_user_backbone": has_user_backbone}
-    assert resolve(rate="auto", **options).learning_rate_init == expected
-    assert resolve(rate=0.25, **options).learning_rate_init == 0.25
+def test_learning_rates():
+    assert resolve(rate="auto").learning_rate_init == 0.02
+    assert resolve(rate=0.25).learning_rate_init == 0.25
 
 
 def test_settings_are_passed_on():
