@@ -36,6 +36,8 @@ NAMES = {
     'skmhe:{"model": "linear"}': 'skmhe, `model="linear"`',
     'skmhe:{"model": "network"}': 'skmhe, `model="network"`',
     'skmhe:{"strategy": "cascade"}': 'skmhe, `strategy="cascade"`',
+    'skmhe:{"effort": "fast"}': 'skmhe, `effort="fast"`',
+    'skmhe:{"effort": "accurate"}': 'skmhe, `effort="accurate"`',
     "pecos": "PECOS",
     "napkinxc": "napkinXC",
     "centroid": "nearest centroid",

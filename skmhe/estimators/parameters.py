@@ -18,9 +18,10 @@ class LinearTree(Parameters):
 
     One-vs-rest linear classifiers (squared hinge loss, as `sklearn.svm.LinearSVC`) of
     the samples, which are scaled to unit length. They score all labels, or form a tree:
-    with "cascade", whose prefixes are the nodes, and with "sampling" where that is much
-    faster, by an estimate from the numbers of samples, of their nonzero features and
-    labels, and of all labels.
+    with "cascade", whose prefixes are the nodes, and with "sampling". Beside "sampling"
+    and a cascade with hard negatives, there is a tree only where it is much faster, by
+    an estimate from the numbers of samples, of their nonzero features and labels, and
+    of all labels.
 
     Parameters
     ----------
