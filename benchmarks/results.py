@@ -78,6 +78,11 @@ COLUMNS = {
     "linear_to_pecos": ("linear, fit / PECOS", ".2f"),
     "linear_ahead_pecos": ("linear, P@1 - PECOS", "+.2f"),
     "linear_ahead_svc": ("linear, P@1 - LinearSVC", "+.2f"),
+    # bench_epochs.py
+    "best_epoch": ("best epoch", ".0f"),
+    "last_score": ("P@1 of the last", ".2f"),
+    "stop_epoch": ("stopped at", ".0f"),
+    "lost": ("lost by that", ".2f"),
     # bench_step.py
     "part_ms": ("ms", ".2f"),
     "least_part_ms": ("least ms", ".2f"),

@@ -128,6 +128,11 @@ TABLES = {
         ),
         heads=("machine", "call"),
     ),
+    "epochs": Table(
+        "epochs.json",
+        ("epochs", "best_epoch", "last_score", "stop_epoch", "lost"),
+        heads=("data", "setting"),
+    ),
     "step": Table(
         "step.json",
         ("part_ms", "least_part_ms", "to_least", "mega_operations", "mega_bytes"),
