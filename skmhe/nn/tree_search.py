@@ -192,6 +192,8 @@ class TreeSearch:
         """Return the log-probability of every label, shape (n, n_labels)."""
         if self.one_softmax:
             return self._all_joint(scores)
+        if self.joint:
+            return F.logsigmoid(self.log_odds(scores))
         log_p, late = self._first(scores)
         for level in range(1, self.n_levels):
             size, n_nodes = self.head_sizes[level], self.n_nodes[level]
@@ -200,7 +202,7 @@ class TreeSearch:
             # shape: (n, n_parents, size); every parent has children
             found, parents = found.unflatten(1, (-1, size)), log_p[:, :, None]
             if self.multilabel:
-                log_p = self._join(parents, found)
+                log_p = parents + F.logsigmoid(found)
             else:
                 log_p = found + (parents - found.logsumexp(2, keepdim=True))
             log_p = log_p.flatten(1)[:, :n_nodes]

@@ -117,8 +117,8 @@ def add_entries(scores: Tensor, entries: sp.csr_array | None) -> Tensor:
 def add_product(result: Tensor, a: sp.csr_array, b: sp.csr_array) -> None:
     """Add the product of two sparse arrays to a tensor in place.
 
-    Where torch has the MKL, it adds them up where they belong; SciPy, which makes a
-    sparse array first, takes four times as long.
+    Where torch has the MKL, it adds them up where they belong; SciPy makes a sparse
+    array first, and a dense one of that. Both arrays are of float32.
     """
     # torch warns that they are new: once, see below, unless it is asked to warn always.
     if HAS_SPARSE_PRODUCTS and not torch.is_warn_always_enabled():
