@@ -126,6 +126,9 @@ def _plan(setting: Setting, device: torch.device) -> TrainingPlan:
         steps_per_epoch=BACKBONE_STEPS
         if setting.has_backbone
         else setting.strategy.steps_per_epoch,
+        max_auto_batch=setting.strategy.max_auto_batch(
+            0 if setting.has_backbone else setting.n_labels
+        ),
         max_iter=resolve_max_iter(
             values["max_iter"], values["effort"], setting.n_samples
         ),

@@ -11,12 +11,15 @@ from skmhe.estimators.names import Parameters, explained_names
 from skmhe.estimators.setting import Setting
 from skmhe.estimators.table import constraints, only_used
 from skmhe.nn import CascadeHead, FullHead, Head, Margin, ProductHead, SamplingHead
-from skmhe.nn.tree_search import MIN_BEAM_WIDTH
+from skmhe.nn.tree_search import training_beam
 from skmhe.scorers.network import HeadSpec
 
 # Up to this number of labels, the strategy "auto" scores all of them in training; up to
 # the second one, it trains on a sample of them.
 MAX_FULL_LABELS, MAX_SAMPLED_LABELS = 1024, 2**17
+# Of a cascade's largest batch: with fewer samples, more of a step's time goes into the
+# labels' weights than into the samples.
+LABELS_PER_SAMPLE = 256
 
 
 class Strategy(Parameters, ABC):
@@ -41,6 +44,10 @@ class Strategy(Parameters, ABC):
     # the rate by whether a sample may have several labels.
     learning_rates: ClassVar[dict[bool, float]] = {False: 0.02, True: 0.02}
     steps_per_epoch: ClassVar[int] = 32
+
+    def max_auto_batch(self, n_labels: int) -> int:
+        """Return the largest batch that batch_size="auto" stands for."""
+        return 1024
 
     @property
     def heads_text(self) -> str:
@@ -167,9 +174,9 @@ class Cascade(Strategy):
     ----------
     beam_width : int or "auto", default="auto"
         Number of prefixes in the beam: of `predict_topk`, which widens it to more than
-        k labels where needed, and of training with hard negatives. "auto" is 10, but in
-        predictions as many as have about 4096 labels: all, in a small tree. May be
-        changed after fitting.
+        k labels where needed, and of training with hard negatives. "auto" is 10; in
+        training at most, and in predictions at least, as many as have about 4096
+        labels: in a small tree, predictions search all. May be changed after fitting.
         {beam_width}
     hard_negatives : bool, default=True
         Which labels the network learns to reject for a sample: also those below the
@@ -209,6 +216,13 @@ class Cascade(Strategy):
         self.beam_width = beam_width
         self.hard_negatives = hard_negatives
 
+    def max_auto_batch(self, n_labels: int) -> int:
+        """Return the largest batch that batch_size="auto" stands for.
+
+        A step updates most of the labels' weights, however few samples it has.
+        """
+        return max(super().max_auto_batch(n_labels), n_labels // LABELS_PER_SAMPLE)
+
     def has_linear_tree(self, setting: Setting) -> bool:
         """Tell whether linear classifiers form a tree: the same as the network's.
 
@@ -226,7 +240,7 @@ class Cascade(Strategy):
         width = self.beam_width
         return {
             "head_sizes": head_sizes,
-            "beam_width": MIN_BEAM_WIDTH if width == "auto" else width,
+            "beam_width": training_beam(head_sizes) if width == "auto" else width,
             "hard_negatives": self._is_joint(setting),
         }
 

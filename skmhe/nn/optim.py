@@ -11,6 +11,9 @@ from torch.optim.optimizer import ParamsT
 
 # Types of devices for which torch has a fused step.
 FUSED_DEVICES = ("cpu", "cuda", "xpu", "mps")
+# Elements of rows that are updated at a time. What is computed of them then takes the
+# memory of the last ones; of more, the system would have to provide it anew.
+CHUNK_ELEMENTS = 2**21
 
 
 class RowAdamW(torch.optim.Optimizer):
@@ -125,11 +128,24 @@ def _row_step(
     # autograd forgets that a gradient is coalesced, and coalescing is slow.
     if not (grad.is_coalesced() or bool((rows[1:] > rows[:-1]).all())):
         grad = grad.coalesce()
+    state["step"] += 1
     # shape of values: (n_rows, ...)
     rows, values = grad._indices()[0], grad._values()
-    state["step"] += 1
     if not len(rows):
         return
+    n = max(1, CHUNK_ELEMENTS // values[0].numel())
+    for chunk in zip(rows.split(n), values.split(n), strict=True):
+        _move_rows(param, *chunk, state, group)
+
+
+def _move_rows(
+    param: Tensor,
+    rows: Tensor,
+    values: Tensor,
+    state: dict[str, Any],
+    group: dict[str, Any],
+) -> None:
+    """Update some rows, given their gradients of shape (n_rows, ...)."""
     beta, lr = group["betas"][1], group["lr"]
     lengths = torch.linalg.vector_norm(values.view(len(rows), -1), dim=1)
     squares = lengths.square_().div_(values[0].numel())

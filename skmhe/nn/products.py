@@ -17,8 +17,8 @@ from skmhe.nn.sparse_rows import SparseRows, sparse_product
 # With fewer multiplications per distinct group than this, sorting the pairs into
 # blocks costs more than gathering each pair's rows.
 MIN_WORK_PER_GROUP = 5_000
-# Elements of a group's weight from which it is read where it is, in predictions, one
-# group after the other. Smaller ones are copied together, into one batched product.
+# Elements of a group's weight from which it is read where it is, one group after the
+# other. Smaller ones are copied together, into one batched product.
 MIN_SLICE_ELEMENTS = 2**13
 # Pairs of a block: the power of two above the groups' mean, between these.
 MIN_BLOCK, MAX_BLOCK = 8, 64
@@ -280,25 +280,68 @@ def _gathered_linear(
     return (scores.to(bias.dtype) + bias[children]).masked_fill(~exists, -torch.inf)
 
 
-def _sliced_linear(
-    features: Tensor, weight: Tensor, bias: Tensor, groups: Tensor, size: int
-) -> Tensor:
-    """Score the children of groups, whose rows of the weight are not copied.
+class SlicedLinear(torch.autograd.Function):
+    """Scores of all children of a group, for (sample, group) pairs sorted by group.
 
-    Once for each run of equal groups, and without gradients.
+    One group after the other: its rows are read where they are, and their gradient is
+    written where it stays. As products of a few pairs gain nothing by factors of 16
+    bits, and lose more by rounding them, there are none.
     """
-    scores = bias.new_full((len(groups), size), -torch.inf)
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        features: Tensor,  # shape: (n_pairs, d)
+        weight: Tensor,  # shape: (n_children, d)
+        bias: Tensor,  # shape: (n_children,)
+        groups: Tensor,  # shape: (n_pairs,)
+        size: int,
+    ) -> Tensor:
+        """Return the scores, shape (n_pairs, size)."""
+        ctx.slices = _slices(groups, size, len(weight))
+        ctx.save_for_backward(features, weight)
+        scores = bias.new_full((len(groups), size), -torch.inf)
+        # `narrow` takes half the time of an index, which counts where pairs are few.
+        for pairs, rows in ctx.slices:
+            own, start = weight.narrow(0, *rows), bias.narrow(0, *rows)
+            found = F.linear(features.narrow(0, *pairs), own, start)
+            scores.narrow(0, *pairs).narrow(1, 0, rows[1]).copy_(found)
+        return scores
+
+    @staticmethod
+    def backward(ctx: Any, grad_scores: Tensor) -> Any:
+        """Return the gradients of features, weight (sparse) and bias."""
+        features, weight = ctx.saved_tensors
+        grad_features = torch.empty_like(features)
+        grad_bias = weight.new_zeros(len(weight))
+        device, spans = weight.device, [rows for _, rows in ctx.slices]
+        scored = [torch.arange(a, a + n, device=device) for a, n in spans]
+        scored_rows = torch.cat([torch.arange(0, device=device), *scored])
+        grad_rows = weight.new_empty(len(scored_rows), weight.shape[1])
+        first = 0
+        for pairs, rows in ctx.slices:
+            grad = grad_scores.narrow(0, *pairs).narrow(1, 0, rows[1])
+            own = weight.narrow(0, *rows)
+            torch.mm(grad, own, out=grad_features.narrow(0, *pairs))
+            found = grad_rows.narrow(0, first, rows[1])
+            torch.mm(grad.T, features.narrow(0, *pairs), out=found)
+            torch.sum(grad, 0, out=grad_bias.narrow(0, *rows))
+            first += rows[1]
+        grad_weight = row_gradient(scored_rows, grad_rows, weight.shape)
+        return grad_features, grad_weight, grad_bias, None, None
+
+
+def _slices(
+    groups: Tensor, size: int, n_children: int
+) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Return the pairs of each group and its children, both by start and number."""
     distinct, counts = torch.unique_consecutive(groups, return_counts=True)
-    # `narrow` takes half the time of an index, which counts where pairs are few.
-    multiply = F.linear if product_dtype(weight) is None else linear
-    first, n_children = 0, len(weight)
+    slices, first = [], 0
     for group, count in zip(distinct.tolist(), counts.tolist(), strict=True):
-        rows = 0, group * size, min(size, n_children - group * size)
-        own, start = weight.narrow(*rows), bias.narrow(*rows)
-        found = multiply(features.narrow(0, first, count), own, start)
-        scores.narrow(0, first, count).narrow(1, 0, rows[2]).copy_(found)
+        start = group * size
+        slices.append(((first, count), (start, min(size, n_children - start))))
         first += count
-    return scores
+    return slices
 
 
 def grouped_linear(
@@ -325,15 +368,19 @@ def grouped_linear(
         if work < MIN_WORK_PER_GROUP * n_groups:
             pair_features = features.index_select(0, samples)
             return _gathered_linear(pair_features, weight, bias, groups, size)
-    is_large = size * features.shape[1] >= MIN_SLICE_ELEMENTS
-    slices = is_large and not torch.is_grad_enabled()
-    if slices and len(features) == 1:  # groups occur once: there is nothing to sort
-        return _sliced_linear(features.expand(n_pairs, -1), weight, bias, groups, size)
+    slices = size * features.shape[1] >= MIN_SLICE_ELEMENTS
+    if torch.is_grad_enabled():
+        # On other devices, so many small products would wait for each other.
+        slices &= sparse_grad and weight.device.type == "cpu"
+    elif slices and len(features) == 1:  # groups occur once: there is nothing to sort
+        return SlicedLinear.apply(
+            features.expand(n_pairs, -1), weight, bias, groups, size
+        )
     order = torch.argsort(groups, stable=True)
     sorted_features = features.index_select(0, samples[order])
     arguments = sorted_features, weight, bias, groups[order], size
     if slices:
-        scores = _sliced_linear(*arguments)
+        scores = SlicedLinear.apply(*arguments)
     else:
         scores = GroupedLinear.apply(*arguments, sparse_grad)
     # A gather is cheaper than the scatter that would undo the sort.

@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-# Bounds of "auto" batches, which divide the samples into a number of steps: few samples
-# need many steps, and many samples need large batches.
-MIN_AUTO_BATCH, MAX_AUTO_BATCH = 16, 1024
+# "auto" batches divide the samples into a number of steps, as few samples need many
+# steps, and many samples need large batches.
+MIN_AUTO_BATCH = 16
 
 
 class TrainingPlan(NamedTuple):
@@ -32,12 +32,13 @@ def resolve_plan(
     learning_rate_init: float | str,
     auto_rate: float,
     steps_per_epoch: int,
+    max_auto_batch: int,
     **settings: Any,
 ) -> TrainingPlan:
     """Return a plan whose settings of "auto" are derived from the data."""
     if batch_size == "auto":
         batch_size = n_samples // steps_per_epoch
-        batch_size = min(max(batch_size, MIN_AUTO_BATCH), MAX_AUTO_BATCH)
+        batch_size = min(max(batch_size, MIN_AUTO_BATCH), max_auto_batch)
     batch_size = int(batch_size)
     if learning_rate_init == "auto":
         learning_rate_init = auto_rate

@@ -60,6 +60,26 @@ def test_trees_of_linear_classifiers():
     assert have_tree([Cascade(hard_negatives=False)], "both", 1) == [True]
 
 
+@pytest.mark.parametrize(
+    ("strategy", "n_labels", "largest"),
+    [
+        (Sampling(), 10**6, 1024),
+        (Cascade(), 256 * 1024, 1024),
+        (Cascade(), 10**6, 10**6 // 256),
+    ],
+)
+def test_batches_of_a_cascade_grow_with_its_labels(strategy, n_labels, largest):
+    assert strategy.max_auto_batch(n_labels) == largest
+
+
+@pytest.mark.parametrize(
+    ("sizes", "width"), [((100, 100), 10), ((9, 1000), 4), ((9, 10**4), 1)]
+)
+def test_beams_of_training_are_narrower_in_large_trees(sizes, width):
+    assert head(Cascade(), sizes=sizes).options["beam_width"] == width
+    assert head(Cascade(beam_width=7), sizes=sizes).options["beam_width"] == 7
+
+
 @by_name
 def test_heads_can_be_made_and_trained(strategy):
     sizes = (N_LABELS,) if strategy.max_heads == 1 else SIZES

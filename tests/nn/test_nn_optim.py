@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from skmhe.nn import RowAdamW
+from skmhe.nn import RowAdamW, optim
 
 SETTINGS = [
     {},
@@ -80,6 +80,15 @@ def test_rows_of_sparse_gradients_take_steps_of_their_own(settings):
     assert_close(run(RowAdamW, sparse, **settings), expected)
     some = run(RowAdamW, sparse[:-1], **settings)
     assert torch.equal(some[[2, 3]], draws(6, 3)[[2, 3]])
+
+
+@pytest.mark.parametrize("n_elements", [1, 3, 7])
+def test_rows_may_be_updated_some_at_a_time(n_elements, monkeypatch):
+    gradients = [row_gradient(rows, draws(len(rows), 3), 6) for rows in ROWS]
+    settings = {"weight_decay": 0.3}
+    expected = run(RowAdamW, gradients, **settings)
+    monkeypatch.setattr(optim, "CHUNK_ELEMENTS", n_elements)
+    assert torch.equal(run(RowAdamW, gradients, **settings), expected)
 
 
 @pytest.mark.parametrize("settings", SETTINGS)

@@ -216,6 +216,34 @@ def test_predictions_read_large_groups_where_they_are(n_children, n_pairs, monke
     assert_close(scores, written_out(features, samples, groups, weight, bias, 4))
 
 
+@pytest.mark.parametrize("n_children", [9, 12])
+@pytest.mark.parametrize("n_samples", [1, 4])
+def test_training_reads_large_groups_where_they_are(n_children, n_samples, monkeypatch):
+    monkeypatch.setattr(GroupedLinear, "apply", None)
+    monkeypatch.setattr(products, "MIN_SLICE_ELEMENTS", 0)
+    samples, groups = pairs(n_samples, 3, 7)
+    inputs = [
+        tensor.requires_grad_()
+        for tensor in (
+            make_features(n_samples),
+            make_features(n_children, seed=2),
+            make_features(n_children, 1)[:, 0],
+        )
+    ]
+
+    def gradients(function, *options):
+        features, weight, bias = inputs
+        scores = function(features, samples, groups, weight, bias, 4, *options)
+        losses = scores.masked_fill(scores == -torch.inf, 0.0).square().sum()
+        return torch.autograd.grad(losses, inputs)
+
+    found = gradients(grouped_linear, True)
+    scored = torch.unique(groups[:, None] * 4 + torch.arange(4))
+    assert found[1]._indices()[0].tolist() == scored[scored < n_children].tolist()
+    for value, expected in zip(found, gradients(written_out), strict=True):
+        assert_close(value.to_dense(), expected)
+
+
 @pytest.mark.parametrize("n_children", [9, 10, 12])
 @pytest.mark.parametrize("n_pairs", [1, 8, 30])
 def test_scores_of_a_groups_children(path, n_children, n_pairs):

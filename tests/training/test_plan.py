@@ -18,6 +18,7 @@ def resolve(n_samples=100, batch_size=8, rate=0.5, **settings):
         learning_rate_init=rate,
         auto_rate=0.02,
         steps_per_epoch=32,
+        max_auto_batch=1024,
         **SETTINGS | settings,
     )
 
