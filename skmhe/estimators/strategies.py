@@ -11,7 +11,7 @@ from skmhe.estimators.names import Parameters, explained_names
 from skmhe.estimators.setting import Setting
 from skmhe.estimators.table import constraints, only_used
 from skmhe.nn import CascadeHead, FullHead, Head, Margin, ProductHead, SamplingHead
-from skmhe.nn.tree_search import training_beam
+from skmhe.nn.heads.cascade import training_beam
 from skmhe.scorers.network import HeadSpec
 
 # Up to this number of labels, the strategy "auto" scores all of them in training; up to

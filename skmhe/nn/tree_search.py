@@ -22,12 +22,6 @@ WIDE_BEAM_CHILDREN, MIN_BEAM_WIDTH = 4096, 10
 JOIN_POWER = 4.0
 
 
-def training_beam(head_sizes: Sequence[int]) -> int:
-    """Return the width of a beam that training can afford in a large tree."""
-    width = WIDE_BEAM_CHILDREN // max(head_sizes[1:], default=1)
-    return max(1, min(width, MIN_BEAM_WIDTH))
-
-
 def wide_beam(head_sizes: Sequence[int]) -> int:
     """Return the width of a beam that leaves out little of a small tree.
 

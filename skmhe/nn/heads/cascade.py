@@ -17,7 +17,22 @@ from skmhe.nn.heads.targets import (
     sum_by_sample,
 )
 from skmhe.nn.products import MIN_WORK_PER_GROUP
-from skmhe.nn.tree_search import TreeSearch, child_nodes, expand
+from skmhe.nn.tree_search import (
+    MIN_BEAM_WIDTH,
+    WIDE_BEAM_CHILDREN,
+    TreeSearch,
+    child_nodes,
+    expand,
+)
+
+
+def training_beam(head_sizes: Sequence[int]) -> int:
+    """Return the width of the beam in training, less than usual in a large tree.
+
+    As a sample costs as much as the children of the beam's nodes.
+    """
+    width = WIDE_BEAM_CHILDREN // max(head_sizes[1:], default=1)
+    return max(1, min(width, MIN_BEAM_WIDTH))
 
 
 class TreeHeadScores(HeadScores):
