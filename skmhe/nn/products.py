@@ -6,7 +6,7 @@ scores with 8 bits of precision could not tell labels of similar probability apa
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,9 @@ MIN_SLICE_ELEMENTS = 2**13
 MIN_BLOCK, MAX_BLOCK = 8, 64
 # Elements of the weight that are gathered at a time: 2 MiB in float32.
 CHUNK_ELEMENTS = 2**19
+
+# The pairs of groups and their children, each by the first one and their number.
+Slices: TypeAlias = list[tuple[tuple[int, int], tuple[int, int]]]
 
 
 def product_dtype(tensor: Tensor) -> torch.dtype | None:
@@ -300,13 +303,7 @@ class SlicedLinear(torch.autograd.Function):
         """Return the scores, shape (n_pairs, size)."""
         ctx.slices = _slices(groups, size, len(weight))
         ctx.save_for_backward(features, weight)
-        scores = bias.new_full((len(groups), size), -torch.inf)
-        # `narrow` takes half the time of an index, which counts where pairs are few.
-        for pairs, rows in ctx.slices:
-            own, start = weight.narrow(0, *rows), bias.narrow(0, *rows)
-            found = F.linear(features.narrow(0, *pairs), own, start)
-            scores.narrow(0, *pairs).narrow(1, 0, rows[1]).copy_(found)
-        return scores
+        return _sliced_linear(features, weight, bias, ctx.slices, size)
 
     @staticmethod
     def backward(ctx: Any, grad_scores: Tensor) -> Any:
@@ -331,9 +328,20 @@ class SlicedLinear(torch.autograd.Function):
         return grad_features, grad_weight, grad_bias, None, None
 
 
-def _slices(
-    groups: Tensor, size: int, n_children: int
-) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+def _sliced_linear(
+    features: Tensor, weight: Tensor, bias: Tensor, slices: Slices, size: int
+) -> Tensor:
+    """Score the children of groups, whose rows of the weight are not copied."""
+    scores = bias.new_full((len(features), size), -torch.inf)
+    # `narrow` takes half the time of an index, which counts where pairs are few.
+    for pairs, rows in slices:
+        own, start = weight.narrow(0, *rows), bias.narrow(0, *rows)
+        found = F.linear(features.narrow(0, *pairs), own, start)
+        scores.narrow(0, *pairs).narrow(1, 0, rows[1]).copy_(found)
+    return scores
+
+
+def _slices(groups: Tensor, size: int, n_children: int) -> Slices:
     """Return the pairs of each group and its children, both by start and number."""
     distinct, counts = torch.unique_consecutive(groups, return_counts=True)
     slices, first = [], 0
@@ -373,9 +381,8 @@ def grouped_linear(
         # On other devices, so many small products would wait for each other.
         slices &= sparse_grad and weight.device.type == "cpu"
     elif slices and len(features) == 1:  # groups occur once: there is nothing to sort
-        return SlicedLinear.apply(
-            features.expand(n_pairs, -1), weight, bias, groups, size
-        )
+        found = _slices(groups, size, len(weight))
+        return _sliced_linear(features.expand(n_pairs, -1), weight, bias, found, size)
     order = torch.argsort(groups, stable=True)
     sorted_features = features.index_select(0, samples[order])
     arguments = sorted_features, weight, bias, groups[order], size
