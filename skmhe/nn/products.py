@@ -303,7 +303,8 @@ class SlicedLinear(torch.autograd.Function):
         """Return the scores, shape (n_pairs, size)."""
         ctx.slices = _slices(groups, size, len(weight))
         ctx.save_for_backward(features, weight)
-        return _sliced_linear(features, weight, bias, ctx.slices, size)
+        with torch.autocast(weight.device.type, enabled=False):
+            return _sliced_linear(features, weight, bias, ctx.slices, size)
 
     @staticmethod
     def backward(ctx: Any, grad_scores: Tensor) -> Any:
@@ -387,7 +388,7 @@ def grouped_linear(
     sorted_features = features.index_select(0, samples[order])
     arguments = sorted_features, weight, bias, groups[order], size
     if slices:
-        scores = SlicedLinear.apply(*arguments)
+        scores = SlicedLinear.apply(sorted_features.to(weight.dtype), *arguments[1:])
     else:
         scores = GroupedLinear.apply(*arguments, sparse_grad)
     # A gather is cheaper than the scatter that would undo the sort.

@@ -244,6 +244,21 @@ def test_training_reads_large_groups_where_they_are(n_children, n_samples, monke
         assert_close(value.to_dense(), expected)
 
 
+def test_large_groups_are_not_rounded(monkeypatch):
+    monkeypatch.setattr(products, "MIN_SLICE_ELEMENTS", 0)
+    features, weight = make_features(6).float(), make_features(9, seed=2).float()
+    bias, (samples, groups) = make_features(9, 1)[:, 0].float(), pairs(6, 3, 7)
+    weight.requires_grad_()
+    arguments = features, samples, groups, weight, bias, 4, True
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = grouped_linear(*arguments)
+        # As a backbone may return them.
+        of_half = grouped_linear(features.bfloat16(), *arguments[1:])
+    assert torch.equal(rounded, grouped_linear(*arguments))
+    expected = grouped_linear(features.bfloat16().float(), *arguments[1:])
+    assert torch.equal(of_half, expected)
+
+
 @pytest.mark.parametrize("n_children", [9, 10, 12])
 @pytest.mark.parametrize("n_pairs", [1, 8, 30])
 def test_scores_of_a_groups_children(path, n_children, n_pairs):
