@@ -200,6 +200,12 @@ def test_samples_without_labels_and_with_all_labels(name, value):
     assert seeded_loss(head, features, targets).item() == pytest.approx(expected)
 
 
+@every_head
+def test_no_samples_have_the_mean_of_nothing(name):
+    head = make_head(name)
+    assert seeded_loss(head, make_features(0), make_targets(head, 0)).isnan()
+
+
 @heads_of_any_scores
 def test_loss_is_accurate_for_large_scores(name):
     # With 1 - P or exp(score) taken as they are, float32 gives inf, NaN or 0 here.

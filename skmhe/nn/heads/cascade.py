@@ -187,8 +187,7 @@ class CascadeHead(Head):
         label_smoothing: float,
     ) -> Tensor:
         if self.multilabel:
-            joint, chained = self._beam_losses, self._conditional_losses
-            return (joint if self.is_joint else chained)(scores, targets)
+            return self._node_losses(scores, targets)
         if self.is_joint:
             return self._joint_losses(scores, targets)
         return self._path_losses(scores, targets, label_smoothing)
@@ -226,18 +225,28 @@ class CascadeHead(Head):
             samples=keys // n_nodes, labels=keys % n_nodes, weights=weights
         )
 
-    def _conditional_losses(self, scores: TreeHeadScores, targets: Positives) -> Tensor:
-        """Return the cross-entropies of P(node | parent) below true parents."""
-        parents = self._true_nodes(targets, 0)
-        losses = bernoulli_losses(scores.nodes(0), parents)
+    def _node_losses(self, scores: TreeHeadScores, targets: Positives) -> Tensor:
+        """Return the binary cross-entropies of the nodes that are scored, shape (n,).
+
+        Those are the children of the true nodes and, if labels are scored whatever
+        their prefixes are, of the best ones.
+        """
+        width = self.beam_width if self.is_joint else 0
+        found, nodes = scores.nodes(0), self._true_nodes(targets, 0)
+        losses = bernoulli_losses(found, nodes)
+        # The first nodes are the root's children: one row of scores for each sample.
+        samples = torch.arange(len(losses), device=found.device)
+        prefixes, places = torch.zeros_like(samples), nodes
         for level in range(1, len(self.head_sizes)):
-            found = scores.children(level, parents.samples, parents.labels)
+            rows, digits = expanded_nodes(found, samples, places, len(losses), width)
+            prefixes = prefixes[rows] * found.shape[1] + digits
+            samples = samples[rows]
+            # shape: (n_pairs, L_level); -inf, and no loss, where there is no child
+            found = scores.children(level, samples, prefixes)
             nodes = self._true_nodes(targets, level)
-            places = self._locate(nodes, parents.samples, parents.labels, level)
-            # A child that does not exist has softplus(-inf) = 0 loss.
+            places = self._locate(nodes, samples, prefixes, level)
             pair_losses = bernoulli_losses(found, places)
-            losses = losses + sum_by_sample(pair_losses, parents.samples, len(losses))
-            parents = nodes
+            losses = losses + sum_by_sample(pair_losses, samples, len(losses))
         return losses
 
     def _locate(
@@ -248,34 +257,6 @@ class CascadeHead(Head):
         keys = nodes.samples * n_prefixes + nodes.labels // size
         rows = torch.searchsorted(samples * n_prefixes + prefixes, keys)
         return nodes._replace(samples=rows, labels=nodes.labels % size)
-
-    def _beam_losses(self, scores: TreeHeadScores, targets: Positives) -> Tensor:
-        """Return the cross-entropies of nodes below the true and the best nodes."""
-        found, nodes = scores.nodes(0), self._true_nodes(targets, 0)
-        losses = bernoulli_losses(found, nodes)
-        n, n_nodes = found.shape
-        samples = torch.arange(n, device=found.device).repeat_interleave(n_nodes)
-        prefixes = torch.arange(n_nodes, device=found.device).repeat(n)
-        true = nodes.samples * n_nodes + nodes.labels
-        for level in range(1, len(self.head_sizes)):
-            kept = kept_prefixes(
-                found, samples, true, n, self.beam_width, is_table=level == 1
-            )
-            samples, prefixes = samples[kept], prefixes[kept]
-            # shape: (n_pairs, L_level); -inf, and no loss, where there is no child
-            found, size = (
-                scores.children(level, samples, prefixes),
-                self.head_sizes[level],
-            )
-            nodes = self._true_nodes(targets, level)
-            places = self._locate(nodes, samples, prefixes, level)
-            pair_losses = bernoulli_losses(found, places)
-            losses = losses + sum_by_sample(pair_losses, samples, n)
-            # The children are the next level's prefixes.
-            true = places.samples * size + places.labels
-            samples = samples.repeat_interleave(size)
-            prefixes = child_nodes(prefixes[:, None], size).flatten()
-        return losses
 
     def _joint_losses(self, scores: TreeHeadScores, targets: Tensor) -> Tensor:
         """Return the sum of the levels' cross-entropies, shape (n,).
@@ -346,36 +327,31 @@ class CascadeHead(Head):
 
 
 @torch.no_grad()
-def kept_prefixes(
-    scores: Tensor,
-    samples: Tensor,
-    true: Tensor,
-    n_samples: int,
-    width: int,
-    is_table: bool,
-) -> Tensor:
+def expanded_nodes(
+    scores: Tensor, samples: Tensor, true: Positives, n_samples: int, width: int
+) -> tuple[Tensor, Tensor]:
     """Return which nodes are expanded in training: the true and the best ones.
 
-    Given the scores of (sample, node) pairs, the pairs' samples and the indices of the
-    true pairs, it returns sorted indices into the flattened `scores`, of the best
-    `width` nodes of each sample and of the true ones. If it `is_table`, `scores` has a
-    row for each sample, with the same nodes.
+    Given scores of nodes (n_pairs, L), the sample of each row, in order, and the places
+    of the true nodes, it returns the places (rows and columns, sorted) of the true
+    nodes and of the best `width` ones of each sample.
     """
-    scores = scores.flatten()
+    if not width:
+        return true.samples, true.labels
     keep = torch.zeros_like(scores, dtype=torch.bool)
-    if is_table:
-        table = scores.view(n_samples, -1)
-        best = table.topk(min(width, table.shape[1]), dim=1).indices
-        start = torch.arange(n_samples, device=best.device)[:, None]
-        keep[(start * table.shape[1] + best).flatten()] = True
+    if len(samples) == n_samples:  # one row for each
+        best = scores.topk(min(width, scores.shape[1]), dim=1).indices
+        keep.scatter_(1, best, True)
     else:
         # Samples have unequal numbers of nodes: rank these within each sample.
-        order = torch.argsort(scores, descending=True, stable=True)
-        order = order[torch.argsort(samples[order], stable=True)]
-        counts = torch.bincount(samples, minlength=n_samples)
-        starts = (counts.cumsum(0) - counts)[samples[order]]
+        values, owners = scores.flatten(), samples.repeat_interleave(scores.shape[1])
+        order = torch.argsort(values, descending=True, stable=True)
+        order = order[torch.argsort(owners[order], stable=True)]
+        counts = torch.bincount(owners, minlength=n_samples)
+        starts = (counts.cumsum(0) - counts)[owners[order]]
         ranks = torch.arange(len(order), device=order.device) - starts
-        keep[order[ranks < width]] = True
-        keep &= scores > -torch.inf
-    keep[true] = True
-    return keep.nonzero().squeeze(1)
+        keep.view(-1)[order[ranks < width]] = True
+    keep &= scores > -torch.inf  # where there is no such node
+    keep[true.samples, true.labels] = True
+    rows, digits = keep.nonzero(as_tuple=True)
+    return rows, digits
