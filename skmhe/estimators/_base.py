@@ -213,8 +213,10 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
         --------
         skmhe.predict_topk : The same for pipelines and searches.
         """
-        labels, log_p = self._topk(X, k)
-        return self.classes_[labels], np.clip(np.exp(log_p), *PROBABILITIES)
+        model, X, settings = self._arguments(X)
+        positions, log_p = model.topk(X, check_k(k, len(self.classes_)), settings)
+        probabilities = np.clip(np.exp(log_p.astype(np.float64)), *PROBABILITIES)
+        return self.classes_[self.codec_.order[positions]], probabilities
 
     @documented(X=SAMPLES)
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -329,7 +331,8 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
 
     def _best_places(self, X: Any) -> np.ndarray:
         """Return the place in `classes_` of the most probable label of each sample."""
-        return self._topk(X, 1, exact=True)[0][:, 0]
+        model, X, settings = self._arguments(X)
+        return self.codec_.order[model.best(X, settings)]
 
     # Fitting
 
@@ -365,15 +368,6 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
         model = self._checked_fitted().model
         X = check_predict_samples(self, X, model.user_backbone)
         return model, X, prediction_settings(self, model)
-
-    def _topk(
-        self, X: Any, k: int | None, exact: bool = False
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the indices and log-probabilities of the k best labels."""
-        model, X, settings = self._arguments(X)
-        k = check_k(k, len(self.classes_))
-        positions, log_p = model.topk(X, k, settings, exact)
-        return self.codec_.order[positions], log_p.astype(np.float64)
 
     def _of_all_labels(
         self, X: Any, give: Give, bounds: Bounds | None = None

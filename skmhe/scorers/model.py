@@ -202,26 +202,40 @@ class Model:
 
     @own_torch_settings()
     def topk(
-        self, X: Rows, k: int, settings: Settings, exact: bool = False
+        self, X: Rows, k: int, settings: Settings
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the k best positions of each row and their log-probabilities.
 
         Both of shape (n, k), best first.
         """
         scoring = self._scoring(settings)
-        threads = threads_for(scoring.multiply_adds(X))
         positions = np.empty((X.shape[0], k), dtype=np.int64)
         log_p = np.empty((X.shape[0], k), dtype=np.float32)
-        n_scores = scoring.n_scores(k) + self.n_late
 
         def keep(rows: slice, scores: SumOfScores) -> None:
-            best, found = scoring.search.topk(scores, k, exact)
+            best, found = scoring.search.topk(scores, k)
             positions[rows] = best.cpu().numpy()
             log_p[rows] = found.cpu().numpy()
 
-        with threads:
-            scoring.for_blocks(X, n_scores, exact, keep)
+        n_scores = scoring.n_scores(k) + self.n_late
+        with threads_for(scoring.multiply_adds(X)):
+            scoring.for_blocks(X, n_scores, False, keep)
         return positions, log_p
+
+    @own_torch_settings()
+    def best(self, X: Rows, settings: Settings) -> np.ndarray:
+        """Return the best position of each row, shape (n,), whatever the beam is."""
+        scoring = self._scoring(settings)
+        positions = np.empty(X.shape[0], dtype=np.int64)
+
+        def keep(rows: slice, scores: SumOfScores) -> None:
+            best, _ = scoring.ranking.topk(scores, 1, exact=True)
+            positions[rows] = best[:, 0].cpu().numpy()
+
+        n_scores = scoring.n_scores(1) + self.n_late
+        with threads_for(scoring.multiply_adds(X)):
+            scoring.for_blocks(X, n_scores, True, keep)
+        return positions
 
     @own_torch_settings()
     def of_all_labels(
@@ -287,18 +301,18 @@ class Model:
     def _assemble(self, settings: Settings) -> Scoring:
         width = settings.beam_width or wide_beam(self.search.head_sizes)
         network = self._network(settings, width)
-        search: Any = self.search.with_beam_width(width)
+        ranking: Any = self.search.with_beam_width(width)
         calibration = self.calibration_for(settings)
         if settings.score_with == "encoder":
-            search = FlatSearch(search.multilabel, search.n_labels)
-        scorers = self._scorers(search, network, settings)
+            ranking = FlatSearch(ranking.multilabel, ranking.n_labels)
+        scorers, search = self._scorers(ranking, network, settings), ranking
         _, *of_log_odds, best_share = calibration
-        if search.multilabel and of_log_odds != [1.0, 0.0, 0.0]:
-            search = CalibratedSearch(search, *of_log_odds)
+        if ranking.multilabel and of_log_odds != [1.0, 0.0, 0.0]:
+            search = CalibratedSearch(ranking, *of_log_odds)
         elif best_share:
-            search = CutSearch(search, best_share)
+            search = CutSearch(ranking, best_share)
         combination = Combination(scorers, calibration.factor)
-        return Scoring(search, combination, network, settings.device)
+        return Scoring(search, ranking, combination, network, settings.device)
 
     def _network(self, settings: Settings, beam_width: int) -> Network | None:
         """Return the network in evaluation mode, if there is one."""

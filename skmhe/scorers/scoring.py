@@ -83,6 +83,7 @@ class Scoring(NamedTuple):
     """What scores samples on a device: torch modules around a model's arrays."""
 
     search: Search
+    ranking: Search  # the same without its correction of probabilities
     combination: Combination
     network: Network | None
     device: torch.device

@@ -13,6 +13,7 @@ from scipy.special import log_expit, log_softmax
 
 from skmhe import MHEClassifier, MHEMultiLabelClassifier
 from skmhe.metrics import get_scorer, ndcg_at_k
+from skmhe.nn.calibrated_search import CutSearch
 from skmhe.scorers.candidates import Candidates
 from skmhe.scorers.combination import Calibration, ScorerWeights
 from skmhe.training.learned_combination import (
@@ -355,7 +356,7 @@ def test_probabilities_are_nearer_to_the_truth(cls, model, strategy):
 
 
 @pytest.mark.parametrize("strategy", ["full", "cascade", "sampling"])
-def test_best_labels_of_many_get_a_share(strategy):
+def test_best_labels_of_many_get_a_share(strategy, monkeypatch):
     rng = np.random.RandomState(0)
     y = rng.randint(80, size=6000)
     words = y[:, None] * 3 + rng.randint(3, size=(6000, 2))
@@ -371,6 +372,9 @@ def test_best_labels_of_many_get_a_share(strategy):
     assert_allclose(np.exp(clf.predict_log_proba(X[4000:])), p, rtol=1e-6)
     labels, found = clf.predict_topk(X[4000:], 25)
     assert_allclose(found, np.take_along_axis(p, labels, 1), rtol=1e-3, atol=1e-6)
+    with monkeypatch.context() as patch:  # the class alone takes no probabilities
+        patch.setattr(CutSearch, "topk", None)
+        assert_array_equal(clf.predict(X[4000:]), p.argmax(1))
     truth = np.eye(80)[y[4000:]]
     again = pickle.loads(pickle.dumps(clf))
     assert_array_equal(again.predict_proba(X[4000:]), p)
