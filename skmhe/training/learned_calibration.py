@@ -51,35 +51,55 @@ def learn_softmax(
     .. [1] J. Zhang, B. Kailkhura, T. Han, "Mix-n-Match: Ensemble and compositional
        methods for uncertainty calibration in deep learning", ICML 2020.
     """
-
-    @cache
-    def likelihood(log_ratio: float) -> tuple[np.ndarray, np.ndarray]:
-        return _likelihood(*ranking(prior.factor * float(np.exp(log_ratio))))
-
-    def losses(log_ratio: float, best_share: float) -> np.ndarray:
-        constant, slope = likelihood(log_ratio)
-        found: np.ndarray = -np.log(np.maximum(constant + best_share * slope, 1e-9))
-        return found
-
-    def best_share(log_ratio: float) -> float:
-        return _minimum(
-            lambda value: share @ losses(log_ratio, value), (0.0, MAX_BEST_SHARE), 1e-3
-        )
-
-    def best_ratio(of_best: Callable[[float], float]) -> tuple[float, float]:
-        bound = float(np.log(MAX_FACTOR))
-        ratio = _minimum(
-            lambda value: share @ losses(value, of_best(value)), (-bound, bound), 0.02
-        )
-        return ratio, of_best(ratio)
-
-    ratio, of_best = best_ratio(lambda _: 0.0)
-    if likelihood(ratio)[1].any():
-        mixed = best_ratio(best_share)
-        if clear_gain(share, losses(ratio, 0.0) - losses(*mixed)):
-            ratio, of_best = mixed
+    losses = SoftmaxLosses(ranking, share, prior.factor)
+    ratio, best_share = losses.least(with_share=False)
+    if losses.depend_on_share(ratio):
+        mixed = losses.least(with_share=True)
+        if clear_gain(share, losses(ratio, best_share) - losses(*mixed)):
+            ratio, best_share = mixed
     factor = prior.factor * float(np.exp(ratio))
-    return prior._replace(factor=factor, best_share=of_best)
+    return prior._replace(factor=factor, best_share=best_share)
+
+
+class SoftmaxLosses:
+    """Losses of samples, -log P(what is right), by a factor of scores and a share.
+
+    The factor is given by its ratio to that of the prior, as a logarithm.
+    """
+
+    def __init__(self, ranking: Ranking, share: np.ndarray, factor: float) -> None:
+        self._share = share
+        # Rankings take long, and all shares have the same.
+        self._terms = cache(
+            lambda ratio: _likelihood(*ranking(factor * float(np.exp(ratio))))
+        )
+
+    def __call__(self, ratio: float, best_share: float) -> np.ndarray:
+        """Return the loss of each sample."""
+        constant, slope = self._terms(ratio)
+        losses: np.ndarray = -np.log(np.maximum(constant + best_share * slope, 1e-9))
+        return losses
+
+    def depend_on_share(self, ratio: float) -> bool:
+        """Tell whether there are enough labels for a share of the best ones."""
+        return bool(self._terms(ratio)[1].any())
+
+    def least(self, with_share: bool) -> tuple[float, float]:
+        """Return the ratio and the share, 0 without, of the least mean loss."""
+
+        def of_ratio(ratio: float) -> tuple[float, float]:
+            return ratio, self._best_share(ratio) if with_share else 0.0
+
+        bound = float(np.log(MAX_FACTOR))
+        ratio = _minimum(lambda r: self._mean(*of_ratio(r)), (-bound, bound), 0.02)
+        return of_ratio(ratio)
+
+    def _best_share(self, ratio: float) -> float:
+        bounds = 0.0, MAX_BEST_SHARE
+        return _minimum(lambda value: self._mean(ratio, value), bounds, 1e-3)
+
+    def _mean(self, ratio: float, best_share: float) -> float:
+        return float(self._share @ self(ratio, best_share))
 
 
 def _minimum(
