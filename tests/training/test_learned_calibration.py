@@ -77,10 +77,10 @@ def test_a_bend_that_would_turn_a_ranking_is_left_out():
 
 def test_few_samples_have_no_bend():
     n_bent = 0
-    for seed in range(20):
+    for seed in range(50):
         log_odds, right = log_odds_that_are_right(200, seed)
         n_bent += slope(2 * log_odds, right).bend != 0
-    assert n_bent <= 8  # chance alone: one of three gains is larger than its error
+    assert n_bent <= 5  # chance alone: one of 20, see `clear_gain`
 
 
 def test_calibration_counts_samples_by_their_weights():
@@ -187,7 +187,7 @@ def test_few_samples_have_the_single_factor():
         found = learn_softmax(ranking, equal_shares(200), Calibration(0.8))
         factors.append(found.factor)
         shares.append(found.best_share)
-    assert np.mean(np.array(shares) == 0) >= 0.6
+    assert np.mean(np.array(shares) == 0) >= 0.9
     assert np.mean(shares) < 0.1
     assert np.mean(factors) == pytest.approx(1, rel=0.1)
 
