@@ -63,12 +63,26 @@ def _learns(setting: Setting) -> bool:
 
 def _learning(setting: Setting, device: torch.device) -> Settings:
     """Return the predictions for which the combination is learned."""
-    own_width = setting.values["linear"].beam_width
-    width = own_width
-    if setting.has_network:
-        width = getattr(setting.strategy, "beam_width", "auto")
-    beam_width = None if isinstance(width, str) else int(width)
-    return Settings(beam_width, int(own_width), device=device)
+    linear, has_network = setting.values["linear"], setting.has_network
+    widths = _beam_widths(setting.strategy, linear, has_network)
+    assert widths is not None  # fit validates them
+    return Settings(*widths, device=device)
+
+
+def _beam_widths(
+    strategy: Any, linear: Any, has_network: bool
+) -> tuple[int | None, int] | None:
+    """Return the widths of the beam, None for "auto", and of the linear tree's own.
+
+    Nothing if one of them is invalid.
+    """
+    own_width = linear.beam_width
+    width = getattr(strategy, "beam_width", "auto") if has_network else own_width
+    is_auto = isinstance(width, str) and width == "auto"
+    for given in (own_width, own_width if is_auto else width):
+        if not isinstance(given, Integral) or int(given) < 1:
+            return None
+    return None if is_auto else int(width), int(own_width)
 
 
 def _linear(setting: Setting, head_sizes: tuple[int, ...]) -> LinearPlan:
@@ -194,18 +208,10 @@ def _settings(estimator: Any, model: Model) -> Settings | None:
         linear = long_form(estimator, "linear")
         score_with = long_form(estimator, "label_encoder").score_with
         strategy = long_form(estimator, "strategy")
-        own_width = linear.beam_width
+        widths = _beam_widths(strategy, linear, model.spec is not None)
     except (AttributeError, KeyError):
         return None
-    width = own_width
-    if model.spec is not None:
-        width = getattr(strategy, "beam_width", "auto")
-    width = None if isinstance(width, str) and width == "auto" else width
-    valid = all(
-        isinstance(w, Integral) and int(w) >= 1
-        for w in (own_width, own_width if width is None else width)
-    )
-    if not valid or score_with not in {"both", "classifier", "encoder"}:
+    if widths is None or score_with not in {"both", "classifier", "encoder"}:
         return None
     combination, weights = estimator.combination, None
     if isinstance(combination, Mapping):
@@ -217,8 +223,7 @@ def _settings(estimator: Any, model: Model) -> Settings | None:
     elif combination != "learned":
         return None
     device = resolve_device(estimator.device)
-    width = width if width is None else int(width)
-    return Settings(width, int(own_width), weights, score_with, device)
+    return Settings(*widths, weights, score_with, device)
 
 
 def check_same_shapes(
