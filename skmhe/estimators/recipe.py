@@ -214,8 +214,8 @@ def _settings(estimator: Any, model: Model) -> Settings | None:
     if widths is None or score_with not in {"both", "classifier", "encoder"}:
         return None
     combination, weights = estimator.combination, None
+    check_weights(combination, model.scorer_names)
     if isinstance(combination, Mapping):
-        check_weights(combination, model.scorer_names)
         given = {name: float(weight) for name, weight in combination.items()}
         weights = ScorerWeights(**given)
     elif combination == "equal":

@@ -87,17 +87,31 @@ CLASSIFIERS = {"network", "linear"}
 OPTIONAL = {"own_labels"}
 
 
-def are_weights(value: Mapping[Any, Any], scorers: Sequence[str]) -> bool:
-    """Tell whether a mapping has a weight for each of several scorers."""
-    names = set(value)
-    if len(scorers) < 2 or not set(scorers) - OPTIONAL <= names <= set(scorers):
-        return False
-    for weight in value.values():
-        if not isinstance(weight, Real) or isinstance(weight, bool):
-            return False
-        if not 0 <= float(weight) < math.inf:
-            return False
-    return any(value[name] > 0 for name in CLASSIFIERS & names)
+def wrong_weights(weights: Mapping[Any, Any], scorers: Sequence[str]) -> str:
+    """Return what is wrong with weights of scorers, and what to do; "" for nothing."""
+    shown = ", ".join(map(repr, scorers))
+    if len(scorers) < 2:
+        return (
+            f"has weights of several scorers, but this model has {shown} alone: use "
+            "'learned' or 'equal'"
+        )
+    for name in weights:
+        if name not in scorers:
+            return f"has a weight for {name!r}, but this model has {shown}: use these"
+    remedy = "use 0 to leave a scorer out"
+    for name in scorers:
+        if name not in weights and name not in OPTIONAL:
+            return f"has no weight for {name!r}: {remedy}"
+    for name, weight in weights.items():
+        is_number = isinstance(weight, Real) and not isinstance(weight, bool)
+        if not (is_number and 0 <= float(weight) < math.inf):
+            wrong = f"has {weight!r} for {name!r}, but a weight is a finite number of"
+            return f"{wrong} at least 0: {remedy}"
+    classifiers = [name for name in scorers if name in CLASSIFIERS]
+    if not any(weights[name] for name in classifiers):
+        shown = " or ".join(map(repr, classifiers))
+        return f"needs a weight above 0 for {shown}: use 1, for example"
+    return ""
 
 
 class Condition(NamedTuple):

@@ -158,14 +158,6 @@ PARENTS = dict.fromkeys(("Full", "Product", "Cascade", "Sampling"), "strategy") 
 
 ONE_LABEL = "is for one label per sample, but y is multi-label"
 ALONE = "is for a network alone, but model={model!r}"
-NEEDS_WEIGHTS = (
-    "needs a finite number, of at least 0, for each of several scorers, and one above "
-    "0 for the network or the linear classifiers, but this model has {scorers}"
-)
-USE_WEIGHTS = (
-    "use 'learned', 'equal' or, where there are several, a mapping of exactly these "
-    "names ('own_labels' may be left out)"
-)
 NEEDS_SCORES = "cannot be used with label_features, whose encoder "
 NUMBER_OF_HEADS = "is not possible with strategy={strategy!r}, which has {heads}"
 ANOTHER_STRATEGY = "another strategy: 'full' has one head, 'cascade' at least two"
@@ -233,12 +225,6 @@ CONTRADICTIONS = (
         lambda v, s: v is not None and _is_wrong_number(len(v), s),
         NUMBER_OF_HEADS,
         f"use head_sizes=None, or {ANOTHER_STRATEGY}",
-    ),
-    Contradiction(
-        "combination",
-        lambda v, s: isinstance(v, Mapping) and not when.are_weights(v, s.scorers),
-        NEEDS_WEIGHTS,
-        USE_WEIGHTS,
     ),
     Contradiction(
         "backbone",
@@ -366,14 +352,15 @@ def check_contradictions(setting: Setting) -> None:
                 heads=setting.strategy.heads_text,
                 n_features=setting.n_features,
                 n_label_features=setting.n_label_features,
-                scorers=", ".join(map(repr, setting.scorers)),
             )
             shown = shown_value(name, setting)
             raise ValueError(f"{name}={shown} {reason}: {remedy}.")
+    check_weights(setting.values["combination"], setting.scorers)
 
 
-def check_weights(combination: Mapping[str, Any], scorers: Sequence[str]) -> None:
-    """Raise the same ValueError for weights that are set after fitting."""
-    if not when.are_weights(combination, scorers):
-        reason = NEEDS_WEIGHTS.format(scorers=", ".join(map(repr, scorers)))
-        raise ValueError(f"combination={combination!r} {reason}: {USE_WEIGHTS}.")
+def check_weights(combination: Any, scorers: Sequence[str]) -> None:
+    """Raise ValueError for weights that are not those of the scorers."""
+    if isinstance(combination, Mapping):
+        wrong = when.wrong_weights(combination, scorers)
+        if wrong:
+            raise ValueError(f"combination={combination!r} {wrong}.")

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -515,23 +516,30 @@ def test_labels_that_come_later_keep_what_the_encoder_says():
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"),
+    ("value", "wrong"),
     [
-        ({"network": 1}, "'network', 'linear'"),
-        ({"network": 1, "linear": -1}, "'network', 'linear'"),
-        ({"network": 1, "linear": np.inf}, "'network', 'linear'"),
-        ({"network": 1, "linear": np.nan}, "'network', 'linear'"),
-        ({"network": 1, "linear": "2"}, "'network', 'linear'"),
-        ({"network": 1, "linear": True}, "'network', 'linear'"),
-        ({"network": 0, "linear": 0}, "'network', 'linear'"),
-        ({"network": 1, "linear": 1, "label_encoder": 1}, "'network', 'linear'"),
-        ({"network": 1, "linear": 1, "tree": 1}, "'network', 'linear'"),
+        ({"network": 1}, "has no weight for 'linear': use 0 to leave a scorer out."),
+        ({"network": 1, "linear": -1}, "has -1 for 'linear', but a weight is a finite"),
+        ({"network": np.inf, "linear": 1}, "has inf for 'network', but a weight is a"),
+        ({"network": 1, "linear": np.nan}, "has nan for 'linear', but a weight is a "),
+        ({"network": 1, "linear": "2"}, "has '2' for 'linear', but a weight is a fin"),
+        ({"network": 1, "linear": True}, "has True for 'linear', but a weight is a f"),
+        (
+            {"network": 0, "linear": 0},
+            "needs a weight above 0 for 'network' or 'linear': use 1, for example.",
+        ),
+        (
+            {"network": 1, "linear": 1, "label_encoder": 1},
+            "has a weight for 'label_encoder', but this model has 'network', 'linear': "
+            "use these.",
+        ),
+        ({"network": 1, "tree": 1}, "has a weight for 'tree', but this model has 'net"),
     ],
     ids=str,
 )
-def test_weights_that_do_not_fit(value, shown):
+def test_weights_that_do_not_fit(value, wrong):
     X, y = np.eye(6, dtype=np.float32).repeat(4, axis=0), np.arange(6).repeat(4)
-    match = "combination=.* needs a finite number, of at least 0, .*" + shown
+    match = re.escape(f"combination={value!r} {wrong}")
     with pytest.raises(ValueError, match=match) as at_fit:
         make(combination=value).fit(X, y)
     clf = make().fit(X, y).set_params(combination=value)
@@ -543,7 +551,7 @@ def test_weights_that_do_not_fit(value, shown):
 def test_weights_of_a_scorer_alone_are_errors():
     X, y = np.eye(6, dtype=np.float32).repeat(4, axis=0), np.arange(6).repeat(4)
     clf = make(model="network", combination={"network": 1})
-    with pytest.raises(ValueError, match="this model has 'network': use 'learned'"):
+    with pytest.raises(ValueError, match="has 'network' alone: use 'learned' or"):
         clf.fit(X, y)
 
 
