@@ -341,8 +341,6 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
         fitted, setting, history = outcome
         self._show(fitted)
         self.strategy_ = setting.strategy.name
-        model = fitted.model
-        self.combination_ = model.combination(prediction_settings(self, model))
         n_epochs, n_steps = fitted.state.n_epochs, history.n_linear_steps
         self.n_iter_ = n_epochs if setting.has_network else n_steps
         self.loss_curve_ = [*losses_before, *history.loss_curve]
@@ -358,6 +356,12 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
         self.n_heads_ = len(self.head_sizes_)
 
     # Predicting
+
+    @property
+    def combination_(self) -> dict[str, float]:
+        """Weights of the scorers; a property, as they may change after fitting."""
+        model = self._checked_fitted().model
+        return model.combination(prediction_settings(self, model))
 
     def _checked_fitted(self) -> Fitted:
         check_is_fitted(self, "_fitted")

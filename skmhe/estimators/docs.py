@@ -200,8 +200,8 @@ ATTRIBUTES = inspect.cleandoc(
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features, if X is a DataFrame whose column names are strings.
     combination_ : dict
-        Weights of the scorers, by their names: those that `fit` learned or was given,
-        relative to the first that is not 0.
+        Weights of the scorers that predictions use, by their names, relative to the
+        first that is not 0: those of `combination`, or those that `fit` learned.
     n_iter_ : int
         Number of complete epochs. With ``model="linear"``, number of steps of the
         label that took most.

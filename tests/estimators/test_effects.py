@@ -12,6 +12,7 @@ from estimator_problems import (
 )
 from lone_networks import fit, network_alone, weights
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 
 from skmhe import (
     Cascade,
@@ -101,6 +102,7 @@ def test_weights_of_scorers(cls):
     equal = clf.predict_proba(X)
     clf.set_params(combination={"network": 3, "linear": 0})  # after fitting, too
     assert_array_equal(clf.predict_proba(X), network.predict_proba(X))
+    assert clf.combination_ == {"network": 1, "linear": 0}  # in units of the first
     clf.set_params(combination={"network": 0, "linear": 2})
     linear = fit(cls, "full", model="linear")
     assert_allclose(clf.predict_proba(X), linear.predict_proba(X), rtol=1e-5)
@@ -110,6 +112,8 @@ def test_weights_of_scorers(cls):
     assert_array_equal(clf.predict_proba(X), equal)
     clf.set_params(combination={"network": 2, "linear": 3})
     assert abs(clf.predict_proba(X) - equal).max() > 0.01
+    assert clf.combination_ == {"network": 1, "linear": 1.5}
+    assert not hasattr(clone(clf), "combination_")
 
 
 @both

@@ -66,7 +66,6 @@ def test_fit_returns_self_and_sets_attributes(cls, strategy):
         "n_heads_",
         "head_sizes_",
         "n_features_in_",
-        "combination_",
         "n_iter_",
         "loss_",
         "loss_curve_",
