@@ -4,13 +4,14 @@
     python benchmarks/plot_rivals.py RESULTS... pareto.svg --costs fit_s --accuracy P@3
 
 A row of panels for each data set, a column for each cost. Up and to the left is better
-in each panel: the axis of rows per second is reversed. The settings of skmhe, stars
-with their names, are joined by a line. A gray line joins the models, of all, that no
-other one beats in both (the Pareto front). A second picture, NAME-dark, is for dark
-pages. Needs matplotlib: pip install 'skmhe[bench]'.
+in each panel: the axis of rows per second is reversed. The settings of skmhe, of one
+color and a marker each, are joined by a line. A gray line joins the models, of all,
+that no other one beats in both (the Pareto front). A second picture, NAME-dark, is for
+dark pages. Needs matplotlib: pip install 'skmhe[bench]'.
 """
 
 import argparse
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -30,6 +31,8 @@ COSTS = {
 MORE_IS_BETTER = ("rows_per_s",)
 STYLES = {"": "default", "-dark": "dark_background"}
 OURS = "C0"  # the color of skmhe; the libraries have the others
+RIVAL, SETTINGS = "o", "*^sDvP"  # markers
+SIZES = {"*": 11}  # in points; of others, 7
 
 
 def pareto_front(costs, accuracies):
@@ -42,47 +45,48 @@ def pareto_front(costs, accuracies):
     return front
 
 
-def setting(name):
-    """Return how a setting of skmhe is called next to its star."""
+def shown_name(name):
+    """Return how the legend calls a library, or a setting of skmhe."""
     if name == DEFAULT:
-        return "default"
-    shown = NAMES.get(name, name).replace("`", "")
-    return shown.removeprefix("skmhe, ").removeprefix("skmhe:")
+        return "skmhe, default"
+    return NAMES.get(name, name).replace("`", "")
 
 
-def draw_ours(axes, names, values, scores):
-    """Draw the settings of skmhe: a line of named stars."""
-    order = np.argsort(values)
-    line = {"color": OURS, "linewidth": 1.5, "zorder": 2}
-    axes.plot(values[order], scores[order], **line)
-    axes.scatter(values, scores, color=OURS, marker="*", s=130, zorder=3)
-    for name, x, y in zip(names, values, scores, strict=True):
-        axes.annotate(
-            setting(name),
-            (x, y),
-            xytext=(4, 5),
-            textcoords="offset points",
-            fontsize=7,
-            zorder=4,
-        )
+def make_styles(names):
+    """Return the color and the marker of each library, and of each setting of skmhe."""
+    rivals = list(filter(is_rival, names))
+    ours = [name for name in names if not is_rival(name)]
+    # C0 is skmhe's. Styles have eight colors or more.
+    styles = {name: (f"C{1 + i % 7}", RIVAL) for i, name in enumerate(rivals)}
+    markers = zip(ours, cycle(SETTINGS), strict=False)
+    return {name: (OURS, marker) for name, marker in markers} | styles
 
 
-def draw_panel(axes, table, cost, accuracy, colors):
+def tick_label(value, _):
+    """Return a label that leaves room for its neighbors: 20k instead of 20,000."""
+    return f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"
+
+
+def draw_panel(axes, table, cost, accuracy, styles):
+    """Draw the models of a data set: accuracy against one cost."""
     names = list(table)
     values = np.array([row[cost] for row in table.values()])
     scores = np.array([row[accuracy] for row in table.values()])
     is_reversed = cost in MORE_IS_BETTER
     front = pareto_front(-values if is_reversed else values, scores)
     axes.plot(values[front], scores[front], color="0.6", linewidth=0.8, zorder=1)
-    for i in filter(lambda i: is_rival(names[i]), range(len(names))):
-        axes.scatter(values[i], scores[i], color=colors[names[i]], s=45, zorder=2)
-    ours = [i for i, name in enumerate(names) if not is_rival(name)]
-    draw_ours(axes, [names[i] for i in ours], values[ours], scores[ours])
+    ours = [i for i in np.argsort(values) if not is_rival(names[i])]
+    axes.plot(values[ours], scores[ours], color=OURS, linewidth=1.5, zorder=2)
+    for name, x, y in zip(names, values, scores, strict=True):
+        color, marker = styles[name]
+        axes.scatter(
+            x, y, color=color, marker=marker, s=SIZES.get(marker, 7) ** 2, zorder=3
+        )
     axes.set_xscale("log")
     steps = (1,) if values.max() > 30 * values.min() else (1, 2, 5)
     ticks = np.multiply.outer(10.0 ** np.arange(-3, 7), steps).ravel()
     axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_major_formatter("{x:,g}")
+    axes.xaxis.set_major_formatter(tick_label)
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlim(values.min() / 1.3, values.max() * 1.3)
     if is_reversed:
@@ -93,9 +97,7 @@ def draw_panel(axes, table, cost, accuracy, colors):
 def draw(results, accuracy, costs=tuple(COSTS)):
     """Return a figure with a panel for each data set and cost."""
     names = dict.fromkeys(name for table in results.values() for name in table)
-    rivals = list(filter(is_rival, names))
-    # C0 is skmhe's. Styles have eight colors or more.
-    colors = {name: f"C{1 + i % 7}" for i, name in enumerate(rivals)}
+    styles = make_styles(names)
     figure, grid = plt.subplots(
         len(results),
         len(costs),
@@ -106,15 +108,21 @@ def draw(results, accuracy, costs=tuple(COSTS)):
     )
     for row, (data, table) in zip(grid, results.items(), strict=True):
         for axes, cost in zip(row, costs, strict=True):
-            draw_panel(axes, table, cost, accuracy, colors)
+            draw_panel(axes, table, cost, accuracy, styles)
         row[0].set_ylabel(f"{data}\n{accuracy}, %")
     for axes, cost in zip(grid[-1], costs, strict=True):
         axes.set_xlabel(COSTS[cost])
-    markers = [("skmhe", OURS, "*", 11)]
-    markers += [(NAMES.get(n, n).replace("`", ""), colors[n], "o", 7) for n in rivals]
     handles = [
-        plt.Line2D([], [], color=c, marker=m, markersize=size, linestyle="", label=n)
-        for n, c, m, size in markers
+        plt.Line2D(
+            [],
+            [],
+            color=color,
+            marker=marker,
+            markersize=SIZES.get(marker, 7),
+            linestyle="",
+            label=shown_name(name),
+        )
+        for name, (color, marker) in styles.items()
     ]
     n_columns = min(len(handles), 2 * len(costs))
     figure.legend(handles=handles, loc="outside upper center", ncols=n_columns)
