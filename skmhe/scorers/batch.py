@@ -127,6 +127,15 @@ def add_product(result: Tensor, a: sp.csr_array, b: sp.csr_array) -> None:
         result += torch.from_numpy((a @ b).toarray())
 
 
+def dense_product(a: Rows, b: Rows) -> np.ndarray:
+    """Return the product of two arrays, both dense or both sparse, as a dense one."""
+    if isinstance(a, np.ndarray):
+        return a @ b
+    result = torch.zeros(a.shape[0], b.shape[1])
+    add_product(result, a, b)
+    return result.numpy()
+
+
 def _to_csr_tensor(X: sp.csr_array) -> Tensor:
     starts, columns = (
         to_tensor(part.astype(np.int32, copy=False)) for part in (X.indptr, X.indices)

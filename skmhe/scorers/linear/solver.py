@@ -8,7 +8,7 @@ import torch
 
 from skmhe.nn import SparseRows
 from skmhe.nn.sparse_rows import sparse_product
-from skmhe.scorers.batch import Rows, add_product, squared_lengths, to_tensor
+from skmhe.scorers.batch import Rows, dense_product, squared_lengths, to_tensor
 
 # A label is done when its gradient is this share of what it was at the start: smaller
 # ones gained nothing on held-out samples of several data sets.
@@ -39,7 +39,7 @@ class Samples:
             widest = DENSE_ADVANTAGE * X.nnz / max(n, 1)
         self._kernel = None
         if n <= min(MAX_KERNEL_SAMPLES, widest):
-            self._kernel = _dense_product(X, XT)
+            self._kernel = dense_product(X, XT)
 
     def weights(self, coefficients: np.ndarray) -> np.ndarray:
         """Return X' times coefficients."""
@@ -50,14 +50,6 @@ class Samples:
         if self._kernel is not None:
             return self._kernel @ V
         return self._times_X(self._times_XT(V))
-
-
-def _dense_product(X: Rows, XT: Rows) -> np.ndarray:
-    if isinstance(X, np.ndarray):
-        return X @ XT
-    result = torch.zeros(X.shape[0], XT.shape[1])
-    add_product(result, X, XT)
-    return result.numpy()
 
 
 def _product_with(rows: Rows) -> Callable[[np.ndarray], np.ndarray]:
