@@ -26,9 +26,10 @@ from skmhe.training.pools import PoolPlan
 from skmhe.training.shortlists import resolve_search
 from skmhe.training.task import LinearPlan, Recipe
 
-# Width of hidden layers up to which a strategy's rate is right.
-RATED_WIDTH = 256
-# For users' networks of any kind: the rate of torch's AdamW.
+# The rates of strategies are for hidden layers of at most this width, see `_auto_rate`.
+REFERENCE_WIDTH = 256
+# The rate and the steps per epoch of users' networks, of any kind: torch's AdamW has
+# the same rate.
 BACKBONE_RATE, BACKBONE_STEPS = 1e-3, 64
 
 
@@ -54,7 +55,7 @@ def make_recipe(
 
 
 def _learns(setting: Setting) -> bool:
-    """Tell whether the combination is to be learned, as far as parameters say it."""
+    """Tell whether the combination is to be learned, if there are enough samples."""
     values = setting.values
     is_asked = values["combination"] == "learned"
     can_be = setting.strategy.adds_scores and not values["warm_start"]
@@ -159,17 +160,17 @@ def _plan(setting: Setting, device: torch.device) -> TrainingPlan:
 def _auto_rate(setting: Setting) -> float:
     """Return the strategy's rate, less for wide and deep networks; or a backbone's.
 
-    A step of Adam changes all weights by as much, and outputs by more, the wider a
-    layer is and the more of them follow each other. Rates are to fall with the width
-    for hidden layers, and not for weights of features (Yang et al., "Tensor Programs
-    V", 2022): the root is between.
+    A step of Adam changes each weight by about as much. It changes outputs by more, the
+    wider layers are and the more of them follow each other. With the width, the rate of
+    hidden layers should fall, and that of the weights of features should not (Yang et
+    al., "Tensor Programs V", 2022): the single rate of both falls with its root.
     """
     if setting.has_backbone:
         return BACKBONE_RATE
     values, rate = setting.values, setting.strategy.learning_rates[setting.multilabel]
     widths = resolve_hidden_layer_sizes(values["hidden_layer_sizes"], values["effort"])
-    widest = max((RATED_WIDTH, *widths))
-    return rate * (RATED_WIDTH / widest) ** 0.5 / max(1, len(widths))
+    widest = max((REFERENCE_WIDTH, *widths))
+    return rate * (REFERENCE_WIDTH / widest) ** 0.5 / max(1, len(widths))
 
 
 def _pools(setting: Setting, plan: TrainingPlan) -> PoolPlan:
@@ -190,7 +191,7 @@ def prediction_settings(estimator: Any, model: Model) -> Settings:
     """Return what may be changed after fitting."""
     settings = _settings(estimator, model)
     if settings is None:
-        # Not always, as that takes as long as to predict a row.
+        # To validate all of them in each call would take as long as to predict a row.
         estimator._validate_params()
         raise AssertionError("parameters are invalid, but were not refused")
     has_encoder = model.spec is not None and model.spec.encoder is not None

@@ -14,8 +14,8 @@ from skmhe.nn import CascadeHead, FullHead, Head, Margin, ProductHead, SamplingH
 from skmhe.nn.heads.cascade import training_beam
 from skmhe.scorers.network import HeadSpec
 
-# Up to this number of labels, the strategy "auto" scores all of them in training; up to
-# the second one, it trains on a sample of them.
+# Up to the first number of labels, the strategy "auto" is "full"; up to the second one
+# "sampling", and "cascade" beyond.
 MAX_FULL_LABELS, MAX_SAMPLED_LABELS = 1024, 2**17
 # Of a cascade's largest batch: with fewer samples, more of a step's time goes into the
 # labels' weights than into the samples.
@@ -40,8 +40,8 @@ class Strategy(Parameters, ABC):
     adds_centroids: ClassVar[bool] = False
     linear_alone: ClassVar[bool] = False  # whether model="linear" has it
     has_beam: ClassVar[bool] = False  # whether the network searches a beam of prefixes
-    # What learning_rate_init="auto" and batch_size="auto" stand for, see `make_recipe`;
-    # the rate by whether a sample may have several labels.
+    # What "auto" stands for: the rate learning_rate_init, by whether a sample may have
+    # several labels, and the batch_size that gives an epoch so many steps, if it can.
     learning_rates: ClassVar[dict[bool, float]] = {False: 0.02, True: 0.02}
     steps_per_epoch: ClassVar[int] = 32
 
@@ -293,7 +293,7 @@ class Sampling(Strategy):
     kind = SamplingHead
     adds_centroids = True
     learning_rates: ClassVar[dict[bool, float]] = {False: 0.01, True: 0.015}
-    steps_per_epoch = 64  # as a step's pool has the labels of its batch
+    steps_per_epoch = 64  # larger batches would have larger pools
     _parameter_constraints = constraints("Sampling")
 
     @explained_names

@@ -81,7 +81,7 @@ def batch_slices(n: int, batch_size: int) -> list[slice]:
 def hold_out(
     y: Targets, fraction: float, rng: np.random.RandomState
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Split rows at random for early stopping: those to train on, and the others.
+    """Split rows at random: those to train on, and those that are held out.
 
     With one label per sample, the first sample of each label, in random order, is
     trained on, so that no label is lost.
@@ -103,8 +103,8 @@ def hold_out(
     return order[kept], order[held_out]
 
 
-# Frequencies of labels are told apart up to this power of 2: one sample less of more
-# than these makes no difference.
+# Labels of 2 ** N_OCTAVES samples or more are alike: one sample less of so many makes
+# no difference.
 N_OCTAVES = 4
 
 

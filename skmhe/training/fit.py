@@ -305,7 +305,7 @@ def _mix_of_linear(recipe: Recipe, task: Task, model: Model) -> Mix | None:
     """
     if not is_calibrated(recipe.search):
         return None  # as there is nothing that `learn_mix` would learn
-    # Not by chance: with no other part of such a model is it so.
+    # Of a fixed seed, as nothing else of linear classifiers is left to chance.
     split = _split(recipe, task, np.random.RandomState(0))
     if split is None:
         return None

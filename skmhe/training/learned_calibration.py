@@ -12,9 +12,10 @@ from sklearn.linear_model import LogisticRegression
 from skmhe.nn.calibrated_search import N_CUT, cut_off, odds_of
 from skmhe.scorers.combination import Calibration
 
-# Labels of each sample whose ranking counts, and the probabilities of several labels.
+# The best labels of each sample: weights are chosen by their ranking, and for
+# multi-label targets, their probabilities are calibrated.
 N_RANKED = 5
-# How far the factor of scores may be from that of the prior.
+# The factor of scores is at most so many times that of the prior, or such a part of it.
 MAX_FACTOR = 16.0
 # Something is always left to labels that are not among the best ones.
 MAX_BEST_SHARE = 0.99

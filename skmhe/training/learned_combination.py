@@ -25,12 +25,12 @@ from skmhe.training.learned_calibration import (
     learn_softmax,
 )
 
-# A tenth of few samples, a twentieth of many, as far as they tell anything; more do not
-# tell much more.
+# How many samples are held out: a tenth, at most `MANY_HELD_OUT`, or a twentieth if
+# that is more. Fewer than the least tell nothing, and more than the most hardly more.
 HELD_OUT_SHARES, MIN_HELD_OUT, MAX_HELD_OUT = (0.1, 0.05), 200, 2000
-# From which number on it is a twentieth.
 MANY_HELD_OUT = 1000
-# Scores of labels that are computed at a time for each weight, at most.
+# Bounds the time: the number of these samples times that of labels is at most this, if
+# that leaves the least.
 MAX_SCORES = 2 * 10**8
 # Weights of a scorer that are tried, with all of the others.
 GRID = (0.0, *(2.0**exponent for exponent in range(-3, 5)))

@@ -34,7 +34,8 @@ class Recipe(NamedTuple):
     linear: LinearPlan | None = None
     pools: PoolPlan | None = None  # of the label encoder
     validation_fraction: float | None = None  # None: no early stopping
-    learning: Settings | None = None  # predictions whose combination is learned
+    # Of the predictions whose combination is learned; None: it is not.
+    learning: Settings | None = None
     keeps_precision: bool = False  # training goes on: its steps may be small
     progress: Progress = SILENT  # is told what is being fitted
 
