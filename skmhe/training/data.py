@@ -103,6 +103,25 @@ def hold_out(
     return order[kept], order[held_out]
 
 
+def in_halves(
+    y: Targets, rng: np.random.RandomState
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Split rows at random twice: each half is held out once, and the other one kept.
+
+    With one label per sample, those of each label are dealt out in turn, and the only
+    sample of a label is kept both times.
+    """
+    n = y.shape[0]
+    order, eligible = rng.permutation(n), np.ones(n, bool)
+    if isinstance(y, np.ndarray):
+        order = order[np.argsort(y[order], kind="stable")]
+        eligible = np.bincount(y)[y] > 1
+    second = np.empty(n, bool)
+    second[order] = np.arange(n) % 2 == 1
+    halves = [eligible & (second == half) for half in (False, True)]
+    return [(np.flatnonzero(~half), np.flatnonzero(half)) for half in halves]
+
+
 # Labels of 2 ** N_OCTAVES samples or more are alike: one sample less of so many makes
 # no difference.
 N_OCTAVES = 4

@@ -35,8 +35,15 @@ from skmhe.training.data import (
     optional_tensor,
     true_pairs,
 )
+from skmhe.training.held_out import (
+    Part,
+    can_learn,
+    held_out_of,
+    parts_of_linear,
+    parts_of_network,
+)
 from skmhe.training.label_encoder import LabelTraining
-from skmhe.training.learned_combination import is_calibrated, learn_mix, n_held_out
+from skmhe.training.learned_combination import LINEAR_OF_FEW, Unseen, learn_mix
 from skmhe.training.loop import History, LastData, Trainer, with_features
 from skmhe.training.memory import (
     available_memory,
@@ -51,9 +58,6 @@ MAX_SEED = 2**31 - 1
 # A model that has not seen this share of the samples is about as good: it is kept as
 # it was when its combination was learned.
 MAX_LEFT_OUT = 0.05
-# Samples that linear classifiers are fitted to for their calibration: with fewer of
-# thousands of samples, it hardly changes.
-MAX_CALIBRATING = 10_000
 
 
 class TrainingState(NamedTuple):
@@ -88,21 +92,29 @@ def fit_model(
     network = None
     if recipe.spec is not None:
         network = _network(recipe.spec, task, previous, state.rng, recipe.device)
-    held_out = _held_out(recipe, task, previous, state.rng)
+    learns = network is not None and previous is None and can_learn(recipe)
+    held_out = held_out_of(recipe, task, state.rng) if learns else None
     part = task if held_out is None else task.take(held_out[0])
     spec = None if network is None else network.spec
     unfitted = _unfitted(recipe, task, spec)
     model, part, n_steps = _with_classifiers(recipe, part, unfitted)
     if network is None:
-        mix = _mix_of_linear(recipe, task, model)
+        mix = _mix_of_parts(recipe, task, state, parts_of_linear(recipe, task))
         return dataclasses.replace(model, mix=mix), state, History(n_steps)
     if held_out is None:
-        return _train(recipe, part, state, network, model, keeps_moments)
+        model, trained, history = _train(
+            recipe, part, state, network, model, keeps_moments
+        )
+        if learns and not history.was_cut_short:
+            halves = parts_of_network(recipe, task, copy.deepcopy(state.rng))
+            mix = _mix_of_parts(recipe, task, state, halves)
+            model = dataclasses.replace(model, mix=mix)
+        return model, trained, history
     rest = as_all(task.data, *held_out)
     if len(held_out[1]) <= MAX_LEFT_OUT * task.data.X.shape[0]:
         outcome = _train(recipe, part, state, network, model, keeps_moments)
         model, state, history = outcome
-        mix = _learned_mix(recipe, rest, model)
+        mix = _learned_mix(recipe, [(model, rest)])
         return dataclasses.replace(model, mix=mix), state, history
     complete = model
 
@@ -110,7 +122,7 @@ def fit_model(
         """Learn the combination, and let all else have the samples held out."""
         nonlocal complete
         trained = dataclasses.replace(model, weights=weights_to_numpy(kept))
-        mix = _learned_mix(recipe, rest, trained)
+        mix = _learned_mix(recipe, [(trained, rest)])
         everything = dataclasses.replace(model, mix=mix)
         complete, fitted, _ = _with_classifiers(recipe, task, everything)
         return _of_backbone(recipe, network, fitted.data)
@@ -262,61 +274,28 @@ def _fit_linear(
     return linear, n_steps
 
 
-def _held_out(
-    recipe: Recipe, task: Task, previous: Model | None, rng: np.random.RandomState
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the samples to train on before the last epoch, and those to learn from.
-
-    None if nothing is to be learned, if there are too few samples, or if the network
-    has seen them. Early stopping holds out its own samples, and keeps the weights of
-    the best epoch.
-    """
-    if recipe.spec is None or previous is not None or recipe.plan.max_iter < 2:
-        return None
-    return None if recipe.validation_fraction is not None else _split(recipe, task, rng)
-
-
-def _split(
-    recipe: Recipe, task: Task, rng: np.random.RandomState
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return most samples, and those to learn a combination from, if it is learned."""
-    n_samples, n_labels = task.data.X.shape[0], task.codec.n_labels
-    n = 0 if recipe.learning is None else n_held_out(n_samples, n_labels)
-    if isinstance(task.data.y, np.ndarray):
-        # A sample of each label stays, see `hold_out`.
-        n *= n_samples - n_labels >= n
-    return hold_out(task.data.y, n / n_samples, rng) if n else None
-
-
-def _learned_mix(recipe: Recipe, data: TrainingData, model: Model) -> Mix:
-    """Return what samples that a model has not seen say about its combination."""
+def _learned_mix(recipe: Recipe, parts: list[Unseen], of_few: bool = False) -> Mix:
+    """Return what samples that models have not seen say about their combination."""
     assert recipe.learning is not None
     recipe.progress.start("combination of scores")
-    mix = learn_mix(model, data, recipe.learning)
+    mix = learn_mix(parts, recipe.learning, LINEAR_OF_FEW if of_few else 1.0)
     recipe.progress.end_round()
     return mix
 
 
-def _mix_of_linear(recipe: Recipe, task: Task, model: Model) -> Mix | None:
-    """Return the calibration of linear classifiers alone, if it is learned.
-
-    Of some that are fitted to half of the samples, at most `MAX_CALIBRATING`, as to fit
-    all anew would take as long again.
-    """
-    if not is_calibrated(recipe.search):
-        return None  # as there is nothing that `learn_mix` would learn
-    # Of a fixed seed, as nothing else of linear classifiers is left to chance.
-    split = _split(recipe, task, np.random.RandomState(0))
-    if split is None:
+def _mix_of_parts(
+    recipe: Recipe, task: Task, state: TrainingState, parts: list[Part]
+) -> Mix | None:
+    """Return what is learned from models of parts of the samples, which are left."""
+    if not parts:
         return None
-    assert recipe.learning is not None
-    recipe.progress.start("calibration")
-    n = min(task.data.X.shape[0] // 2, MAX_CALIBRATING)
-    quietly = recipe._replace(progress=SILENT)
-    part, *_ = _with_classifiers(quietly, task.take(split[0][:n]), model)
-    mix = learn_mix(part, as_all(task.data, *split), recipe.learning)
-    recipe.progress.end_round()
-    return mix
+    recipe.progress.start("models of parts", len(parts))
+    quietly = recipe._replace(progress=SILENT, learning=None)
+    seen: list[Unseen] = []
+    for rows, unseen in parts:
+        seen.append((fit_model(quietly, task.take(rows), state)[0], unseen))
+        recipe.progress.end_round()
+    return _learned_mix(recipe, seen, of_few=recipe.spec is not None)
 
 
 def _of_backbone(recipe: Recipe, network: Network, data: TrainingData) -> TrainingData:

@@ -1,11 +1,12 @@
 """Weights and calibration of a sum of scores, learned from samples held out."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+import scipy.sparse as sp
 
 from skmhe.nn.calibrated_search import N_CUT
 from skmhe.nn.scores import Search
@@ -29,6 +30,12 @@ from skmhe.training.learned_calibration import (
 # that is more. Fewer than the least tell nothing, and more than the most hardly more.
 HELD_OUT_SHARES, MIN_HELD_OUT, MAX_HELD_OUT = (0.1, 0.05), 200, 2000
 MANY_HELD_OUT = 1000
+# Of fewer samples, all that can be are held out, half by half, see `in_halves`; of so
+# few that they would tell nothing, none.
+MIN_IN_HALVES = 100
+# Where the weight of linear classifiers starts from, where they are held out so: of a
+# few hundred samples, they mostly learn more than a network.
+LINEAR_OF_FEW = 16.0
 # Bounds the time: the number of these samples times that of labels is at most this, if
 # that leaves the least.
 MAX_SCORES = 2 * 10**8
@@ -73,17 +80,23 @@ class Truth(NamedTuple):
         return gains / np.concatenate([[1.0], np.cumsum(discounts)])[n_true]
 
 
-def learn_mix(model: Model, data: TrainingData, settings: Settings) -> Mix:
+# A model, and samples that it was not fitted to.
+Unseen: TypeAlias = tuple[Model, TrainingData]
+
+
+def learn_mix(
+    unseen: Sequence[Unseen], settings: Settings, linear_weight: float = 1.0
+) -> Mix:
     """Learn the weights of a model's scorers, and what calibrates their sums.
 
-    From samples that the model was not fitted to. A tree of one label per sample whose
-    nodes have probabilities of their own keeps the calibration of the prior: a factor
-    of their scores would change the ranking, and mostly for the worse.
+    From samples that the model was not fitted to; several models, of the same kind, are
+    each asked about their own samples. The weight of linear classifiers starts from a
+    given one. A tree of one label per sample whose nodes have probabilities of their
+    own keeps the calibration of the prior: a factor of their scores would change the
+    ranking, and mostly for the worse.
     """
-    weight = data.sample_weight
-    weight = np.ones(data.X.shape[0]) if weight is None else weight
-    truth = Truth(data.y, weight / weight.sum())
-    ranking, search = make_ranking(model, data, truth, settings), model.search
+    model, truth = unseen[0][0], _truth_of([data for _, data in unseen])
+    ranking, search = _ranking_of_all(unseen, settings), model.search
     task = search.multilabel, search.n_labels, search.steered, search.joint
 
     def prior(weights: ScorerWeights) -> Calibration:
@@ -91,7 +104,8 @@ def learn_mix(model: Model, data: TrainingData, settings: Settings) -> Mix:
 
     weights, names = ScorerWeights(), model.scorer_names
     if len(names) > 1:
-        weights = learn_weights(ranking, truth, prior, names)
+        start = ScorerWeights(linear=linear_weight)
+        weights = learn_weights(ranking, truth, prior, names, start)
     parts = ["both", *["classifier", "encoder"] * ("label_encoder" in names)]
     calibrations = {}
     for part in parts:
@@ -102,6 +116,35 @@ def learn_mix(model: Model, data: TrainingData, settings: Settings) -> Mix:
         rank = partial(ranking, of_part)
         calibrations[part] = learn(rank, truth.share, prior(of_part))
     return Mix(weights, calibrations)
+
+
+def _truth_of(parts: Sequence[TrainingData]) -> Truth:
+    """Return the labels and the shares of all samples of some parts."""
+    targets = [data.y for data in parts]
+    one_each = isinstance(targets[0], np.ndarray)
+    y = np.concatenate(targets) if one_each else sp.csr_array(sp.vstack(targets))
+    weight = np.concatenate(
+        [
+            np.ones(data.X.shape[0])
+            if data.sample_weight is None
+            else data.sample_weight
+            for data in parts
+        ]
+    )
+    return Truth(y, weight / weight.sum())
+
+
+def _ranking_of_all(parts: Sequence[Unseen], settings: Settings) -> Ranking:
+    """Return what ranks the labels of each model's samples."""
+    rankings = [make_ranking(*part, _truth_of([part[1]]), settings) for part in parts]
+
+    def rank(weights: ScorerWeights, factor: float) -> tuple[np.ndarray, np.ndarray]:
+        hits, log_p = zip(
+            *(ranking(weights, factor) for ranking in rankings), strict=True
+        )
+        return np.concatenate(hits), np.concatenate(log_p)
+
+    return rank
 
 
 def is_calibrated(search: Search) -> bool:
@@ -170,12 +213,14 @@ def learn_weights(
     truth: Truth,
     prior: Callable[[ScorerWeights], Calibration],
     names: Iterable[str],
+    start: ScorerWeights | None = None,
 ) -> ScorerWeights:
     """Choose the weights of several scorers by the ranking that their sum gives.
 
-    All are 1 at first. The network keeps that, unless the sum is better without it. The
-    others are searched one by one, until none changes any more, for the best
-    nDCG@5. If its gain is not clear, see `clear_gain`, they stay where they are.
+    All are 1 at first, if no others are given to start from. The network keeps that,
+    unless the sum is better without it. The others are searched one by one, until none
+    changes any more, for the best nDCG@5. If its gain is not clear, see `clear_gain`,
+    they stay where they are.
     """
     names, known = set(names), {}
     missing = set(ScorerWeights._fields) - names
@@ -192,7 +237,10 @@ def learn_weights(
 
         return max((best, *others), key=gain)
 
-    best, before = ScorerWeights()._replace(**dict.fromkeys(missing, 0.0)), None
+    best, before = (
+        (start or ScorerWeights())._replace(**dict.fromkeys(missing, 0.0)),
+        None,
+    )
     parts = _parts(best)
     while best != before:
         before = best

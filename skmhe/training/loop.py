@@ -42,6 +42,7 @@ class History:
         self.n_linear_steps = n_linear_steps
         self.loss_curve: list[float] = []
         self.validation_scores: list[float] = []
+        self.was_cut_short = False  # by Ctrl-C
 
     @property
     def n_iter(self) -> int:
@@ -234,6 +235,7 @@ class Trainer:
                 if self.last_data is None and history.has_stalled(self.plan):
                     break
         if interruption.requested:
+            history.was_cut_short = True
             self.progress.close()  # the warning begins a line of its own
             warn_of_interruption(history.n_iter, keeps_best=best_state is not None)
         if best_state is None and self.average is not None:

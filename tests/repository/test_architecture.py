@@ -72,7 +72,7 @@ LAYERS = {
         },
         {"learned_combination", "memory", "optimizer", "pools"},
         {"label_encoder", "task"},
-        {"loop"},
+        {"held_out", "loop"},
         {"fit"},
     ),
 }

@@ -19,6 +19,7 @@ from skmhe.scorers.candidates import Candidates
 from skmhe.scorers.combination import Calibration, ScorerWeights
 from skmhe.training.learned_combination import (
     GRID,
+    MIN_IN_HALVES,
     Truth,
     learn_weights,
     n_held_out,
@@ -276,18 +277,56 @@ def test_all_that_is_not_learned_is_fitted_to_all_samples():
     assert models[1].mix is None
 
 
-def test_few_samples_have_equal_weights():
-    X, y = linear_task(1999)
-    learned, equal = make(**SMALL).fit(X, y), make(combination="equal", **SMALL)
-    assert_array_equal(learned.predict_proba(X), equal.fit(X, y).predict_proba(X))
-    assert learned.combination_ == equal.combination_ == {"network": 1, "linear": 1}
+@both
+def test_of_few_samples_each_half_tells_about_a_model_of_the_other(cls):
+    X, y = linear_task(1000)
+    y = targets(cls, y)
+    learned = make(cls, strategy="full", **BY_HEART).fit(X[:400], y[:400])
+    equal = make(cls, combination="equal", strategy="full", **BY_HEART)
+    equal.fit(X[:400], y[:400])
+    assert learned.combination_["linear"] > learned.combination_["network"]
+    precision = get_scorer("precision@1")
+    found, expected = (precision(c, X[400:], y[400:]) for c in (learned, equal))
+    assert found > expected
+    # Nothing of the halves is left but what they tell of weights and calibration.
+    assert learned.loss_curve_ == equal.loss_curve_
+    learned.set_params(combination="equal")
+    assert_array_equal(learned.predict_proba(X), equal.predict_proba(X))
+
+
+def test_weights_of_few_samples_start_from_more_of_the_linear_classifiers():
+    found, hits, truth = draw(300, noise=(1, 1, 1, 1))
+    ranking, two = ranking_of(found, hits, False), ("network", "linear")
+    for linear in (1.0, 16.0):
+        # No ranking is any better than another.
+        same = truth._replace(share=np.zeros(300))
+        start = ScorerWeights(linear=linear)
+        learned = learn_weights(ranking, same, prior, two, start)
+        assert learned == ScorerWeights(1, linear, 0, 0)
+
+
+@pytest.mark.parametrize("n", [MIN_IN_HALVES - 1, MIN_IN_HALVES])
+def test_very_few_samples_have_equal_weights(n):
+    X, y = linear_task(n)
+    clf = make(**SMALL).fit(X, y)
+    is_learned = n == MIN_IN_HALVES
+    assert (clf._fitted.model.mix is not None) == is_learned
+    if not is_learned:
+        assert clf.combination_ == {"network": 1, "linear": 1}
+
+
+def test_what_is_alone_is_not_fitted_in_halves():
+    X, y = linear_task(200)
+    for model in ("network", "linear"):
+        assert make(model=model, **SMALL).fit(X, y)._fitted.model.mix is None
 
 
 def test_labels_of_one_sample_leave_none_to_learn_from():
-    X, _ = linear_task(2000)
-    clf = make(**SMALL, max_iter=2).set_params(max_iter=2)
-    clf.fit(X, np.arange(2000) // 1.05)
-    assert clf._fitted.model.mix is None
+    for n, per_label in ((2000, 1.05), (200, 1.0)):
+        X, _ = linear_task(n)
+        clf = make(**SMALL).set_params(max_iter=2)
+        clf.fit(X, np.arange(n) // per_label)
+        assert clf._fitted.model.mix is None
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "one_cycle"])
@@ -318,10 +357,11 @@ def test_weights_may_be_changed_and_learned_again():
     ids=str,
 )
 def test_nothing_is_learned(params):
-    X, y = linear_task(2000)
-    clf = make(strategy="full", hidden_layer_sizes=(1,)).set_params(**params).fit(X, y)
-    assert clf._fitted.model.mix is None
-    assert clf.combination_ == {"network": 1, "linear": 1}
+    for n in (2000, 200):
+        X, y = linear_task(n)
+        clf = make(strategy="full", hidden_layer_sizes=(1,)).set_params(**params)
+        assert clf.fit(X, y)._fitted.model.mix is None
+        assert clf.combination_ == {"network": 1, "linear": 1}
 
 
 def test_an_epoch_that_stalls_is_followed_by_the_last_one():

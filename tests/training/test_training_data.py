@@ -11,7 +11,13 @@ from training_problems import CPU, N_LABELS, N, make_data
 
 from skmhe.scorers.batch import unit_rows
 from skmhe.scorers.centroids import fit_centroids
-from skmhe.training.data import TrainingData, as_all, batch_slices, hold_out
+from skmhe.training.data import (
+    TrainingData,
+    as_all,
+    batch_slices,
+    hold_out,
+    in_halves,
+)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -126,3 +132,20 @@ def test_nothing_to_hold_out_is_an_error():
     Y = sp.csr_array(np.ones((1, 3)))
     with pytest.raises(ValueError, match="leaves no samples"):
         hold_out(Y, 0.5, np.random.RandomState(0))
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_halves(multilabel):
+    rng = np.random.RandomState(0)
+    y = np.append(rng.randint(4, size=50), 4)  # one sample of the last label
+    if multilabel:
+        Y = sp.csr_array(np.eye(5, dtype=np.float32)[y])
+    splits = in_halves(Y if multilabel else y, rng)
+    once = np.concatenate([held_out for _, held_out in splits])
+    assert_array_equal(np.sort(once), np.arange(51 if multilabel else 50))
+    for kept, held_out in splits:
+        assert_array_equal(np.sort(np.append(kept, held_out)), np.arange(51))
+        assert len(held_out) in (25, 26)
+        if not multilabel:
+            most = np.bincount(y[held_out], minlength=5)[:4]
+            assert (abs(most - np.bincount(y)[:4] / 2) <= 0.5).all()
