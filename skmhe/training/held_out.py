@@ -62,7 +62,8 @@ def parts_of_network(
     splits = in_halves(task.data.y, rng)
     if not all(len(held_out) for _, held_out in splits):
         return []
-    return [Part(split[0], as_all(task.data, *split)) for split in splits]
+    # All but labels of one sample have their share, so that weights are not needed.
+    return [Part(kept, task.data.take(held_out)) for kept, held_out in splits]
 
 
 def parts_of_linear(recipe: Recipe, task: Task) -> list[Part]:

@@ -315,6 +315,12 @@ def test_very_few_samples_have_equal_weights(n):
         assert clf.combination_ == {"network": 1, "linear": 1}
 
 
+def test_halves_of_labels_of_two_samples():
+    X, _ = linear_task(200)
+    clf = make(**SMALL).set_params(max_iter=2).fit(X, np.arange(200) // 2)
+    assert clf._fitted.model.mix is not None
+
+
 def test_what_is_alone_is_not_fitted_in_halves():
     X, y = linear_task(200)
     for model in ("network", "linear"):
