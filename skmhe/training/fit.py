@@ -43,7 +43,7 @@ from skmhe.training.held_out import (
     parts_of_network,
 )
 from skmhe.training.label_encoder import LabelTraining
-from skmhe.training.learned_combination import LINEAR_OF_FEW, Unseen, learn_mix
+from skmhe.training.learned_combination import Unseen, learn_mix
 from skmhe.training.loop import History, LastData, Trainer, with_features
 from skmhe.training.memory import (
     available_memory,
@@ -274,11 +274,11 @@ def _fit_linear(
     return linear, n_steps
 
 
-def _learned_mix(recipe: Recipe, parts: list[Unseen], of_few: bool = False) -> Mix:
+def _learned_mix(recipe: Recipe, parts: list[Unseen]) -> Mix:
     """Return what samples that models have not seen say about their combination."""
     assert recipe.learning is not None
     recipe.progress.start("combination of scores")
-    mix = learn_mix(parts, recipe.learning, LINEAR_OF_FEW if of_few else 1.0)
+    mix = learn_mix(parts, recipe.learning)
     recipe.progress.end_round()
     return mix
 
@@ -295,7 +295,7 @@ def _mix_of_parts(
     for rows, unseen in parts:
         seen.append((fit_model(quietly, task.take(rows), state)[0], unseen))
         recipe.progress.end_round()
-    return _learned_mix(recipe, seen, of_few=recipe.spec is not None)
+    return _learned_mix(recipe, seen)
 
 
 def _of_backbone(recipe: Recipe, network: Network, data: TrainingData) -> TrainingData:

@@ -33,9 +33,6 @@ MANY_HELD_OUT = 1000
 # Of fewer samples, all that can be are held out, half by half, see `in_halves`; of so
 # few that they would tell nothing, none.
 MIN_IN_HALVES = 100
-# Where the weight of linear classifiers starts from, where they are held out so: of a
-# few hundred samples, they mostly learn more than a network.
-LINEAR_OF_FEW = 16.0
 # Bounds the time: the number of these samples times that of labels is at most this, if
 # that leaves the least.
 MAX_SCORES = 2 * 10**8
@@ -84,16 +81,13 @@ class Truth(NamedTuple):
 Unseen: TypeAlias = tuple[Model, TrainingData]
 
 
-def learn_mix(
-    unseen: Sequence[Unseen], settings: Settings, linear_weight: float = 1.0
-) -> Mix:
+def learn_mix(unseen: Sequence[Unseen], settings: Settings) -> Mix:
     """Learn the weights of a model's scorers, and what calibrates their sums.
 
     From samples that the model was not fitted to; several models, of the same kind, are
-    each asked about their own samples. The weight of linear classifiers starts from a
-    given one. A tree of one label per sample whose nodes have probabilities of their
-    own keeps the calibration of the prior: a factor of their scores would change the
-    ranking, and mostly for the worse.
+    each asked about their own samples. A tree of one label per sample whose nodes have
+    probabilities of their own keeps the calibration of the prior: a factor of their
+    scores would change the ranking, and mostly for the worse.
     """
     model, truth = unseen[0][0], _truth_of([data for _, data in unseen])
     ranking, search = _ranking_of_all(unseen, settings), model.search
@@ -104,8 +98,7 @@ def learn_mix(
 
     weights, names = ScorerWeights(), model.scorer_names
     if len(names) > 1:
-        start = ScorerWeights(linear=linear_weight)
-        weights = learn_weights(ranking, truth, prior, names, start)
+        weights = learn_weights(ranking, truth, prior, names)
     parts = ["both", *["classifier", "encoder"] * ("label_encoder" in names)]
     calibrations = {}
     for part in parts:
@@ -213,11 +206,10 @@ def learn_weights(
     truth: Truth,
     prior: Callable[[ScorerWeights], Calibration],
     names: Iterable[str],
-    start: ScorerWeights | None = None,
 ) -> ScorerWeights:
     """Choose the weights of several scorers by the ranking that their sum gives.
 
-    All are 1 at first, if no others are given to start from. The network keeps that,
+    All are 1 at first. The network keeps that,
     unless the sum is better without it. The others are searched one by one, until none
     changes any more, for the best nDCG@5. If its gain is not clear, see `clear_gain`,
     they stay where they are.
@@ -238,7 +230,7 @@ def learn_weights(
         return max((best, *others), key=gain)
 
     best, before = (
-        (start or ScorerWeights())._replace(**dict.fromkeys(missing, 0.0)),
+        ScorerWeights()._replace(**dict.fromkeys(missing, 0.0)),
         None,
     )
     parts = _parts(best)

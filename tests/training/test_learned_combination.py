@@ -294,17 +294,6 @@ def test_of_few_samples_each_half_tells_about_a_model_of_the_other(cls):
     assert_array_equal(learned.predict_proba(X), equal.predict_proba(X))
 
 
-def test_weights_of_few_samples_start_from_more_of_the_linear_classifiers():
-    found, hits, truth = draw(300, noise=(1, 1, 1, 1))
-    ranking, two = ranking_of(found, hits, False), ("network", "linear")
-    for linear in (1.0, 16.0):
-        # No ranking is any better than another.
-        same = truth._replace(share=np.zeros(300))
-        start = ScorerWeights(linear=linear)
-        learned = learn_weights(ranking, same, prior, two, start)
-        assert learned == ScorerWeights(1, linear, 0, 0)
-
-
 @pytest.mark.parametrize("n", [MIN_IN_HALVES - 1, MIN_IN_HALVES])
 def test_very_few_samples_have_equal_weights(n):
     X, y = linear_task(n)
