@@ -90,7 +90,8 @@ def _linear(setting: Setting, head_sizes: tuple[int, ...]) -> LinearPlan:
     n_labels, linear = setting.n_labels, setting.values["linear"]
     has_tree = setting.strategy.has_linear_tree(setting)
     sizes = head_sizes if has_tree else (n_labels,)
-    return LinearPlan(sizes, linear.C, linear.centroid_prior)
+    n_near = setting.strategy.n_near(setting)
+    return LinearPlan(sizes, linear.C, linear.centroid_prior, n_near)
 
 
 def _network(setting: Setting, head: HeadSpec, previous: Model | None) -> NetworkSpec:

@@ -17,6 +17,8 @@ from skmhe.scorers.network import HeadSpec
 # Up to the first number of labels, the strategy "auto" is "full"; up to the second one
 # "sampling", and "cascade" beyond.
 MAX_FULL_LABELS, MAX_SAMPLED_LABELS = 1024, 2**17
+# More than these make a fit slower, and not better on all data.
+N_NEAR = 3
 # Of a cascade's largest batch: with fewer samples, more of a step's time goes into the
 # labels' weights than into the samples.
 LABELS_PER_SAMPLE = 256
@@ -59,6 +61,10 @@ class Strategy(Parameters, ABC):
     def has_linear_tree(self, setting: Setting) -> bool:
         """Tell whether linear classifiers form a tree, or score all labels."""
         return False
+
+    def n_near(self, setting: Setting) -> int:
+        """Return for how many wrong nodes linear classifiers reject a sample."""
+        return 0
 
     def head(self, setting: Setting, head_sizes: tuple[int, ...]) -> HeadSpec:
         """Return which head of `skmhe.nn` to build, for heads of some lengths."""
@@ -179,8 +185,8 @@ class Cascade(Strategy):
         labels: in a small tree, predictions search all. May be changed after fitting.
         {beam_width}
     hard_negatives : bool, default=True
-        Which labels the network learns to reject for a sample: also those below the
-        most probable prefixes (True), or only those that share a prefix with a true
+        Which labels are learned to be rejected for a sample: also those below the most
+        probable prefixes (True), or only those that share a prefix with a true
         label (False; as in probabilistic label trees: cheaper, and less accurate where
         prefixes are hard to predict).
         {hard_negatives}
@@ -230,6 +236,14 @@ class Cascade(Strategy):
         negatives is added to scores of all labels where a tree is not much faster.
         """
         return not self._is_joint(setting) or setting.n_tree_levels > 1
+
+    def n_near(self, setting: Setting) -> int:
+        """Return for how many wrong nodes linear classifiers reject a sample.
+
+        Where the network does so, too: the scores of labels below several prefixes are
+        compared. Not of one label per sample, where it made them less accurate.
+        """
+        return N_NEAR if setting.multilabel and self._is_joint(setting) else 0
 
     def _is_joint(self, setting: Setting) -> bool:
         """Tell whether labels are scored whatever their prefixes are."""

@@ -266,9 +266,9 @@ def _fit_linear(
         # out with its own weight.
         own = label_weight[Y.indices]
         weight, label_weight = own if weight is None else own * weight, None
-    sizes, C, prior = recipe.linear
+    sizes, C, prior, n_near = recipe.linear
     recipe.progress.start("linear classifiers", len(sizes), "level")
-    arguments = (sizes, C, prior, weight, label_weight, recipe.progress)
+    arguments = (sizes, C, prior, weight, label_weight, recipe.progress, n_near)
     linear, n_steps = fit_levels(samples, Y, *arguments)
     round_to_half(linear)
     return linear, n_steps

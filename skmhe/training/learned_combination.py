@@ -209,10 +209,9 @@ def learn_weights(
 ) -> ScorerWeights:
     """Choose the weights of several scorers by the ranking that their sum gives.
 
-    All are 1 at first. The network keeps that,
-    unless the sum is better without it. The others are searched one by one, until none
-    changes any more, for the best nDCG@5. If its gain is not clear, see `clear_gain`,
-    they stay where they are.
+    All are 1 at first. The network keeps that, unless the sum is better without it. The
+    others are searched one by one, until none changes any more, for the best nDCG@5. If
+    its gain is not clear, see `clear_gain`, they stay where they are.
     """
     names, known = set(names), {}
     missing = set(ScorerWeights._fields) - names
@@ -229,10 +228,7 @@ def learn_weights(
 
         return max((best, *others), key=gain)
 
-    best, before = (
-        ScorerWeights()._replace(**dict.fromkeys(missing, 0.0)),
-        None,
-    )
+    best, before = ScorerWeights()._replace(**dict.fromkeys(missing, 0.0)), None
     parts = _parts(best)
     while best != before:
         before = best

@@ -22,6 +22,7 @@ class LinearPlan(NamedTuple):
     sizes: tuple[int, ...]  # of the tree's levels; (n_labels,) for no tree
     C: float
     centroid_prior: float
+    n_near: int = 0  # see `fit_levels`
 
 
 class Recipe(NamedTuple):

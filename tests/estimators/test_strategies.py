@@ -4,10 +4,18 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from skmhe import Cascade, Full, Product, Sampling
+from skmhe import (
+    Cascade,
+    Full,
+    MHEClassifier,
+    MHEMultiLabelClassifier,
+    Product,
+    Sampling,
+)
 from skmhe.estimators.setting import Setting
-from skmhe.estimators.strategies import STRATEGIES, as_margin
+from skmhe.estimators.strategies import N_NEAR, STRATEGIES, as_margin
 from skmhe.nn import CascadeHead, FullHead, Margin, ProductHead, SamplingHead
+from skmhe.scorers.linear import fit_levels
 
 SIZES, N_LABELS = (4, 3), 12
 ALL = [Full(), Product(), Cascade(), Sampling()]
@@ -78,6 +86,23 @@ def test_batches_of_a_cascade_grow_with_its_labels(strategy, n_labels, largest):
 def test_beams_of_training_are_narrower_in_large_trees(sizes, width):
     assert head(Cascade(), sizes=sizes).options["beam_width"] == width
     assert head(Cascade(beam_width=7), sizes=sizes).options["beam_width"] == 7
+
+
+def test_linear_classifiers_reject_what_the_network_rejects(monkeypatch):
+    found = []
+
+    def fit_linear(*args):
+        found.append(args[-1])
+        return fit_levels(*args)
+
+    monkeypatch.setattr("skmhe.training.fit.fit_levels", fit_linear)
+    Y = np.eye(N_LABELS, dtype=int)
+    for cls, y in ((MHEMultiLabelClassifier, Y), (MHEClassifier, Y.argmax(1))):
+        strategies = Cascade(), Cascade(hard_negatives=False)
+        for strategy in (*strategies, Sampling(), Full()):
+            cls(strategy, max_iter=1, hidden_layer_sizes=2, random_state=0).fit(Y, y)
+        cls("cascade", model="linear").fit(Y, y)
+    assert found == [N_NEAR, 0, 0, 0, 0] + 5 * [0]
 
 
 @by_name

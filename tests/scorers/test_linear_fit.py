@@ -60,6 +60,43 @@ def test_three_levels():
 
 
 @containers
+def test_nodes_learn_from_the_samples_that_are_near_them(container):
+    X, Y = make_data()
+    root, level = fit(container(X), Y, (3, 3), n_near=1)
+    scores = child_scores(root, container(X), np.arange(N), np.zeros(N, int))
+    wrong = 0
+    for node in range(3):
+        own = Y[:, 3 * node : 3 * node + 3]
+        rows = own.any(1) | (scores.argmax(1) == node)
+        wrong += np.count_nonzero(rows & ~own.any(1))
+        weights, intercepts = solve(X[rows], own[rows])
+        found = dense_weights(level, node)[:, : own.shape[1]]
+        assert_allclose(found, weights, atol=1e-4)
+        found = level.intercepts[node, : own.shape[1]]
+        assert_allclose(found, intercepts, atol=1e-4)
+    assert wrong
+
+
+def test_nodes_of_a_third_level_are_found_by_a_beam():
+    X, Y = make_data()
+    levels = fit(sp.csr_array(X), Y, (2, 2, 2), n_near=2)
+    # The beam of two has both nodes of the first level, so all four of the second.
+    paths = np.zeros((N, 1))
+    for level in levels[:2]:
+        n_nodes = len(level.intercepts)
+        pairs = np.repeat(np.arange(N), n_nodes), np.tile(np.arange(n_nodes), N)
+        scores = child_scores(level, sp.csr_array(X), *pairs).reshape(N, n_nodes, 2)
+        paths = (paths[:, :, None] - np.maximum(1 - scores, 0) ** 2).reshape(N, -1)
+    near = np.argsort(-paths, axis=1)[:, :2]
+    for node in range(4):
+        own = Y[:, 2 * node : 2 * node + 2]
+        rows = own.any(1) | (near == node).any(1)
+        weights, _ = solve(X[rows], own[rows])
+        found = dense_weights(levels[2], node)[:, : own.shape[1]]
+        assert_allclose(found, weights, atol=1e-4)
+
+
+@containers
 def test_a_node_without_samples_says_no(container):
     X, Y = make_data()
     Y[:, 3:6] = False

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 import torch
 
 from skmhe.scorers.batch import Rows
+from skmhe.scorers.linear.near import most_probable
 from skmhe.scorers.linear.solver import Problem, Samples, minimize_squared_hinge
 from skmhe.scorers.linear.tables import DenseLevel, Level, SparseLevel, starts_of
 from skmhe.scorers.progress import SILENT, Progress
@@ -48,8 +49,9 @@ def fit_levels(
     weight: np.ndarray | None = None,
     label_weight: np.ndarray | None = None,
     progress: Progress = SILENT,
+    n_near: int = 0,
 ) -> tuple[list[Level], int]:
-    """Fit the classifiers of all nodes, each on the samples that have a label below.
+    """Fit the classifiers of all nodes, each on the samples that concern its parent.
 
     Returns the tree, and the largest number of steps that a classifier took.
 
@@ -69,9 +71,12 @@ def fit_levels(
         Weights of the samples, and of the labels' positive samples.
     progress : Progress, default=SILENT
         Is told of the levels, which are its rounds.
+    n_near : int, default=0
+        A sample concerns the nodes of its labels and, of each level, so many of those
+        that the classifiers find most probable.
     """
     levels: list[Level] = []
-    n_iter = 0
+    n_iter, near = 0, None
     n_stored = int(np.count_nonzero(X) if isinstance(X, np.ndarray) else X.nnz)
     is_dense = n_stored > DENSE_DATA_SHARE * X.shape[0] * X.shape[1]
     smallest = 0.0 if is_dense else SMALLEST_WEIGHT
@@ -93,7 +98,7 @@ def fit_levels(
             below = int(np.prod(sizes[depth + 1 :], dtype=np.int64))
             last = depth == len(sizes) - 1
             nodes = _ancestors(Y, below)
-            tasks = _tasks(nodes, size)
+            tasks = _tasks(nodes, size, near)
             # Threads share either the nodes or, at the root, its children.
             inner, outer = (map, share) if depth else (share, map)
             weights = label_weight if last else None
@@ -105,6 +110,8 @@ def fit_levels(
             n_parents = -(-nodes.shape[1] // size)
             assemble = _sparse_level if sp.issparse(X) else _dense_level
             levels.append(assemble(parts, tasks, n_parents, size, X.shape[1]))
+            if n_near and not last:
+                near = most_probable(levels, X, nodes.shape[1], n_near)
             progress.end_round()
     return levels, n_iter
 
@@ -136,9 +143,12 @@ class _Task(NamedTuple):
     children: list[slice]  # slices of all nodes of the level
 
 
-def _tasks(nodes: sp.csr_array, size: int) -> list[_Task]:
-    """Return the problems of a level."""
-    parents = _ancestors(nodes, size).tocsc()
+def _tasks(
+    nodes: sp.csr_array, size: int, near: sp.csr_array | None = None
+) -> list[_Task]:
+    """Return the problems of a level, with samples that have a node or are near it."""
+    parents = _ancestors(nodes, size)
+    parents = (parents if near is None else parents + near).tocsc()
     parents.sort_indices()
     n_children, tasks = nodes.shape[1], []
     for node in range(parents.shape[1]):
