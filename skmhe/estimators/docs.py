@@ -100,10 +100,10 @@ PARAMETERS = inspect.cleandoc(
         that are held out: a tenth of fewer than 10,000, a twentieth of more than 20,000
         (at least 1000, at most 2000). The tenth is held out until the last epoch, which
         has all samples; the twentieth is left out. With fewer than 2000 samples, each
-        half is held out from a model of the other one, which takes twice the time. With
-        fewer than 100, with `early_stopping`, `warm_start`, `partial_fit` or one epoch,
-        it is "equal". See `combination_`. May be changed after fitting; "learned" then
-        is what was learned.
+        half is held out from a model of the other one, which takes two to three times
+        the time. With fewer than 100, with `early_stopping`, `warm_start`,
+        `partial_fit` or one epoch, it is "equal". See `combination_`. May be changed
+        after fitting; "learned" then is what was learned.
         {combination}
     backbone : torch.nn.Module, class, function, Backbone or None, default=None
         A network of yours in place of the hidden layers. A module, or a class or

@@ -19,11 +19,21 @@ N_RANKED = 5
 MAX_FACTOR = 16.0
 # Something is always left to labels that are not among the best ones.
 MAX_BEST_SHARE = 0.99
-SMALLEST_SLOPE = 0.05
+SMALLEST_SLOPE, SMALLEST_P = 0.05, 1e-9
 
 # By a factor of sums of scores, tells which of the best labels of n samples are right,
 # and their log-probabilities; both of shape (n, k), best first.
 Ranking: TypeAlias = Callable[[float], tuple[np.ndarray, np.ndarray]]
+
+
+def doubt_of(n_samples: int) -> float:
+    """Return the share of what seems right that is taken for wrong, and the reverse.
+
+    If all of n samples are right, another one may still be wrong, and probabilities
+    must not become 1. The targets are those of J. Platt, "Probabilistic outputs for
+    support vector machines", 1999, section 2.2.
+    """
+    return 1 / (n_samples + 2)
 
 
 def clear_gain(share: np.ndarray, gains: np.ndarray) -> float:
@@ -84,7 +94,9 @@ class SoftmaxLosses:
     def __call__(self, ratio: float, best_share: float) -> np.ndarray:
         """Return the loss of each sample."""
         constant, slope = self._terms(ratio)
-        losses: np.ndarray = -np.log(np.maximum(constant + best_share * slope, 1e-9))
+        p = np.clip(constant + best_share * slope, SMALLEST_P, 1 - SMALLEST_P)
+        doubt = doubt_of(len(p))
+        losses: np.ndarray = -(1 - doubt) * np.log(p) - doubt * np.log1p(-p)
         return losses
 
     def depend_on_share(self, ratio: float) -> bool:
@@ -163,7 +175,10 @@ def learn_log_odds(
         x = np.stack([column[exists] for column in columns], axis=1)
         # Next to no regularization: there are two or three numbers to learn, from
         # thousands.
-        model = LogisticRegression(C=1e6, max_iter=1000).fit(x, right, weight)
+        model = LogisticRegression(C=1e6, max_iter=1000)
+        doubt = doubt_of(len(share))
+        weights = np.concatenate([(1 - doubt) * weight, doubt * weight])
+        model.fit(np.tile(x, (2, 1)), np.concatenate([right, ~right]), weights)
         losses = np.zeros(hits.shape)
         against = np.where(right, -1, 1) * model.decision_function(x)
         losses[exists] = np.logaddexp(0, against)

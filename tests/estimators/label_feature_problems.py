@@ -29,6 +29,7 @@ def make(cls=MHEClassifier, strategy="full", **params):
         # A copy: tests set its parameters.
         "strategy": clone(STRATEGIES[strategy], safe=False),
         "model": "network",
+        "combination": "equal",  # what can be added up by hand
         "hidden_layer_sizes": (8,),
         "batch_size": 32,
         "max_iter": 3,

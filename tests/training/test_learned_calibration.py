@@ -192,6 +192,25 @@ def test_few_samples_have_the_single_factor():
     assert np.mean(factors) == pytest.approx(1, rel=0.1)
 
 
+@pytest.mark.parametrize("n", [50, 500])
+def test_the_fewer_samples_are_right_the_less_sure_is_that(n):
+    # A factor of 1 gives the first label a probability of 1 / (1 + exp(-1)).
+    scores, hits = np.tile([1.0, 0.0], (n, 1)), np.tile([True, False], (n, 1))
+
+    def ranking(factor):
+        return hits, log_softmax(factor * scores, axis=1)
+
+    found = learn_softmax(ranking, equal_shares(n), Calibration(1.0))
+    assert expit(found.factor) == pytest.approx((n + 1) / (n + 2), abs=0.1 / n)
+
+
+def test_separated_log_odds_have_a_finite_slope():
+    # All above 0 are right, and no others.
+    log_odds, _ = log_odds_that_are_right(n=200)
+    found = slope(log_odds, log_odds > 0)
+    assert 1 < found.slope < 100
+
+
 def test_something_is_left_to_other_labels():
     ranking, _, _ = single_label_task(2000, 300, 1.0)
     found = learn_softmax(ranking, equal_shares(2000), Calibration(1.0))

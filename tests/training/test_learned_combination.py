@@ -279,14 +279,14 @@ def test_all_that_is_not_learned_is_fitted_to_all_samples():
 
 @both
 def test_of_few_samples_each_half_tells_about_a_model_of_the_other(cls):
-    X, y = linear_task(1000)
+    X, y = linear_task(1200)
     y = targets(cls, y)
-    learned = make(cls, strategy="full", **BY_HEART).fit(X[:400], y[:400])
+    learned = make(cls, strategy="full", **BY_HEART).fit(X[:600], y[:600])
     equal = make(cls, combination="equal", strategy="full", **BY_HEART)
-    equal.fit(X[:400], y[:400])
+    equal.fit(X[:600], y[:600])
     assert learned.combination_["linear"] > learned.combination_["network"]
     precision = get_scorer("precision@1")
-    found, expected = (precision(c, X[400:], y[400:]) for c in (learned, equal))
+    found, expected = (precision(c, X[600:], y[600:]) for c in (learned, equal))
     assert found > expected
     # Nothing of the halves is left but what they tell of weights and calibration.
     assert learned.loss_curve_ == equal.loss_curve_
