@@ -99,9 +99,9 @@ PARAMETERS = inspect.cleandoc(
         weights, and the calibration that makes probabilities of the sums, on samples
         that are held out: a tenth of fewer than 10,000, a twentieth of more than 20,000
         (at least 1000, at most 2000). The tenth is held out until the last epoch, which
-        has all samples; the twentieth is left out. With fewer than 2000 samples, each
-        half is held out from a model of the other one, which takes two to three times
-        the time. With fewer than 100, with `early_stopping`, `warm_start`,
+        has all samples; the twentieth is left out. With 100 to 1999 samples, if several
+        scores are added up, each half is held out from a model of the other one, which
+        takes 1.5 to 3 times the time. With fewer, with `early_stopping`, `warm_start`,
         `partial_fit` or one epoch, it is "equal". See `combination_`. May be changed
         after fitting; "learned" then is what was learned.
         {combination}
@@ -124,7 +124,8 @@ PARAMETERS = inspect.cleandoc(
     batch_size : int or "auto", default="auto"
         Number of samples in a step. "auto" is ``n_samples // 32``, or
         ``n_samples // 64`` for "sampling" and with a `backbone`, but at least 16 and at
-        most 1024; of "cascade", at most a sample for each 256 labels, if that is more.
+        most 1024; of "cascade" without a `backbone`, at most a sample for each 256
+        labels, if that is more.
         {batch_size}
     learning_rate : {{"constant", "linear", "cosine", "one_cycle"}}, default="linear"
         Schedule of the learning rate: "linear" falls from `learning_rate_init` to 0

@@ -15,6 +15,7 @@ from skmhe.estimators.resolution import (
 )
 from skmhe.estimators.setting import Setting
 from skmhe.estimators.short_forms import long_form
+from skmhe.estimators.strategies import MAX_BATCH
 from skmhe.estimators.table import check_weights, shown_value
 from skmhe.scorers.combination import ScorerWeights
 from skmhe.scorers.device import resolve_device, resolve_dtype
@@ -142,9 +143,9 @@ def _plan(setting: Setting, device: torch.device) -> TrainingPlan:
         steps_per_epoch=BACKBONE_STEPS
         if setting.has_backbone
         else setting.strategy.steps_per_epoch,
-        max_auto_batch=setting.strategy.max_auto_batch(
-            0 if setting.has_backbone else setting.n_labels
-        ),
+        max_auto_batch=MAX_BATCH
+        if setting.has_backbone
+        else setting.strategy.max_auto_batch(setting.n_labels),
         max_iter=resolve_max_iter(
             values["max_iter"], values["effort"], setting.n_samples
         ),

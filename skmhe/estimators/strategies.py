@@ -17,11 +17,12 @@ from skmhe.scorers.network import HeadSpec
 # Up to the first number of labels, the strategy "auto" is "full"; up to the second one
 # "sampling", and "cascade" beyond.
 MAX_FULL_LABELS, MAX_SAMPLED_LABELS = 1024, 2**17
-# More than these make a fit slower, and not better on all data.
+# Of wrong nodes that linear classifiers reject, see `Strategy.n_near`: more make a fit
+# slower, and did not rank better on debdeps.
 N_NEAR = 3
-# Of a cascade's largest batch: with fewer samples, more of a step's time goes into the
-# labels' weights than into the samples.
-LABELS_PER_SAMPLE = 256
+# The largest batch of "auto". A cascade's may have a sample for so many labels: with
+# fewer, more of a step's time goes into the labels' weights than into the samples.
+MAX_BATCH, LABELS_PER_SAMPLE = 1024, 256
 
 
 class Strategy(Parameters, ABC):
@@ -49,7 +50,7 @@ class Strategy(Parameters, ABC):
 
     def max_auto_batch(self, n_labels: int) -> int:
         """Return the largest batch that batch_size="auto" stands for."""
-        return 1024
+        return MAX_BATCH
 
     @property
     def heads_text(self) -> str:
@@ -180,15 +181,15 @@ class Cascade(Strategy):
     ----------
     beam_width : int or "auto", default="auto"
         Number of prefixes in the beam: of `predict_topk`, which widens it to more than
-        k labels where needed, and of training with hard negatives. "auto" is 10; in
-        training at most, and in predictions at least, as many as have about 4096
-        labels: in a small tree, predictions search all. May be changed after fitting.
+        k labels where needed, and of training with hard negatives. "auto" is 10:
+        fewer in training where these have more than about 4096 labels, and more in
+        predictions where they have fewer. May be changed after fitting.
         {beam_width}
     hard_negatives : bool, default=True
-        Which labels are learned to be rejected for a sample: also those below the most
-        probable prefixes (True), or only those that share a prefix with a true
-        label (False; as in probabilistic label trees: cheaper, and less accurate where
-        prefixes are hard to predict).
+        Which wrong labels are trained against: also those below the most probable
+        prefixes (True), or only those that share a prefix with a true label (False; as
+        in probabilistic label trees: cheaper, and less accurate where prefixes are hard
+        to predict).
         {hard_negatives}
 
         For 1-D `y`, one softmax over all labels then makes the probabilities: those of
@@ -227,7 +228,7 @@ class Cascade(Strategy):
 
         A step updates most of the labels' weights, however few samples it has.
         """
-        return max(super().max_auto_batch(n_labels), n_labels // LABELS_PER_SAMPLE)
+        return max(MAX_BATCH, n_labels // LABELS_PER_SAMPLE)
 
     def has_linear_tree(self, setting: Setting) -> bool:
         """Tell whether linear classifiers form a tree: the same as the network's.

@@ -1,11 +1,13 @@
 """Products of a batch with a large table, or with some of its rows.
 
-Under `torch.autocast`, only the factors of matrix products are rounded to 16 bits. All
-that follows, such as biases, softmax and losses, keeps the dtype of the parameters:
-scores with 8 bits of precision could not tell labels of similar probability apart.
+Under `torch.autocast`, only the factors of matrix products are rounded to 16 bits, and
+not of those with large groups of rows, one after the other. All that follows, such as
+biases, softmax and losses, keeps the dtype of the parameters: scores with 8 bits of
+precision could not tell labels of similar probability apart.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -17,15 +19,14 @@ from skmhe.nn.sparse_rows import SparseRows, sparse_product
 # With fewer multiplications per distinct group than this, sorting the pairs into
 # blocks costs more than gathering each pair's rows.
 MIN_WORK_PER_GROUP = 5_000
-# Elements of a group's weight from which it is read where it is, one group after the
-# other. Smaller ones are copied together, into one batched product.
+# Elements of a group's weight from which it is read where it is, not copied.
 MIN_SLICE_ELEMENTS = 2**13
 # Pairs of a block: the power of two above the groups' mean, between these.
 MIN_BLOCK, MAX_BLOCK = 8, 64
 # Elements of the weight that are gathered at a time: 2 MiB in float32.
 CHUNK_ELEMENTS = 2**19
 
-# The pairs of groups and their children, each by the first one and their number.
+# For each group, its first pair and their number, and the same of its children.
 Slices: TypeAlias = list[tuple[tuple[int, int], tuple[int, int]]]
 
 
@@ -287,8 +288,8 @@ class SlicedLinear(torch.autograd.Function):
     """Scores of all children of a group, for (sample, group) pairs sorted by group.
 
     One group after the other: its rows are read where they are, and their gradient is
-    written where it stays. As products of a few pairs gain nothing by factors of 16
-    bits, and lose more by rounding them, there are none.
+    written where it stays. Factors are not rounded to 16 bits: products of a few pairs
+    take longer with it.
     """
 
     @staticmethod
@@ -303,18 +304,17 @@ class SlicedLinear(torch.autograd.Function):
         """Return the scores, shape (n_pairs, size)."""
         ctx.slices = _slices(groups, size, len(weight))
         ctx.save_for_backward(features, weight)
-        with torch.autocast(weight.device.type, enabled=False):
-            return _sliced_linear(features, weight, bias, ctx.slices, size)
+        return _sliced_linear(features, weight, bias, ctx.slices, size)
 
     @staticmethod
     def backward(ctx: Any, grad_scores: Tensor) -> Any:
         """Return the gradients of features, weight (sparse) and bias."""
         features, weight = ctx.saved_tensors
-        grad_features = torch.empty_like(features)
+        grad_features = torch.zeros_like(features)
         grad_bias = weight.new_zeros(len(weight))
-        device, spans = weight.device, [rows for _, rows in ctx.slices]
-        scored = [torch.arange(a, a + n, device=device) for a, n in spans]
-        scored_rows = torch.cat([torch.arange(0, device=device), *scored])
+        arange = partial(torch.arange, device=weight.device)
+        spans = [arange(a, a + n) for _, (a, n) in ctx.slices]
+        scored_rows = torch.cat([arange(0), *spans])  # also without groups
         grad_rows = weight.new_empty(len(scored_rows), weight.shape[1])
         first = 0
         for pairs, rows in ctx.slices:
@@ -334,11 +334,13 @@ def _sliced_linear(
 ) -> Tensor:
     """Score the children of groups, whose rows of the weight are not copied."""
     scores = bias.new_full((len(features), size), -torch.inf)
+    features = features.to(weight.dtype)
     # `narrow` takes half the time of an index, which counts where pairs are few.
-    for pairs, rows in slices:
-        own, start = weight.narrow(0, *rows), bias.narrow(0, *rows)
-        found = F.linear(features.narrow(0, *pairs), own, start)
-        scores.narrow(0, *pairs).narrow(1, 0, rows[1]).copy_(found)
+    with torch.autocast(weight.device.type, enabled=False):
+        for pairs, rows in slices:
+            tables = weight.narrow(0, *rows), bias.narrow(0, *rows)
+            found = F.linear(features.narrow(0, *pairs), *tables)
+            scores.narrow(0, *pairs).narrow(1, 0, rows[1]).copy_(found)
     return scores
 
 
@@ -348,7 +350,8 @@ def _slices(groups: Tensor, size: int, n_children: int) -> Slices:
     slices, first = [], 0
     for group, count in zip(distinct.tolist(), counts.tolist(), strict=True):
         start = group * size
-        slices.append(((first, count), (start, min(size, n_children - start))))
+        if start < n_children:  # a beam may hold nodes that do not exist
+            slices.append(((first, count), (start, min(size, n_children - start))))
         first += count
     return slices
 
@@ -385,10 +388,10 @@ def grouped_linear(
         found = _slices(groups, size, len(weight))
         return _sliced_linear(features.expand(n_pairs, -1), weight, bias, found, size)
     order = torch.argsort(groups, stable=True)
-    sorted_features = features.index_select(0, samples[order])
-    arguments = sorted_features, weight, bias, groups[order], size
+    rows = features.index_select(0, samples[order]).to(weight.dtype)
+    arguments = rows, weight, bias, groups[order], size
     if slices:
-        scores = SlicedLinear.apply(sorted_features.to(weight.dtype), *arguments[1:])
+        scores = SlicedLinear.apply(*arguments)
     else:
         scores = GroupedLinear.apply(*arguments, sparse_grad)
     # A gather is cheaper than the scatter that would undo the sort.

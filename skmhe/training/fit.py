@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import warnings
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -36,11 +37,9 @@ from skmhe.training.data import (
     true_pairs,
 )
 from skmhe.training.held_out import (
-    Part,
-    can_learn,
-    held_out_of,
-    parts_of_linear,
-    parts_of_network,
+    held_out_of_network,
+    is_left_out,
+    parts_of,
 )
 from skmhe.training.label_encoder import LabelTraining
 from skmhe.training.learned_combination import Unseen, learn_mix
@@ -55,9 +54,6 @@ from skmhe.training.optimizer import Moments, make_optimizer, moments_of, with_r
 from skmhe.training.task import Recipe, Task
 
 MAX_SEED = 2**31 - 1
-# A model that has not seen this share of the samples is about as good: it is kept as
-# it was when its combination was learned.
-MAX_LEFT_OUT = 0.05
 
 
 class TrainingState(NamedTuple):
@@ -88,38 +84,61 @@ def fit_model(
     optimizer's moments if `train_further` is to go on from them.
     """
     _check_memory(recipe, task)
+    return _fit(recipe, task, state, previous, keeps_moments)
+
+
+def _fit(
+    recipe: Recipe,
+    task: Task,
+    state: TrainingState,
+    previous: Model | None = None,
+    keeps_moments: bool = False,
+) -> Fit:
+    """Fit a model, see `fit_model`, whatever memory there is."""
     state = state._replace(rng=copy.deepcopy(state.rng), moments=None, n_epochs=0)
     network = None
     if recipe.spec is not None:
         network = _network(recipe.spec, task, previous, state.rng, recipe.device)
-    learns = network is not None and previous is None and can_learn(recipe)
-    held_out = held_out_of(recipe, task, state.rng) if learns else None
+    held_out = held_out_of_network(recipe, task, state.rng)
     part = task if held_out is None else task.take(held_out[0])
     spec = None if network is None else network.spec
     unfitted = _unfitted(recipe, task, spec)
     model, part, n_steps = _with_classifiers(recipe, part, unfitted)
-    if network is None:
-        mix = _mix_of_parts(recipe, task, state, parts_of_linear(recipe, task))
-        return dataclasses.replace(model, mix=mix), state, History(n_steps)
-    if held_out is None:
-        model, trained, history = _train(
-            recipe, part, state, network, model, keeps_moments
-        )
-        if learns and not history.was_cut_short:
-            halves = parts_of_network(recipe, task, copy.deepcopy(state.rng))
-            mix = _mix_of_parts(recipe, task, state, halves)
-            model = dataclasses.replace(model, mix=mix)
-        return model, trained, history
-    rest = as_all(task.data, *held_out)
-    if len(held_out[1]) <= MAX_LEFT_OUT * task.data.X.shape[0]:
-        outcome = _train(recipe, part, state, network, model, keeps_moments)
-        model, state, history = outcome
-        mix = _learned_mix(recipe, [(model, rest)])
-        return dataclasses.replace(model, mix=mix), state, history
+    history = History(n_steps)
+    if network is not None:
+        training = recipe, part, state, network, model, keeps_moments
+        n_samples = task.data.X.shape[0]
+        if held_out is not None and not is_left_out(held_out[1], n_samples):
+            return _train_and_complete(*training, task, as_all(task.data, *held_out))
+        model, state, history = _train(*training)
+    unseen: list[Unseen] = []
+    if held_out is not None:
+        unseen = [(model, as_all(task.data, *held_out))]
+    elif not history.was_cut_short:
+        unseen = _models_of_parts(recipe, task, state)
+    if unseen:
+        model = dataclasses.replace(model, mix=_learned_mix(recipe, unseen))
+    return model, state, history
+
+
+def _train_and_complete(
+    recipe: Recipe,
+    part: Task,
+    state: TrainingState,
+    network: Network,
+    model: Model,
+    keeps_moments: bool,
+    task: Task,
+    rest: TrainingData,
+) -> Fit:
+    """Train a network, and give the rest of the samples to the whole model in the end.
+
+    The combination is learned before the last epoch. Then all else is fitted anew, and
+    the network has its last epoch.
+    """
     complete = model
 
     def learn(kept: Network) -> TrainingData:
-        """Learn the combination, and let all else have the samples held out."""
         nonlocal complete
         trained = dataclasses.replace(model, weights=weights_to_numpy(kept))
         mix = _learned_mix(recipe, [(trained, rest)])
@@ -128,10 +147,9 @@ def fit_model(
         return _of_backbone(recipe, network, fitted.data)
 
     last = LastData(task.data.y, learn)
-    model, state, history = _train(
-        recipe, part, state, network, model, keeps_moments, last
-    )
-    return dataclasses.replace(complete, weights=model.weights), state, history
+    arguments = recipe, part, state, network, model, keeps_moments
+    trained, state, history = _train(*arguments, last)
+    return dataclasses.replace(complete, weights=trained.weights), state, history
 
 
 def _unfitted(recipe: Recipe, task: Task, spec: NetworkSpec | None) -> Model:
@@ -283,19 +301,30 @@ def _learned_mix(recipe: Recipe, parts: list[Unseen]) -> Mix:
     return mix
 
 
-def _mix_of_parts(
-    recipe: Recipe, task: Task, state: TrainingState, parts: list[Part]
-) -> Mix | None:
-    """Return what is learned from models of parts of the samples, which are left."""
-    if not parts:
-        return None
-    recipe.progress.start("models of parts", len(parts))
+def _models_of_parts(recipe: Recipe, task: Task, state: TrainingState) -> list[Unseen]:
+    """Return models of parts of the samples, each with samples that it has not seen.
+
+    None if one of them was cut short, as it would tell about nothing.
+    """
+    # Training goes on as if nothing had been learned.
+    parts = parts_of(recipe, task, copy.deepcopy(state.rng))
+    if parts:
+        recipe.progress.start("models of parts", len(parts))
     quietly = recipe._replace(progress=SILENT, learning=None)
-    seen: list[Unseen] = []
+    found: list[Unseen] = []
     for rows, unseen in parts:
-        seen.append((fit_model(quietly, task.take(rows), state)[0], unseen))
+        model, _, history = _fit(quietly, task.take(rows), state)
+        if history.was_cut_short:
+            warnings.warn(
+                "That was a model of half of the samples: the fitted one is complete, "
+                "but the weights of its scores, which were to be learned, are 1.",
+                UserWarning,
+                stacklevel=2,
+            )
+            return []
+        found.append((model, unseen))
         recipe.progress.end_round()
-    return _learned_mix(recipe, seen)
+    return found
 
 
 def _of_backbone(recipe: Recipe, network: Network, data: TrainingData) -> TrainingData:

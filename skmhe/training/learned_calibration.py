@@ -30,8 +30,8 @@ def doubt_of(n_samples: int) -> float:
     """Return the share of what seems right that is taken for wrong, and the reverse.
 
     If all of n samples are right, another one may still be wrong, and probabilities
-    must not become 1. The targets are those of J. Platt, "Probabilistic outputs for
-    support vector machines", 1999, section 2.2.
+    must not become 1. After J. Platt, "Probabilistic outputs for support vector
+    machines", 1999, section 2.2, who counts samples that are right and wrong apart.
     """
     return 1 / (n_samples + 2)
 
@@ -153,7 +153,8 @@ def learn_log_odds(
 
     Logistic regression of truth on the log-odds of the best labels and, if its gain is
     clear (see `clear_gain`), on the logarithms of their probabilities as well ([1]_).
-    That of the prior if it has no solution, for instance if no label is right.
+    That of the prior if it would turn the ranking, or if all labels or none are right,
+    which tells nothing of a slope.
 
     References
     ----------
@@ -169,19 +170,19 @@ def learn_log_odds(
     right = hits[exists]
     if len(np.unique(right[weight > 0])) < 2:
         return prior
+    doubt = doubt_of(len(share))
 
     def fit(*columns: np.ndarray) -> tuple[list[float], np.ndarray]:
         """Return the coefficients, the intercept last, and losses of samples."""
         x = np.stack([column[exists] for column in columns], axis=1)
-        # Next to no regularization: there are two or three numbers to learn, from
-        # thousands.
+        # Next to no regularization: there are two or three numbers to learn.
         model = LogisticRegression(C=1e6, max_iter=1000)
-        doubt = doubt_of(len(share))
         weights = np.concatenate([(1 - doubt) * weight, doubt * weight])
         model.fit(np.tile(x, (2, 1)), np.concatenate([right, ~right]), weights)
         losses = np.zeros(hits.shape)
         against = np.where(right, -1, 1) * model.decision_function(x)
-        losses[exists] = np.logaddexp(0, against)
+        losses[exists] = (1 - doubt) * np.logaddexp(0, against)
+        losses[exists] += doubt * np.logaddexp(0, -against)
         return [*model.coef_[0].tolist(), float(model.intercept_[0])], losses.sum(1)
 
     (slope, intercept), losses = fit(log_odds)

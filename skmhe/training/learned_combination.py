@@ -26,30 +26,12 @@ from skmhe.training.learned_calibration import (
     learn_softmax,
 )
 
-# How many samples are held out: a tenth, at most `MANY_HELD_OUT`, or a twentieth if
-# that is more. Fewer than the least tell nothing, and more than the most hardly more.
-HELD_OUT_SHARES, MIN_HELD_OUT, MAX_HELD_OUT = (0.1, 0.05), 200, 2000
-MANY_HELD_OUT = 1000
-# Of fewer samples, all that can be are held out, half by half, see `in_halves`; of so
-# few that they would tell nothing, none.
-MIN_IN_HALVES = 100
-# Bounds the time: the number of these samples times that of labels is at most this, if
-# that leaves the least.
-MAX_SCORES = 2 * 10**8
 # Weights of a scorer that are tried, with all of the others.
 GRID = (0.0, *(2.0**exponent for exponent in range(-3, 5)))
 
 # Ranks labels for some weights and a factor of the sum: tells which of the best ones
 # are right, and their log-probabilities; both of shape (n, k), best first.
 Ranking: TypeAlias = Callable[[ScorerWeights, float], tuple[np.ndarray, np.ndarray]]
-
-
-def n_held_out(n_samples: int, n_labels: int = 1) -> int:
-    """Return how many samples to learn from; 0 if there are too few."""
-    large, small = (int(share * n_samples) for share in HELD_OUT_SHARES)
-    n = min(large, max(small, MANY_HELD_OUT), MAX_HELD_OUT)
-    n = min(n, max(MIN_HELD_OUT, MAX_SCORES // n_labels))
-    return n if n >= MIN_HELD_OUT else 0
 
 
 class Truth(NamedTuple):

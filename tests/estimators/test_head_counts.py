@@ -17,6 +17,7 @@ from estimator_problems import (
     make_data,
     partial_classes,
 )
+from numpy.testing import assert_array_equal
 from sklearn.metrics import get_scorer, make_scorer
 from sklearn.model_selection import GridSearchCV, KFold
 
@@ -216,3 +217,23 @@ def test_product_and_sampling_have_one_head_if_asked():
         product.predict_proba(X), full.predict_proba(X), rtol=1e-3, atol=1e-5
     )
     assert differ(full, make(strategy="full", model="network", max_iter=1).fit(X, y))
+
+
+@both
+@pytest.mark.parametrize("hard_negatives", [True, False])
+@pytest.mark.parametrize(
+    ("head_sizes", "n_labels"), [((2, 4, 64), 320), ((4, 2, 3, 40), 150)]
+)
+def test_nodes_that_do_not_exist_are_never_scored(
+    cls, hard_negatives, head_sizes, n_labels
+):
+    # Beams of many places hold them, and heads of so many weights are read in place.
+    y = np.arange(n_labels)
+    X = np.random.RandomState(0).randn(n_labels, 5)
+    Y = y if cls is MHEClassifier else np.eye(n_labels, dtype=int)
+    strategy = Cascade(hard_negatives=hard_negatives)
+    clf = cls(strategy, head_sizes=head_sizes, max_iter=1, model="network")
+    clf.set_params(random_state=0, hidden_layer_sizes=256).fit(X, Y)
+    labels, _ = clf.predict_topk(X[:5], k=n_labels)
+    assert_array_equal(np.sort(labels, 1), np.tile(np.arange(n_labels), (5, 1)))
+    assert len(clf.predict(X[:5])) == 5

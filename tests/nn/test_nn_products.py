@@ -200,8 +200,8 @@ def pairs(n_samples, n_groups, n_pairs, seed=0):
     return samples, torch.from_numpy(rng.integers(0, n_groups, n_pairs))
 
 
-# 12 children fill 3 groups of 4; of 10, the last group has 2; of 9, one.
-@pytest.mark.parametrize("n_children", [9, 10, 12])
+# 12 children fill 3 groups of 4; of 10, the last group has 2; of 9, one; of 5, none.
+@pytest.mark.parametrize("n_children", [5, 9, 10, 12])
 @pytest.mark.parametrize("n_pairs", [1, 8, 30])
 def test_predictions_read_large_groups_where_they_are(n_children, n_pairs, monkeypatch):
     monkeypatch.setattr(products, "MIN_WORK_PER_GROUP", 0)
@@ -216,7 +216,8 @@ def test_predictions_read_large_groups_where_they_are(n_children, n_pairs, monke
     assert_close(scores, written_out(features, samples, groups, weight, bias, 4))
 
 
-@pytest.mark.parametrize("n_children", [9, 12])
+# Of 5 children, the last group has none.
+@pytest.mark.parametrize("n_children", [5, 9, 12])
 @pytest.mark.parametrize("n_samples", [1, 4])
 def test_training_reads_large_groups_where_they_are(n_children, n_samples, monkeypatch):
     monkeypatch.setattr(GroupedLinear, "apply", None)
@@ -245,6 +246,7 @@ def test_training_reads_large_groups_where_they_are(n_children, n_samples, monke
 
 
 def test_large_groups_are_not_rounded(monkeypatch):
+    monkeypatch.setattr(products, "MIN_WORK_PER_GROUP", 0)
     monkeypatch.setattr(products, "MIN_SLICE_ELEMENTS", 0)
     features, weight = make_features(6).float(), make_features(9, seed=2).float()
     bias, (samples, groups) = make_features(9, 1)[:, 0].float(), pairs(6, 3, 7)
@@ -254,9 +256,13 @@ def test_large_groups_are_not_rounded(monkeypatch):
         rounded = grouped_linear(*arguments)
         # As a backbone may return them.
         of_half = grouped_linear(features.bfloat16(), *arguments[1:])
-    assert torch.equal(rounded, grouped_linear(*arguments))
+        one_row = features[:1], torch.tensor([0, 0]), torch.tensor([0, 2])
+        with torch.no_grad():
+            rounded_row = grouped_linear(*one_row, *arguments[3:])
     expected = grouped_linear(features.bfloat16().float(), *arguments[1:])
     assert torch.equal(of_half, expected)
+    assert torch.equal(rounded, grouped_linear(*arguments))
+    assert torch.equal(rounded_row, grouped_linear(*one_row, *arguments[3:]))
 
 
 @pytest.mark.parametrize("n_children", [9, 10, 12])

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import pickle
 import re
+import signal
 
 import numpy as np
 import pytest
@@ -17,14 +18,14 @@ from skmhe.metrics import get_scorer, ndcg_at_k
 from skmhe.nn.calibrated_search import CutSearch
 from skmhe.scorers.candidates import Candidates
 from skmhe.scorers.combination import Calibration, ScorerWeights
+from skmhe.training.held_out import MIN_IN_HALVES, n_held_out, n_told_by
 from skmhe.training.learned_combination import (
     GRID,
-    MIN_IN_HALVES,
     Truth,
     learn_weights,
-    n_held_out,
     ranking_of,
 )
+from skmhe.training.loop import Trainer
 
 N, N_LABELS = 5000, 12
 both = pytest.mark.parametrize("cls", [MHEClassifier, MHEMultiLabelClassifier])
@@ -51,7 +52,7 @@ def test_ndcg_is_that_of_the_metric(multilabel):
 
 
 def test_numbers_of_samples():
-    numbers = [n_held_out(n) for n in (0, 1999, 2000, 9000, 10**6)]
+    numbers = [n_held_out(n, 1) for n in (0, 1999, 2000, 9000, 10**6)]
     assert numbers == [0, 0, 200, 900, 2000]
     # Of very many labels, fewer samples are scored for each weight.
     assert n_held_out(10**6, 10**5) == 2000
@@ -294,6 +295,27 @@ def test_of_few_samples_each_half_tells_about_a_model_of_the_other(cls):
     assert_array_equal(learned.predict_proba(X), equal.predict_proba(X))
 
 
+@pytest.mark.parametrize("moment", [0, 1, 2])
+def test_a_fit_that_is_interrupted_learns_nothing_of_halves(moment, monkeypatch):
+    X, y = linear_task(200)
+    trainers, run_epoch = [], Trainer.run_epoch
+
+    def interrupted(trainer, interruption):
+        if trainer not in trainers:
+            trainers.append(trainer)
+            if len(trainers) == moment + 1:
+                signal.raise_signal(signal.SIGINT)
+        return run_epoch(trainer, interruption)
+
+    monkeypatch.setattr(Trainer, "run_epoch", interrupted)
+    clf = make(**SMALL)
+    with pytest.warns(UserWarning, match="interrupted|half of the samples") as found:
+        clf.fit(X, y)
+    assert len(found) == (1 if moment == 0 else 2)
+    assert len(trainers) == moment + 1  # what comes after is not trained
+    assert clf.combination_ == {"network": 1, "linear": 1}
+
+
 @pytest.mark.parametrize("n", [MIN_IN_HALVES - 1, MIN_IN_HALVES])
 def test_very_few_samples_have_equal_weights(n):
     X, y = linear_task(n)
@@ -308,6 +330,29 @@ def test_halves_of_labels_of_two_samples():
     X, _ = linear_task(200)
     clf = make(**SMALL).set_params(max_iter=2).fit(X, np.arange(200) // 2)
     assert clf._fitted.model.mix is not None
+
+
+def test_halves_tell_nothing_by_a_few_samples():
+    # One label per sample: the only sample of a label cannot be held out.
+    X, _ = linear_task(300)
+    for n_pairs in (49, 50):
+        y = np.r_[np.arange(300 - n_pairs), np.arange(n_pairs)]
+        clf = make(**SMALL).set_params(max_iter=2).fit(X, y)
+        assert (clf._fitted.model.mix is not None) == (n_pairs == 50)
+    y = np.arange(300) % 10
+    for n_heavy in (5, 250):
+        weight = np.r_[np.full(n_heavy, 1e6), np.full(300 - n_heavy, 1e-6)]
+        clf = make(**SMALL).set_params(max_iter=2).fit(X, y, sample_weight=weight)
+        assert (clf._fitted.model.mix is not None) == (n_heavy == 250)
+
+
+@pytest.mark.parametrize("n_equal", [1, 7])
+def test_samples_of_equal_weights_tell_as_much_as_they_are(n_equal):
+    weight = np.r_[np.full(n_equal, 3.0), np.zeros(4), 1e300]
+    rows = np.arange(n_equal + 4)
+    assert n_told_by(weight[:-1], rows) == pytest.approx(n_equal)
+    assert n_told_by(weight, np.arange(len(weight))) == pytest.approx(1)
+    assert n_told_by(np.zeros(3), np.arange(3)) == 0
 
 
 def test_what_is_alone_is_not_fitted_in_halves():

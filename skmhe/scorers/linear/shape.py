@@ -25,7 +25,8 @@ class Work(NamedTuple):
         """Estimate the time of a tree, in nanoseconds.
 
         All samples are in the problem of the root, with `sizes[0]` children; below, a
-        sample is in the problems of the nodes of its labels.
+        sample is in the problems of the nodes of its labels. (Those that are only near
+        it, see `fit_levels`, are not counted.)
         """
         n_samples = max(self.n_samples, 1)
         labels_per_sample = max(self.n_pairs / n_samples, 1.0)
