@@ -175,6 +175,18 @@ TABLES = {
         ("build_s", "search_s", "row_ms", "recall@20"),
         heads=("labels", "search"),
     ),
+    "million": Table(
+        "million.json",
+        ("fit_s", "rows_per_s", "P@1", "peak_mib"),
+        heads=("data", "labels"),
+    ),
+    "memory": Table(
+        "memory.json",
+        (
+            *("peak_mib", "before_mib", "data_mib", "model_mib"),
+            *("bound_mib", "estimate_mib", "excess"),
+        ),
+    ),
     "growth-epoch": Table(
         "growth_epoch.json",
         ("fit_s", "rows_per_s", "peak_mib"),
