@@ -124,7 +124,7 @@ PARAMETERS = inspect.cleandoc(
     batch_size : int or "auto", default="auto"
         Number of samples in a step. "auto" is ``n_samples // 32``, or
         ``n_samples // 64`` for "sampling" and with a `backbone`, but at least 16 and at
-        most 1024; of "cascade" without a `backbone`, at most a sample for each 256
+        most 1024; of "cascade" without a `backbone`, at most a sample for each 128
         labels, if that is more.
         {batch_size}
     learning_rate : {{"constant", "linear", "cosine", "one_cycle"}}, default="linear"

@@ -22,7 +22,7 @@ MAX_FULL_LABELS, MAX_SAMPLED_LABELS = 1024, 2**17
 N_NEAR = 3
 # The largest batch of "auto". A cascade's may have a sample for so many labels: with
 # fewer, more of a step's time goes into the labels' weights than into the samples.
-MAX_BATCH, LABELS_PER_SAMPLE = 1024, 256
+MAX_BATCH, LABELS_PER_SAMPLE = 1024, 128
 
 
 class Strategy(Parameters, ABC):
@@ -242,9 +242,11 @@ class Cascade(Strategy):
         """Return for how many wrong nodes linear classifiers reject a sample.
 
         Where the network does so, too: the scores of labels below several prefixes are
-        compared. Not of one label per sample, where it made them less accurate.
+        compared. Not of one label per sample, where it made them less accurate, nor in
+        deep trees, which are for data that would take too long otherwise.
         """
-        return N_NEAR if setting.multilabel and self._is_joint(setting) else 0
+        is_asked = setting.multilabel and self._is_joint(setting)
+        return N_NEAR if is_asked and setting.n_tree_levels <= 2 else 0
 
     def _is_joint(self, setting: Setting) -> bool:
         """Tell whether labels are scored whatever their prefixes are."""

@@ -7,7 +7,6 @@ from sklearn.base import clone
 from skmhe import (
     Cascade,
     Full,
-    MHEClassifier,
     MHEMultiLabelClassifier,
     Product,
     Sampling,
@@ -72,8 +71,8 @@ def test_trees_of_linear_classifiers():
     ("strategy", "n_labels", "largest"),
     [
         (Sampling(), 10**6, 1024),
-        (Cascade(), 256 * 1024, 1024),
-        (Cascade(), 10**6, 10**6 // 256),
+        (Cascade(), 128 * 1024, 1024),
+        (Cascade(), 10**6, 10**6 // 128),
     ],
 )
 def test_batches_of_a_cascade_grow_with_its_labels(strategy, n_labels, largest):
@@ -88,21 +87,33 @@ def test_beams_of_training_are_narrower_in_large_trees(sizes, width):
     assert head(Cascade(beam_width=7), sizes=sizes).options["beam_width"] == 7
 
 
-def test_linear_classifiers_reject_what_the_network_rejects(monkeypatch):
+def test_linear_classifiers_reject_what_the_network_rejects():
+    def n_near(strategy, model="both", multilabel=True, n_levels=2):
+        values = {"model": model, "backbone": None}
+        setting = Setting(
+            values, strategy, N_LABELS, multilabel, n_tree_levels=n_levels
+        )
+        return strategy.n_near(setting)
+
+    assert n_near(Cascade()) == N_NEAR
+    assert n_near(Cascade(), n_levels=3) == 0
+    assert n_near(Cascade(), multilabel=False) == 0
+    assert n_near(Cascade(), model="linear") == 0
+    assert n_near(Cascade(hard_negatives=False)) == 0
+    assert [n_near(strategy) for strategy in (Full(), Sampling())] == [0, 0]
+
+
+def test_near_nodes_reach_the_linear_classifiers(monkeypatch):
     found = []
-
-    def fit_linear(*args):
-        found.append(args[-1])
-        return fit_levels(*args)
-
-    monkeypatch.setattr("skmhe.training.fit.fit_levels", fit_linear)
+    monkeypatch.setattr(
+        "skmhe.training.fit.fit_levels",
+        lambda *args: found.append(args[-1]) or fit_levels(*args),
+    )
     Y = np.eye(N_LABELS, dtype=int)
-    for cls, y in ((MHEMultiLabelClassifier, Y), (MHEClassifier, Y.argmax(1))):
-        strategies = Cascade(), Cascade(hard_negatives=False)
-        for strategy in (*strategies, Sampling(), Full()):
-            cls(strategy, max_iter=1, hidden_layer_sizes=2, random_state=0).fit(Y, y)
-        cls("cascade", model="linear").fit(Y, y)
-    assert found == [N_NEAR, 0, 0, 0, 0] + 5 * [0]
+    params = {"max_iter": 1, "hidden_layer_sizes": 2, "random_state": 0}
+    for strategy in ("cascade", "sampling"):
+        MHEMultiLabelClassifier(strategy, **params).fit(Y, Y)
+    assert found == [N_NEAR, 0]
 
 
 @by_name
