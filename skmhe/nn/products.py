@@ -334,7 +334,6 @@ def _sliced_linear(
 ) -> Tensor:
     """Score the children of groups, whose rows of the weight are not copied."""
     scores = bias.new_full((len(features), size), -torch.inf)
-    features = features.to(weight.dtype)
     # `narrow` takes half the time of an index, which counts where pairs are few.
     with torch.autocast(weight.device.type, enabled=False):
         for pairs, rows in slices:
@@ -372,6 +371,7 @@ def grouped_linear(
     stands where the last group has no such child. With `sparse_grad`, the weight gets a
     sparse gradient, of the rows that were scored.
     """
+    features = features.to(weight.dtype)  # a backbone's may be rounded
     n_pairs = len(groups)
     work = n_pairs * size * features.shape[1]
     # In training with sparse gradients, a group's rows must occur once.
@@ -388,8 +388,8 @@ def grouped_linear(
         found = _slices(groups, size, len(weight))
         return _sliced_linear(features.expand(n_pairs, -1), weight, bias, found, size)
     order = torch.argsort(groups, stable=True)
-    rows = features.index_select(0, samples[order]).to(weight.dtype)
-    arguments = rows, weight, bias, groups[order], size
+    sorted_features = features.index_select(0, samples[order])
+    arguments = sorted_features, weight, bias, groups[order], size
     if slices:
         scores = SlicedLinear.apply(*arguments)
     else:

@@ -209,33 +209,30 @@ class Model:
         Both of shape (n, k), best first.
         """
         scoring = self._scoring(settings)
-        positions = np.empty((X.shape[0], k), dtype=np.int64)
-        log_p = np.empty((X.shape[0], k), dtype=np.float32)
-
-        def keep(rows: slice, scores: SumOfScores) -> None:
-            best, found = scoring.search.topk(scores, k)
-            positions[rows] = best.cpu().numpy()
-            log_p[rows] = found.cpu().numpy()
-
-        n_scores = scoring.n_scores(k) + self.n_late
-        with threads_for(scoring.multiply_adds(X)):
-            scoring.for_blocks(X, n_scores, False, keep)
-        return positions, log_p
+        return self._ranked(X, k, scoring, scoring.search, exact=False)
 
     @own_torch_settings()
     def best(self, X: Rows, settings: Settings) -> np.ndarray:
         """Return the best position of each row, shape (n,), whatever the beam is."""
         scoring = self._scoring(settings)
-        positions = np.empty(X.shape[0], dtype=np.int64)
+        return self._ranked(X, 1, scoring, scoring.ranking, exact=True)[0][:, 0]
+
+    def _ranked(
+        self, X: Rows, k: int, scoring: Scoring, search: Any, exact: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what a search finds: the k best positions, and log-probabilities."""
+        positions = np.empty((X.shape[0], k), dtype=np.int64)
+        log_p = np.empty((X.shape[0], k), dtype=np.float32)
 
         def keep(rows: slice, scores: SumOfScores) -> None:
-            best, _ = scoring.ranking.topk(scores, 1, exact=True)
-            positions[rows] = best[:, 0].cpu().numpy()
+            best, found = search.topk(scores, k, exact=exact)
+            positions[rows] = best.cpu().numpy()
+            log_p[rows] = found.cpu().numpy()
 
-        n_scores = scoring.n_scores(1) + self.n_late
+        n_scores = scoring.n_scores(k) + self.n_late
         with threads_for(scoring.multiply_adds(X)):
-            scoring.for_blocks(X, n_scores, True, keep)
-        return positions
+            scoring.for_blocks(X, n_scores, exact, keep)
+        return positions, log_p
 
     @own_torch_settings()
     def of_all_labels(

@@ -36,11 +36,7 @@ from skmhe.training.data import (
     optional_tensor,
     true_pairs,
 )
-from skmhe.training.held_out import (
-    held_out_of_network,
-    is_left_out,
-    parts_of,
-)
+from skmhe.training.held_out import held_out_of_network, is_left_out, parts_of
 from skmhe.training.label_encoder import LabelTraining
 from skmhe.training.learned_combination import Unseen, learn_mix
 from skmhe.training.loop import History, LastData, Trainer, with_features
@@ -91,8 +87,8 @@ def _fit(
     recipe: Recipe,
     task: Task,
     state: TrainingState,
-    previous: Model | None = None,
-    keeps_moments: bool = False,
+    previous: Model | None,
+    keeps_moments: bool,
 ) -> Fit:
     """Fit a model, see `fit_model`, whatever memory there is."""
     state = state._replace(rng=copy.deepcopy(state.rng), moments=None, n_epochs=0)
@@ -304,7 +300,7 @@ def _learned_mix(recipe: Recipe, parts: list[Unseen]) -> Mix:
 def _models_of_parts(recipe: Recipe, task: Task, state: TrainingState) -> list[Unseen]:
     """Return models of parts of the samples, each with samples that it has not seen.
 
-    None if one of them was cut short, as it would tell about nothing.
+    Empty if one of them was cut short, as it would tell about nothing.
     """
     # Training goes on as if nothing had been learned.
     parts = parts_of(recipe, task, copy.deepcopy(state.rng))
@@ -313,7 +309,7 @@ def _models_of_parts(recipe: Recipe, task: Task, state: TrainingState) -> list[U
     quietly = recipe._replace(progress=SILENT, learning=None)
     found: list[Unseen] = []
     for rows, unseen in parts:
-        model, _, history = _fit(quietly, task.take(rows), state)
+        model, _, history = _fit(quietly, task.take(rows), state, None, False)
         if history.was_cut_short:
             warnings.warn(
                 "That was a model of half of the samples: the fitted one is complete, "
