@@ -39,7 +39,7 @@ def random_problem(seed):
     """Return a dual encoder in float64, features, and an indicator of 1..5 labels."""
     torch.manual_seed(seed)
     layer = InputLayer(N_FEATURES, 16).double()
-    encoder = DualEncoder(16, dropout=0.0).double()
+    encoder = DualEncoder(16).double()
     X, Z = torch.rand(N_SAMPLES, N_FEATURES), torch.rand(N_LABELS, N_FEATURES)
     Y = torch.zeros(N_SAMPLES, N_LABELS, dtype=torch.float64)
     for row in Y:
@@ -52,7 +52,8 @@ def loss_and_gradient(problem, loss):
     layer, encoder, X, Z, _ = problem
     layer.zero_grad()
     encoder.zero_grad()
-    scores = encoder(encoder.embed_samples(X, layer), encoder.embed_labels(Z, layer))
+    samples = encoder.embed_samples(layer.without_bias(X))
+    scores = encoder(samples, encoder.embed_labels(layer.without_bias(Z)))
     value = loss(scores).mean()
     value.backward()
     parameters = [*layer.parameters(), *encoder.parameters()]

@@ -24,6 +24,7 @@ from skmhe.estimators.short_forms import EstimatorParameters
 from skmhe.estimators.validation.label_features import (
     check_added_labels,
     check_feature_names,
+    check_like_known,
 )
 from skmhe.estimators.validation.samples import (
     check_k,
@@ -181,8 +182,10 @@ class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # typ
                 "labels: call fit(X, y, label_features=Z) first."
             )
         check_feature_names(label_features, fitted.feature_names, "fit")
-        n_features = known.shape[1]
-        added = check_added_labels(label_features, labels, fitted.form, n_features)
+        spec = fitted.model.spec
+        user = None if spec is None else spec.label_network
+        added = check_added_labels(label_features, labels, fitted.form, user)
+        check_like_known(added[0], known, user)
         self._show(fitted.with_labels(*added))
         return self
 

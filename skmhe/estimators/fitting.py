@@ -6,12 +6,17 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skmhe.estimators.recipe import check_same_shapes, make_recipe
-from skmhe.estimators.resolution import make_setting, resolve_strategy
-from skmhe.estimators.setting import Setting
+from skmhe.estimators.resolution import (
+    make_setting,
+    resolve_strategy,
+    takes_any_labels,
+)
+from skmhe.estimators.setting import Form, Setting
 from skmhe.estimators.table import check_contradictions
 from skmhe.estimators.validation.label_features import (
     check_feature_names,
     check_label_features,
+    label_rows,
     set_aside,
 )
 from skmhe.estimators.validation.samples import (
@@ -93,6 +98,7 @@ class Inputs(NamedTuple):
     Z: Rows | None  # features of the labels, in the order of the classes
     late: Any  # features of the labels without a sample
     feature_names: np.ndarray | None  # of the labels' features
+    has_new_Z: bool  # whether Z was given, not kept from an earlier call
 
 
 @own_torch_settings()
@@ -133,7 +139,8 @@ def fit(
     if everything is not None:
         has_no_sample = find_labels(everything, form.classes) < 0
         names = everything[has_no_sample]
-        fitted = fitted.with_labels(inputs.late, names, everything)
+        late = label_rows(inputs.late, setting.is_user_encoder)
+        fitted = fitted.with_labels(late, names, everything)
     return Outcome(fitted, setting, history)
 
 
@@ -165,7 +172,8 @@ def _checked(
         X, weight = X[rows], weight[rows]
         target = target._replace(y=target.y[rows])
     if label_features is not None:
-        Z, target = check_label_features(label_features, target)
+        takes_any = takes_any_labels(estimator)
+        Z, target = check_label_features(label_features, target, takes_any)
         if sets_aside:
             target, Z, late = set_aside(Z, target)
     if form is not None:
@@ -173,7 +181,8 @@ def _checked(
     names = None if previous is None else previous.feature_names
     names = check_feature_names(label_features, names, "the earlier call")
     label_weight = check_label_weight(estimator.class_weight, target, weight)
-    return Inputs(X, target, weight, label_weight, Z, late, names)
+    has_new_Z = label_features is not None
+    return Inputs(X, target, weight, label_weight, Z, late, names, has_new_Z)
 
 
 def _prepare(
@@ -203,11 +212,15 @@ def _prepare(
         n_features=estimator.n_features_in_,
         n_label_features=None if inputs.Z is None else inputs.Z.shape[1],
         has_other_names=_are_other_names(estimator, inputs.feature_names),
+        forms=_forms(estimator, inputs),
         is_partial_fit=is_partial_fit,
         n_tree_levels=n_levels,
         keeps_linear=is_partial_fit and _has_linear(previous),
     )
     check_contradictions(setting)
+    if inputs.Z is not None and inputs.has_new_Z:
+        Z = label_rows(inputs.Z, setting.is_user_encoder)
+        inputs = inputs._replace(Z=Z)
     if n_heads is None:
         head_sizes = check_head_sizes(estimator.head_sizes, n_first)
     else:
@@ -263,6 +276,18 @@ def _are_other_names(estimator: Any, names: np.ndarray | None) -> bool:
     return not np.array_equal(names, of_samples)
 
 
+def _forms(estimator: Any, inputs: Inputs) -> tuple[Form, Form] | None:
+    """Return the forms of X and of features of labels, if a user's network takes one.
+
+    Otherwise, only the numbers of their columns count.
+    """
+    if inputs.Z is None or not takes_any_labels(estimator):
+        return None
+    X, Z = inputs.X, inputs.Z
+    of_samples = Form(X.dtype.kind == "i", X.shape[1:])
+    return of_samples, Form(Z.dtype.kind == "i", Z.shape[1:])
+
+
 def _random_state(seed: Any) -> np.random.RandomState:
     if seed is None:
         # Must not draw from NumPy's global generator, as scikit-learn would.
@@ -286,5 +311,5 @@ def _task(
         setting.n_samples if weight is None else weight.sum(),
         None if label_weight is None else label_weight[order].astype(np.float32),
         None if Z is None else Z[order],
-        setting.shares_layer,
+        setting.shares_encoder and not setting.is_user_encoder,
     )

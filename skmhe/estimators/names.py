@@ -38,7 +38,8 @@ OTHER_NAMES = {
     "precision": "dtype",
     "scoring": "label_encoder__score_with",
     "seed": "random_state",
-    "share_encoder": "label_encoder__shared",
+    "share_encoder": "label_encoder__backbone",
+    "shared": "label_encoder__backbone",
 }
 
 

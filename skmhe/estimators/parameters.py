@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from torch import nn
 
+from skmhe.estimators._sklearn import ObjectOf
 from skmhe.estimators.docs import documented
 from skmhe.estimators.names import Parameters, explained_names
 from skmhe.estimators.table import constraints, only_used
@@ -64,98 +65,6 @@ class LinearTree(Parameters):
         self.C = C
         self.centroid_prior = centroid_prior
         self.beam_width = beam_width
-
-
-@documented(**only_used("LabelEncoder"))
-class LabelEncoder(Parameters):
-    """Parameters of the label encoder, which scores labels by their features.
-
-    It is trained together with the network where `fit` is given `label_features`, and
-    maps samples and labels to vectors whose cosine is a label's score. In each step, it
-    scores a *pool* of labels: labels of the batch's samples, labels from their
-    *shortlists* (the labels that the encoder finds nearest to a sample), and labels
-    drawn at random [1]_.
-
-    Parameters
-    ----------
-    loss_weight : float, default=0.1
-        Share lambda of the encoder's loss in the joint loss,
-        ``lambda * L_encoder + (1 - lambda) * L_network``, in [0, 1). With 0, there is
-        no encoder, and no other parameter is used.
-    shared : bool or "auto", default="auto"
-        Whether samples and labels share their first layer, which needs as many features
-        of labels as of samples, in the same order, as one vectorizer makes them. If
-        False, labels have a layer of their own. "auto" shares it where the numbers of
-        features are equal and, where both are DataFrames, the names of their columns.
-    pool_size : int or "auto", default="auto"
-        Number of labels in a pool. "auto" is ``2 * batch_size``. If there are no more
-        labels than that, all of them are scored: the full softmax.
-    n_positives : int, default=3
-        Number of each sample's true labels that are drawn into the pool first.
-        {n_positives}
-    n_shortlisted : int, default=0
-        Number of labels that are drawn into the pool from each sample's shortlist. With
-        0, no shortlists are needed.
-    shortlist_size : int, default=20
-        Number of labels in a shortlist.
-        {shortlist_size}
-    shortlist_refresh : int, default=4
-        Number of epochs after which shortlists are computed again. The first ones
-        follow the first epoch.
-        {shortlist_refresh}
-    shortlist_search : {{"auto", "exact", "approximate"}}, default="auto"
-        "exact" compares each sample with all labels; "approximate" with those of the
-        nearest of many clusters, finds about four of five, and needs faiss
-        (``pip install 'skmhe[search]'``). "auto" is "approximate" for more than 100,000
-        labels if faiss is installed, "exact" otherwise.
-        {shortlist_search}
-    neighbor_batches : bool, default=False
-        Whether batches are made of runs of samples whose nearest labels are alike.
-    score_with : {{"both", "classifier", "encoder"}}, default="both"
-        What scores labels in predictions: the encoder, the rest of the model, or the
-        sum of both. May be changed after fitting. "encoder" is an error without
-        `label_features`.
-
-    References
-    ----------
-    .. [1] Kharbanda et al., "UniDEC: Unified Dual Encoder and Classifier Training for
-       Extreme Multi-Label Classification", arXiv:2405.03714.
-
-    Examples
-    --------
-    >>> from skmhe import LabelEncoder, MHEClassifier
-    >>> clf = MHEClassifier(label_encoder=LabelEncoder(loss_weight=0.5))
-    >>> clf.set_params(label_encoder__pool_size=1000).label_encoder
-    LabelEncoder(loss_weight=0.5, pool_size=1000)
-    """
-
-    _parameter_constraints = constraints("LabelEncoder")
-
-    @explained_names
-    def __init__(
-        self,
-        *,
-        loss_weight: float = 0.1,
-        shared: bool | str = "auto",
-        pool_size: int | str = "auto",
-        n_positives: int = 3,
-        n_shortlisted: int = 0,
-        shortlist_size: int = 20,
-        shortlist_refresh: int = 4,
-        shortlist_search: str = "auto",
-        neighbor_batches: bool = False,
-        score_with: str = "both",
-    ):
-        self.loss_weight = loss_weight
-        self.shared = shared
-        self.pool_size = pool_size
-        self.n_positives = n_positives
-        self.n_shortlisted = n_shortlisted
-        self.shortlist_size = shortlist_size
-        self.shortlist_refresh = shortlist_refresh
-        self.shortlist_search = shortlist_search
-        self.neighbor_batches = neighbor_batches
-        self.score_with = score_with
 
 
 @documented(**only_used("Backbone"))
@@ -281,3 +190,114 @@ class Backbone(Parameters):
                 f"{shared[0]!r} is a parameter of Backbone, which does not pass it on. "
                 "Pass a function that calls it and whose parameters have other names."
             )
+
+
+def as_backbone(value: Any) -> Any:
+    """Return the object that a module, or what makes one, is the short form of."""
+    is_given = value is None or isinstance(value, str | Backbone)
+    return value if is_given else Backbone(value)
+
+
+@documented(**only_used("LabelEncoder"))
+class LabelEncoder(Parameters):
+    """Parameters of the label encoder, which scores labels by their features.
+
+    It is trained together with the network where `fit` is given `label_features`, and
+    maps samples and labels to vectors whose cosine is a label's score. In each step, it
+    scores a *pool* of labels: labels of the batch's samples, labels from their
+    *shortlists* (the labels that the encoder finds nearest to a sample), and labels
+    drawn at random [1]_.
+
+    Parameters
+    ----------
+    loss_weight : float, default=0.1
+        Share lambda of the encoder's loss in the joint loss,
+        ``lambda * L_encoder + (1 - lambda) * L_network``, in [0, 1). With 0, there is
+        no encoder, and no other parameter is used.
+    backbone : "auto", "shared", None, Backbone, module, class or function, \
+            default="auto"
+        What makes features of a label, which the encoder maps to its vector. "shared"
+        is what makes those of samples: the estimator's `backbone`, or its first layer
+        [1]_. It needs features of labels like those of samples: made by one tokenizer,
+        or by one vectorizer, with the same columns. None is a first layer for labels
+        alone. A network of yours takes features of labels in any form (see `Backbone`;
+        what concerns all of a step, `max_grad_norm` and `averaging_decay`, is that of
+        the estimator's `backbone`, if it has one).
+        "auto" is "shared" where both are alike in shape and type and, where both are
+        DataFrames, in the names of their columns, and None otherwise.
+    pool_size : int or "auto", default="auto"
+        Number of labels in a pool. "auto" is ``2 * batch_size``. If there are no more
+        labels than that, all of them are scored: the full softmax.
+    n_positives : int, default=3
+        Number of each sample's true labels that are drawn into the pool first.
+        {n_positives}
+    n_shortlisted : int, default=0
+        Number of labels that are drawn into the pool from each sample's shortlist. With
+        0, no shortlists are needed.
+    shortlist_size : int, default=20
+        Number of labels in a shortlist.
+        {shortlist_size}
+    shortlist_refresh : int, default=4
+        Number of epochs after which shortlists are computed again. The first ones
+        follow the first epoch.
+        {shortlist_refresh}
+    shortlist_search : {{"auto", "exact", "approximate"}}, default="auto"
+        "exact" compares each sample with all labels; "approximate" with those of the
+        nearest of many clusters, finds about four of five, and needs faiss
+        (``pip install 'skmhe[search]'``). "auto" is "approximate" for more than 100,000
+        labels if faiss is installed, "exact" otherwise.
+        {shortlist_search}
+    neighbor_batches : bool, default=False
+        Whether batches are made of runs of samples whose nearest labels are alike.
+    score_with : {{"both", "classifier", "encoder"}}, default="both"
+        What scores labels in predictions: the encoder, the rest of the model, or the
+        sum of both. May be changed after fitting. "encoder" is an error without
+        `label_features`.
+
+    References
+    ----------
+    .. [1] Kharbanda et al., "UniDEC: Unified Dual Encoder and Classifier Training for
+       Extreme Multi-Label Classification", arXiv:2405.03714.
+
+    Examples
+    --------
+    >>> from skmhe import LabelEncoder, MHEClassifier
+    >>> clf = MHEClassifier(label_encoder=LabelEncoder(loss_weight=0.5))
+    >>> clf.set_params(label_encoder__pool_size=1000).label_encoder
+    LabelEncoder(loss_weight=0.5, pool_size=1000)
+    """
+
+    _parameter_constraints = constraints("LabelEncoder")
+    _parameter_constraints["backbone"] += [ObjectOf(Backbone, "Backbone")]
+
+    @explained_names
+    def __init__(
+        self,
+        *,
+        loss_weight: float = 0.1,
+        backbone: Any = "auto",
+        pool_size: int | str = "auto",
+        n_positives: int = 3,
+        n_shortlisted: int = 0,
+        shortlist_size: int = 20,
+        shortlist_refresh: int = 4,
+        shortlist_search: str = "auto",
+        neighbor_batches: bool = False,
+        score_with: str = "both",
+    ):
+        self.loss_weight = loss_weight
+        self.backbone = backbone
+        self.pool_size = pool_size
+        self.n_positives = n_positives
+        self.n_shortlisted = n_shortlisted
+        self.shortlist_size = shortlist_size
+        self.shortlist_refresh = shortlist_refresh
+        self.shortlist_search = shortlist_search
+        self.neighbor_batches = neighbor_batches
+        self.score_with = score_with
+
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        backbone = as_backbone(self.backbone)
+        if isinstance(backbone, Backbone):
+            backbone._validate_params()

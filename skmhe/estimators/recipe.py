@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from skmhe.estimators.parameters import Backbone
+from skmhe.estimators.parameters import Backbone, as_backbone
 from skmhe.estimators.resolution import (
     resolve_dropout,
     resolve_hidden_layer_sizes,
@@ -22,7 +22,7 @@ from skmhe.scorers.device import resolve_device, resolve_dtype
 from skmhe.scorers.model import CENTROID_SCALES, Model, Settings
 from skmhe.scorers.network import EncoderSpec, HeadSpec, NetworkSpec
 from skmhe.scorers.user_backbone import UserBackbone
-from skmhe.training.plan import TrainingPlan, resolve_plan
+from skmhe.training.plan import BackbonePlan, TrainingPlan, resolve_plan
 from skmhe.training.pools import PoolPlan
 from skmhe.training.shortlists import resolve_search
 from skmhe.training.task import LinearPlan, Recipe
@@ -101,40 +101,46 @@ def _network(setting: Setting, head: HeadSpec, previous: Model | None) -> Networ
     dropout = resolve_dropout(values["dropout"])
     spec = NetworkSpec(setting.n_features, head, dropout=dropout)
     sizes = resolve_hidden_layer_sizes(values["hidden_layer_sizes"], effort)
+    if setting.has_encoder:
+        spec = spec._replace(encoder=_encoder(setting, previous))
     if backbone is not None:
-        freeze = backbone.freeze
-        freeze = freeze if isinstance(freeze, bool | str) else tuple(freeze)
+        before = None if previous is None else previous.user_backbone
         return spec._replace(
-            user_backbone=_user_backbone(backbone, previous), freeze=freeze
+            user_backbone=_user_backbone(backbone, before), freeze=_frozen(backbone)
         )
-    encoder = scale = None
-    if setting.n_label_features is not None and setting.has_encoder:
-        loss_weight = float(values["label_encoder"].loss_weight)
-        shares_layer = setting.shares_layer
-        encoder = EncoderSpec(setting.n_label_features, shares_layer, loss_weight)
+    scale = None
     if setting.strategy.adds_centroids and not setting.is_alone:
         scale = CENTROID_SCALES[setting.multilabel]
-    return spec._replace(
-        hidden_layer_sizes=sizes, centroid_scale=scale, encoder=encoder
-    )
+    return spec._replace(hidden_layer_sizes=sizes, centroid_scale=scale)
 
 
-def _user_backbone(backbone: Backbone, previous: Model | None) -> UserBackbone:
+def _encoder(setting: Setting, previous: Model | None) -> EncoderSpec:
+    loss_weight = float(setting.values["label_encoder"].loss_weight)
+    backbone = as_backbone(setting.label_backbone)
+    if backbone is None:
+        return EncoderSpec(loss_weight, n_features=setting.n_label_features)
+    if isinstance(backbone, str):  # "shared"
+        return EncoderSpec(loss_weight)
+    before = None if previous is None or previous.spec is None else previous.spec
+    known = None if before is None else before.label_network
+    user = _user_backbone(backbone, known)
+    return EncoderSpec(loss_weight, user_backbone=user, freeze=_frozen(backbone))
+
+
+def _user_backbone(backbone: Backbone, before: UserBackbone | None) -> UserBackbone:
     """Return how to make a user's network; the previous one if it is the same."""
     now = UserBackbone(backbone.module, backbone.params)
-    before = None if previous is None else previous.user_backbone
     return before if before is not None and before == now else now
 
 
+def _frozen(backbone: Backbone) -> bool | str | tuple[str, ...]:
+    """Return which parameters of a user's network are frozen."""
+    freeze = backbone.freeze
+    return freeze if isinstance(freeze, bool | str) else tuple(freeze)
+
+
 def _plan(setting: Setting, device: torch.device) -> TrainingPlan:
-    values, backbone, settings = setting.values, setting.values["backbone"], {}
-    if backbone is not None:
-        settings = {
-            "backbone_learning_rate": backbone.learning_rate,
-            "weight_decay": float(backbone.weight_decay),
-            "max_grad_norm": backbone.max_grad_norm,
-            "averaging_decay": backbone.averaging_decay,
-        }
+    values = setting.values
     plan = resolve_plan(
         setting.n_samples,
         batch_size=values["batch_size"],
@@ -152,11 +158,27 @@ def _plan(setting: Setting, device: torch.device) -> TrainingPlan:
         learning_rate=values["learning_rate"],
         n_iter_no_change=values["n_iter_no_change"],
         dtype=resolve_dtype(values["dtype"], device),
-        **settings,
+        **_of_user_backbones(setting),
     )
     if not setting.is_partial_fit:
         return plan
     return plan._replace(max_iter=1, learning_rate="constant", averaging_decay=None)
+
+
+def _of_user_backbones(setting: Setting) -> dict[str, Any]:
+    """Return the settings of a plan that users' networks have.
+
+    What concerns all of a step is that of the estimator's backbone, if there is one.
+    """
+    backbone, result = setting.values["backbone"], dict[str, Any]()
+    labels = as_backbone(setting.label_backbone) if setting.has_encoder else None
+    plans = {"label_backbone": labels, "backbone": backbone}
+    for name, part in plans.items():
+        if isinstance(part, Backbone):
+            plan = BackbonePlan(part.learning_rate, float(part.weight_decay))
+            of_step = ("max_grad_norm", "averaging_decay")
+            result |= {name: plan} | {key: getattr(part, key) for key in of_step}
+    return result
 
 
 def _auto_rate(setting: Setting) -> float:
@@ -261,8 +283,8 @@ def _changed_shapes(
         "hidden_layer_sizes": (before.hidden_layer_sizes, now.hidden_layer_sizes),
         "model": (before.centroid_scale is None, now.centroid_scale is None),
         "label_encoder": (
-            before.encoder and before.encoder[:2],
-            now.encoder and now.encoder[:2],
+            before.encoder and before.encoder[1:3],
+            now.encoder and now.encoder[1:3],
         ),
         "backbone": (before.user_backbone, now.user_backbone),
     }

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from skmhe.estimators import strategies
+from skmhe.estimators.parameters import Backbone, as_backbone
 from skmhe.estimators.setting import Setting
 from skmhe.estimators.short_forms import BASES, long_form
 from skmhe.estimators.strategies import Cascade, Full, Sampling, Strategy
@@ -106,6 +107,12 @@ def make_setting(
             nested = value.get_params(deep=False)
             values |= {f"{parent}__{name}": inner for name, inner in nested.items()}
     return Setting(values, strategy, **facts)
+
+
+def takes_any_labels(estimator: Any) -> bool:
+    """Tell whether a user's network may make features of labels."""
+    own = as_backbone(long_form(estimator, "label_encoder").backbone)
+    return estimator.backbone is not None or isinstance(own, Backbone)
 
 
 def resolve_hidden_layer_sizes(

@@ -6,6 +6,17 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 
+class Form(NamedTuple):
+    """What samples are, or features of labels: numbers, or integers for token ids."""
+
+    is_tokens: bool
+    shape: tuple[int, ...]  # of one of them
+
+    def __str__(self) -> str:
+        kind = "integers" if self.is_tokens else "numbers"
+        return f"{kind} of shape ({', '.join(map(str, ('n', *self.shape)))})"
+
+
 class Setting(NamedTuple):
     """What decides whether a parameter is used."""
 
@@ -19,6 +30,8 @@ class Setting(NamedTuple):
     n_features: int = 0
     n_label_features: int | None = None  # None: labels have no features
     has_other_names: bool = False  # whether features of labels and of X are named apart
+    # Of X, and of features of labels; None where only their numbers of features count.
+    forms: tuple[Form, Form] | None = None
     is_partial_fit: bool = False
     n_tree_levels: int = 1  # that linear classifiers should have, by their cost
     keeps_linear: bool = False  # of an earlier call of fit
@@ -29,13 +42,50 @@ class Setting(NamedTuple):
         return self.n_label_features is not None
 
     @property
-    def shares_layer(self) -> bool:
-        """Whether features of labels and of samples have the same meaning."""
-        shared = self.values["label_encoder__shared"]
-        if isinstance(shared, str):
-            same_number = self.n_label_features == self.n_features
-            return same_number and not self.has_other_names
-        return self.has_label_features and bool(shared)
+    def has_labels_like_samples(self) -> bool:
+        """Whether features of labels may mean what those of samples do."""
+        if self.forms is not None and self.forms[0] != self.forms[1]:
+            return False
+        same_number = self.n_label_features == self.n_features
+        return same_number and not self.has_other_names
+
+    @property
+    def label_backbone(self) -> Any:
+        """What makes features of labels: "shared", None, or a network of the user's."""
+        value = self.values["label_encoder__backbone"]
+        if isinstance(value, str) and value == "auto":
+            return "shared" if self.has_labels_like_samples else None
+        return value
+
+    @property
+    def shares_encoder(self) -> bool:
+        """Whether one network makes features of labels and of samples."""
+        return self.has_label_features and isinstance(self.label_backbone, str)
+
+    @property
+    def is_user_encoder(self) -> bool:
+        """Whether a user's network makes features of labels."""
+        if self.shares_encoder:
+            return self.has_backbone
+        return self.label_backbone is not None
+
+    @property
+    def has_label_tokens(self) -> bool:
+        """Whether features of labels are token ids."""
+        return self.forms is not None and self.forms[1].is_tokens
+
+    @property
+    def sample_form(self) -> Form:
+        """What X is."""
+        return Form(False, (self.n_features,)) if self.forms is None else self.forms[0]
+
+    @property
+    def label_form(self) -> Form | None:
+        """What features of labels are."""
+        if self.forms is not None:
+            return self.forms[1]
+        n = self.n_label_features
+        return None if n is None else Form(False, (n,))
 
     @property
     def label_order(self) -> str:
@@ -76,7 +126,7 @@ class Setting(NamedTuple):
             "network": self.has_network,
             "linear": self.has_linear or self.keeps_linear,
             "label_encoder": self.has_encoder,
-            "own_labels": self.has_encoder and self.shares_layer,
+            "own_labels": self.has_encoder and self.shares_encoder,
         }
         return tuple(name for name, there in exists.items() if there)
 

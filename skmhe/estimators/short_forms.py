@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 
 from skmhe.estimators._sklearn import ObjectOf
 from skmhe.estimators.names import Parameters, explained_names
-from skmhe.estimators.parameters import Backbone, LabelEncoder, LinearTree
+from skmhe.estimators.parameters import Backbone, LabelEncoder, LinearTree, as_backbone
 from skmhe.estimators.restore import objects_with_parameters, restored_on_error
 from skmhe.estimators.strategies import STRATEGIES, Strategy
 from skmhe.estimators.table import PARENTS, constraints
@@ -36,8 +36,8 @@ def long_form(estimator: BaseEstimator, name: str) -> Any:
     value = getattr(estimator, name)
     if name == "strategy" and isinstance(value, str):
         return None if value == "auto" else STRATEGIES[value]()
-    if name == "backbone" and not isinstance(value, Backbone | None):
-        return Backbone(value)
+    if name == "backbone":
+        return as_backbone(value)
     if name in ("linear", "label_encoder") and value is None:
         return BASES[name]()
     return value

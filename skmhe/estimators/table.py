@@ -124,7 +124,9 @@ TABLE: dict[str, tuple[Parameter, ...]] = {
     ),
     "LabelEncoder": (
         Parameter("loss_weight", [SHARE], when.ALWAYS),
-        Parameter("shared", [AUTO, "boolean"], when.ENCODER),
+        Parameter(
+            "backbone", [_one_of("auto", "shared"), callable, None], when.ENCODER
+        ),
         Parameter("pool_size", [AUTO, AT_LEAST_2], when.ENCODER),
         Parameter("n_positives", [COUNT], when.SEVERAL_LABELS),
         Parameter("n_shortlisted", [COUNT_OR_0], when.ENCODER),
@@ -233,12 +235,6 @@ CONTRADICTIONS = (
         "use model='network', or backbone=None",
     ),
     Contradiction(
-        "backbone",
-        lambda v, s: v is not None and s.has_label_features,
-        NEEDS_SCORES + "shares the estimator's own hidden layers",
-        "use backbone=None",
-    ),
-    Contradiction(
         "hidden_layer_sizes",
         _needs_hidden_layer,
         NEEDS_SCORES + "needs a hidden layer",
@@ -299,14 +295,24 @@ CONTRADICTIONS = (
         "use margin=None",
     ),
     Contradiction(
-        "label_encoder__shared",
+        "label_encoder__backbone",
         lambda v, s: (
-            s.shares_layer and (s.n_label_features != s.n_features or s.has_other_names)
+            isinstance(v, str)
+            and v == "shared"
+            and s.has_label_features
+            and not s.has_labels_like_samples
         ),
-        "needs the same features of labels and samples, but label_features has "
-        "{n_label_features} features and X {n_features}, or their columns have other "
-        "names or another order",
-        "use one vectorizer for both, or shared='auto'",
+        "needs features of labels like those of samples, but label_features is "
+        "{label_form} and X {sample_form}, or their columns have other names",
+        "make both by one fitted tokenizer or vectorizer, or use backbone='auto'",
+    ),
+    Contradiction(
+        "label_encoder__backbone",
+        lambda v, s: s.has_encoder and not s.is_user_encoder and s.has_label_tokens,
+        "takes label_features that are integers for token ids, but X is "
+        "{sample_form} and label_features {label_form}",
+        "make both by one fitted tokenizer, or pass floats, or a network for labels as "
+        "label_encoder__backbone",
     ),
     Contradiction(
         "label_encoder__score_with",
@@ -339,7 +345,8 @@ def shown_value(name: str, setting: Setting) -> str:
     value = setting.values[name]
     if name == "strategy":  # of which "auto" and objects say less
         return repr(setting.strategy.name)
-    return name_of(value.module) if name == "backbone" and value else repr(value)
+    module = getattr(value, "module", None)
+    return repr(value) if module is None else name_of(module)
 
 
 def check_contradictions(setting: Setting) -> None:
@@ -350,8 +357,8 @@ def check_contradictions(setting: Setting) -> None:
                 model=setting.values["model"],
                 strategy=setting.strategy.name,
                 heads=setting.strategy.heads_text,
-                n_features=setting.n_features,
-                n_label_features=setting.n_label_features,
+                sample_form=setting.sample_form,
+                label_form=setting.label_form,
             )
             shown = shown_value(name, setting)
             raise ValueError(f"{name}={shown} {reason}: {remedy}.")

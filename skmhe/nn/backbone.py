@@ -77,8 +77,12 @@ class InputLayer(nn.Module):
 
     def forward(self, inputs: Tensor | SparseRows) -> Tensor:
         """Map (n, n_features) inputs, dense or `SparseRows`, to (n, n_outputs)."""
+        return self.without_bias(inputs) + self.bias
+
+    def without_bias(self, inputs: Tensor | SparseRows) -> Any:
+        """Do the same, but for the bias: the sum of the features' rows."""
         check_width("inputs", inputs, len(self.weight))
-        return RowProduct.apply(self.weight, inputs, self.sparse_grad) + self.bias
+        return RowProduct.apply(self.weight, inputs, self.sparse_grad)
 
     def extra_repr(self) -> str:
         """Return the sizes, for the module's repr."""

@@ -6,9 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmhe.nn.backbone import InputDropout, InputLayer
-from skmhe.nn.products import RowProduct, product, product_dtype
-from skmhe.nn.sparse_rows import SparseRows
+from skmhe.nn.products import product, product_dtype
 
 # Factor of the cosines at the start, as in UniDEC.
 START_SCALE = 18.0
@@ -17,22 +15,17 @@ START_SCALE = 18.0
 class DualEncoder(nn.Module):
     """Cosines of embedded samples and embedded labels (UniDEC [1]_).
 
-    A sample is embedded by a first layer without bias, usually the backbone's; a label
-    by the same layer if its features are of the same kind, or else by one of its own.
-    Two linear maps, which start as the identity, let the two embeddings differ: the
-    text of a label is rarely a typical sample of it.
+    It maps what a network makes of samples, and what the same network or another one
+    makes of labels, to embeddings of unit length. Both maps start as the identity, and
+    let the two embeddings differ: the text of a label is rarely a typical sample of it.
 
     Parameters
     ----------
     dim : int
-        Length d of the embeddings: the outputs of the first layer.
-    n_label_features : int, default=None
-        Number of features of a label if labels have a first layer of their own; None
-        if they share that of the samples.
-    dropout : float, default=0.6
-        Share of the features of samples and labels that are dropped in training.
-    sparse_grad : bool, default=False
-        See `InputLayer`.
+        Number d of features of a sample, and length of the embeddings.
+    label_dim : int, default=None
+        Number of features of a label, if another network makes them. The map of labels
+        then starts at random. None is `dim`.
 
     Attributes
     ----------
@@ -47,83 +40,65 @@ class DualEncoder(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from skmhe.nn import DualEncoder, InputLayer
-    >>> layer, encoder = InputLayer(20, 8), DualEncoder(8)
-    >>> samples = encoder.embed_samples(torch.rand(2, 20), layer)
-    >>> labels = encoder.embed_labels(torch.rand(5, 20), layer)
+    >>> from skmhe.nn import DualEncoder
+    >>> network, encoder = torch.nn.Linear(20, 8), DualEncoder(8)
+    >>> samples = encoder.embed_samples(network(torch.rand(2, 20)))
+    >>> labels = encoder.embed_labels(network(torch.rand(5, 20)))
     >>> encoder(samples, labels).shape
     torch.Size([2, 5])
     """
 
-    def __init__(
-        self,
-        dim: int,
-        n_label_features: int | None = None,
-        dropout: float = 0.6,
-        sparse_grad: bool = False,
-    ) -> None:
+    def __init__(self, dim: int, label_dim: int | None = None) -> None:
         super().__init__()
+        self.is_residual = label_dim is None
         self.sample_map = nn.Linear(dim, dim, bias=False)
-        self.label_map = nn.Linear(dim, dim, bias=False)
+        self.label_map = nn.Linear(label_dim or dim, dim, bias=False)
         self.log_scale = nn.Parameter(torch.tensor(math.log(START_SCALE)))
-        self.label_layer: InputLayer | None = None
-        if n_label_features is not None:
-            self.label_layer = InputLayer(n_label_features, dim, sparse_grad)
-            # Embeddings have no bias: it would make all of them alike.
-            self.label_layer.bias.requires_grad_(False)
-        self.dropout = InputDropout(dropout)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Start the maps as the identity, to which their weights are added."""
         nn.init.zeros_(self.sample_map.weight)
-        nn.init.zeros_(self.label_map.weight)
+        if self.is_residual:
+            nn.init.zeros_(self.label_map.weight)
+        else:
+            self.label_map.reset_parameters()
 
-    def embed_samples(self, inputs: Tensor | SparseRows, layer: InputLayer) -> Tensor:
+    def embed_samples(self, features: Tensor) -> Tensor:
         """Return embeddings of samples, of unit length.
 
         Parameters
         ----------
-        inputs : Tensor or SparseRows of shape (n, n_features)
-            Samples.
-        layer : InputLayer
-            The samples' first layer.
+        features : Tensor of shape (n, dim)
+            What a network makes of samples.
 
         Returns
         -------
         Tensor of shape (n, dim)
             Embeddings; 0 for a row of zeros.
         """
-        return self._embed(inputs, layer, self.sample_map)
+        return F.normalize(features + self.sample_map(features))
 
-    def embed_labels(self, inputs: Tensor | SparseRows, layer: InputLayer) -> Tensor:
+    def embed_labels(self, features: Tensor) -> Tensor:
         """Return embeddings of labels, of unit length.
 
         Parameters
         ----------
-        inputs : Tensor or SparseRows of shape (n_labels, n_label_features)
-            Features of labels.
-        layer : InputLayer
-            The samples' first layer; only used if labels have none of their own.
+        features : Tensor of shape (n_labels, label_dim)
+            What a network makes of labels.
 
         Returns
         -------
         Tensor of shape (n_labels, dim)
             Embeddings; 0 for a row of zeros.
         """
-        return self._embed(inputs, self.label_layer or layer, self.label_map)
+        mapped = self.label_map(features)
+        return F.normalize(features + mapped if self.is_residual else mapped)
 
     def forward(self, samples: Tensor, labels: Tensor) -> Tensor:
         """Return the scaled cosines of embeddings, shape (n, n_labels)."""
         labels = labels * self.log_scale.exp()
         return product(samples, labels.T, product_dtype(labels))
-
-    def _embed(
-        self, inputs: Tensor | SparseRows, layer: InputLayer, linear: nn.Linear
-    ) -> Tensor:
-        rows = self.dropout(inputs)
-        embedded = RowProduct.apply(layer.weight, rows, layer.sparse_grad)
-        return F.normalize(embedded + linear(embedded))
 
 
 def pick_some_label_loss(

@@ -1,7 +1,7 @@
 """A batch of samples, and the way from NumPy arrays to torch."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,15 @@ BYTES_PER_MIB = 2**20
 class Batch:
     """Samples that are scored together, and what several scorers need of them.
 
-    Each is computed at most once.
+    Each is computed at most once. With `has_features`, X is what the network's backbone
+    made of the samples.
     """
 
-    def __init__(self, X: Rows, device: torch.device) -> None:
-        self.X, self.device = X, device
+    def __init__(
+        self, X: Rows, device: torch.device, has_features: bool = False
+    ) -> None:
+        self.X, self.device, self.has_features = X, device, has_features
+        self._features: Tensor | SparseRows | None = None
         self._unit: dict[bool, Rows] = {}
         # Not a cached property: until Python 3.12, threads would wait for each other.
         self._tensor: Tensor | SparseRows | None = None
@@ -41,11 +45,19 @@ class Batch:
             self._tensor = rows_to_tensor(self.X, self.device)
         return self._tensor
 
+    def features(self, make: Callable[..., Any]) -> Any:
+        """Return what the network's backbone, which is given, makes of the samples."""
+        if self.has_features:
+            return self.tensor
+        if self._features is None:
+            self._features = make(self.tensor)
+        return self._features
+
     def unit_rows(self, sparse: bool | None = None) -> Rows:
-        """Return the samples scaled to unit length, as CSR or dense, or as they are."""
+        """Return the samples as `comparable_rows`, as CSR or dense, or as they are."""
         sparse = sp.issparse(self.X) if sparse is None else sparse
         if sparse not in self._unit:
-            self._unit[sparse] = unit_rows(in_form(self.X, sparse))
+            self._unit[sparse] = comparable_rows(in_form(self.X, sparse))
         return self._unit[sparse]
 
 
@@ -88,6 +100,18 @@ def unit_rows(X: Rows) -> Rows:
     values /= lengths[rows]
     values = values.astype(np.float32)
     return sp.csr_array((values, X.indices, X.indptr), shape=X.shape)
+
+
+def comparable_rows(X: Rows) -> Rows:
+    """Return samples, or labels, as rows that are equal where both mean the same.
+
+    Of unit length, but tokens are as they are.
+    """
+    if isinstance(X, np.ndarray):
+        X = X.reshape(len(X), -1)
+        if X.dtype.kind == "i":
+            return X.astype(np.float64)
+    return unit_rows(X)
 
 
 def in_form(X: Rows, sparse: bool) -> Rows:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from skmhe.nn.products import grouped_linear
 from skmhe.nn.scores import Search
-from skmhe.scorers.batch import Batch, Rows, add_entries, take_rows
+from skmhe.scorers.batch import Batch, Rows, add_entries, comparable_rows, take_rows
 from skmhe.scorers.combination import Scorer
 from skmhe.scorers.network import Network
 from skmhe.scorers.own_labels import own_labels
@@ -17,14 +17,13 @@ LABELS_PER_CHUNK = 2**14
 
 
 @torch.no_grad()
-def label_table(network: Network, Z: Rows) -> Tensor:
-    """Return the scaled embeddings of labels, shape (n_labels, dim)."""
+def embed_all_labels(network: Network, Z: Rows, has_features: bool = False) -> Tensor:
+    """Return the embeddings of labels, chunk by chunk, shape (n_labels, dim)."""
     parts = [
-        network.embed_labels(Z[start : start + LABELS_PER_CHUNK])
+        network.embed_labels(Z[start : start + LABELS_PER_CHUNK], has_features)
         for start in range(0, Z.shape[0], LABELS_PER_CHUNK)
     ]
-    assert network.encoder is not None
-    return torch.cat(parts) * network.encoder.log_scale.exp()
+    return torch.cat(parts)
 
 
 class LabelEncoderScorer(Scorer):
@@ -32,7 +31,7 @@ class LabelEncoderScorer(Scorer):
 
     The network is in evaluation mode. Z has the features of all labels, those that came
     later last; `own_score` is added to the score of a label whose features are those of
-    the sample.
+    the sample. `embeddings` are those of all labels, if they are known already.
 
     `weight` is a factor of the cosines. Labels that came later, which have next to no
     other score, keep theirs: the encoder tells how much better they are than the best
@@ -49,13 +48,19 @@ class LabelEncoderScorer(Scorer):
         search: Search,
         own_score: float = 0.0,
         weight: float = 1.0,
+        embeddings: Tensor | None = None,
     ) -> None:
-        self.network, self.Z, self.own_score = network, Z, own_score
-        self.weight = weight
+        assert network.encoder is not None and network.spec.encoder is not None
+        self.network, self.own_score, self.weight = network, own_score, weight
+        self.own_rows: Rows | None = None
+        if own_score and network.spec.encoder.is_shared:
+            self.own_rows = comparable_rows(Z)
         # Of a tree, a group holds the children of a node above the labels.
         self.group_size, self.n_labels = search.group_size, search.n_labels
         self.last_level = search.n_levels - 1
-        table = label_table(network, Z)
+        if embeddings is None:
+            embeddings = embed_all_labels(network, Z)
+        table = embeddings * network.encoder.log_scale.detach().exp()
         self.table, self.late_table = table[: self.n_labels], table[self.n_labels :]
         self.scores_late = len(self.late_table) > 0
         # With one label per sample, the best label may be found by the encoder alone.
@@ -67,16 +72,15 @@ class LabelEncoderScorer(Scorer):
 
     def bind(self, batch: Batch) -> "LabelEncoderScores":
         """Return the scores of a batch."""
-        samples = self.network.embed_samples(batch.tensor)
+        samples = self.network.embed_samples(batch)
         return LabelEncoderScores(self, samples, self._own(batch))
 
     def _own(self, batch: Batch) -> sp.csr_array | None:
         """Return what is added where samples are labels, CSR of shape (n, n_all)."""
-        assert self.network.spec.encoder is not None
-        if not (self.network.spec.encoder.shares_layer and self.own_score):
+        if self.own_rows is None:
             return None
-        X = batch.unit_rows(sparse=sp.issparse(self.Z))
-        return own_labels(X, self.Z) * np.float32(self.own_score)
+        X = batch.unit_rows(sparse=sp.issparse(self.own_rows))
+        return own_labels(X, self.own_rows) * np.float32(self.own_score)
 
 
 class LabelEncoderScores:

@@ -14,7 +14,7 @@ from skmhe.nn.calibrated_search import CalibratedSearch, CutSearch
 from skmhe.nn.scores import Search
 from skmhe.nn.search import FlatSearch
 from skmhe.nn.tree_search import wide_beam
-from skmhe.scorers.batch import Rows, in_form
+from skmhe.scorers.batch import Rows, in_form, to_tensor
 from skmhe.scorers.centroids import Centroids
 from skmhe.scorers.combination import (
     LINEAR_AT_MARGIN,
@@ -27,7 +27,7 @@ from skmhe.scorers.combination import (
     prior_calibration,
 )
 from skmhe.scorers.device import own_torch_settings
-from skmhe.scorers.label_encoder import LabelEncoderScorer
+from skmhe.scorers.label_encoder import LabelEncoderScorer, embed_all_labels
 from skmhe.scorers.linear import LinearScorer
 from skmhe.scorers.linear.tables import Level
 from skmhe.scorers.network import (
@@ -80,7 +80,11 @@ class Model:
     n_linear: int = 0  # number of labels that the linear classifiers know
     # If the network was trained to complete the similarity to them.
     centroids: Centroids | None = None
-    label_features: Rows | None = None  # of all labels, in rows of unit length
+    # Of all labels, as the label encoder takes them; rows of unit length, if it adds
+    # them up.
+    label_features: Rows | None = None
+    # What the label encoder makes of them, where that takes long; (n_labels, dim)
+    label_embeddings: np.ndarray | None = None
     # Whether features of labels and of samples have the same meaning.
     labels_are_like_samples: bool = False
     # See `count_own_labels`; shape: (2,)
@@ -114,7 +118,7 @@ class Model:
             self.spec is not None,
             self.linear is not None,
             encoder is not None,
-            encoder is not None and encoder.shares_layer,
+            encoder is not None and encoder.is_shared,
         )
         pairs = zip(ScorerWeights._fields, exists, strict=True)
         return tuple(name for name, there in pairs if there)
@@ -168,12 +172,24 @@ class Model:
         """Return the model with labels of which only the features are known.
 
         The codec is that of all labels (see `LabelCodec.extend`); Z has the features
-        of those that are added, in rows of unit length.
+        of those that are added.
         """
+        embeddings = self.label_embeddings
+        if embeddings is not None:
+            embeddings = np.concatenate([embeddings, self._embedded(Z)])
         sparse = sp.issparse(self.label_features)
         rows: list[Any] = [self.label_features, in_form(Z, sparse)]
         Z = sp.vstack(rows, format="csr") if sparse else np.concatenate(rows)
-        return dataclasses.replace(self, codec=codec, label_features=Z)
+        return dataclasses.replace(
+            self, codec=codec, label_features=Z, label_embeddings=embeddings
+        )
+
+    @own_torch_settings()
+    def _embedded(self, Z: Rows) -> np.ndarray:
+        """Return what the label encoder makes of labels, shape (n, dim)."""
+        network = self._network(Settings(), 1)
+        assert network is not None
+        return embed_all_labels(network, Z).numpy()
 
     def grow(self) -> "Model":
         """Return the model whose search and network have all labels, to train them.
@@ -346,11 +362,17 @@ class Model:
             Z, weight = self.label_features, weights.label_encoder
             has_late = self.n_late > 0 and settings.score_with == "both"
             if weight or own_score or has_late:
-                encoder = LabelEncoderScorer(network, Z, search, own_score, weight)
-                scorers.append(encoder)
+                arguments = network, Z, search, own_score, weight, self._table(network)
+                scorers.append(LabelEncoderScorer(*arguments))
         if network is not None and self.n_late:
             scorers.append(self._late_labels(network, weights))
         return tuple(scorers)
+
+    def _table(self, network: Network) -> torch.Tensor | None:
+        """Return the labels' embeddings, if they are kept."""
+        if self.label_embeddings is None:
+            return None
+        return to_tensor(self.label_embeddings).to(network.device)
 
     def _late_labels(self, network: Network, weights: ScorerWeights) -> LateLabelScorer:
         """Return the scorer of labels that came later.

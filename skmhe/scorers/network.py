@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from skmhe.nn import Backbone, DualEncoder, Head, InputLayer, SparseRows
+from skmhe.nn.backbone import InputDropout
 from skmhe.nn.heads.base import Features, HeadScores
 from skmhe.nn.scores import Search
 from skmhe.scorers.batch import Batch, Rows, row_chunks, rows_to_tensor, to_tensor
@@ -19,6 +21,13 @@ from skmhe.scorers.progress import SILENT, Progress
 from skmhe.scorers.user_backbone import Patterns, UserBackbone, UserModule
 
 Weights = dict[str, np.ndarray]
+
+# Share of the features of samples and labels that are dropped in training where their
+# embeddings are sums over features.
+BAG_DROPOUT = 0.6
+# Labels whose embeddings a step holds all of the computation of: a user's network is
+# run again for these in the backward pass, so that memory does not grow with the pool.
+LABELS_PER_CHUNK = 64
 
 
 class HeadSpec(NamedTuple):
@@ -44,11 +53,22 @@ class HeadSpec(NamedTuple):
 
 
 class EncoderSpec(NamedTuple):
-    """A label encoder that is trained with the classifier."""
+    """A label encoder that is trained with the classifier.
 
-    n_features: int  # of a label
-    shares_layer: bool  # samples and labels have one first layer
+    What makes features of labels is a user's network, or a first layer of their own for
+    labels of `n_features`; with neither, what makes those of samples: the user's
+    backbone, or the first layer.
+    """
+
     loss_weight: float  # share of its loss in the joint loss
+    n_features: int | None = None
+    user_backbone: UserBackbone | None = None
+    freeze: bool | Patterns = False  # parameters of it
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether one network makes features of samples and of labels."""
+        return self.n_features is None and self.user_backbone is None
 
 
 class NetworkSpec(NamedTuple):
@@ -65,14 +85,27 @@ class NetworkSpec(NamedTuple):
     user_backbone: UserBackbone | None = None  # in place of hidden layers
     freeze: bool | Patterns = False  # parameters of it
 
+    @property
+    def label_network(self) -> UserBackbone | None:
+        """The user's network that makes features of labels, if one does."""
+        if self.encoder is None or self.encoder.n_features is not None:
+            return None
+        return self.encoder.user_backbone or self.user_backbone
+
 
 class Network(nn.Module):
     """A backbone and a head, and what is trained with them.
 
-    Where the backbone is a user's, it is the module that `UserBackbone.make` made.
+    Where the backbone is a user's, it is the module that `UserBackbone.make` made; so
+    is that of the label encoder.
     """
 
-    def __init__(self, spec: NetworkSpec, module: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        module: nn.Module | None = None,
+        label_module: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.spec = spec
         self.backbone: Backbone | UserModule
@@ -95,12 +128,26 @@ class Network(nn.Module):
         self.head = spec.head.make(self.backbone.out_features)
         # After the head, whose starting values must not depend on it.
         self.encoder: DualEncoder | None = None
+        self.label_backbone: InputLayer | UserModule | None = None
         if spec.encoder is not None:
-            self.encoder = DualEncoder(
-                spec.hidden_layer_sizes[0],
-                None if spec.encoder.shares_layer else spec.encoder.n_features,
-                sparse_grad=True,
-            )
+            self._add_encoder(spec.encoder, label_module)
+
+    def _add_encoder(self, spec: EncoderSpec, module: nn.Module | None) -> None:
+        """Add the label encoder, and what makes features of labels for it alone."""
+        dim, label_dim = self.backbone.out_features, None
+        if isinstance(self.backbone, Backbone):
+            dim = self.spec.hidden_layer_sizes[0]
+        if spec.user_backbone is not None:
+            assert module is not None
+            labels = UserModule(spec.user_backbone, module, spec.freeze)
+            self.label_backbone, label_dim = labels, labels.out_features
+        self.encoder = DualEncoder(dim, label_dim)
+        if spec.n_features is not None:
+            layer = InputLayer(spec.n_features, dim, sparse_grad=True)
+            # Embeddings have no bias: it would make all of them alike.
+            layer.bias.requires_grad_(False)
+            self.label_backbone = layer
+        self.bag_dropout = InputDropout(BAG_DROPOUT)
 
     @property
     def device(self) -> torch.device:
@@ -122,6 +169,17 @@ class Network(nn.Module):
         """Whether the backbone makes the same features of a sample in every epoch."""
         return isinstance(self.backbone, UserModule) and self.backbone.is_frozen
 
+    @property
+    def embeds_labels_slowly(self) -> bool:
+        """Whether a user's network makes features of labels."""
+        return isinstance(self._label_network, UserModule)
+
+    @property
+    def has_frozen_labels(self) -> bool:
+        """Whether the same features are made of a label in every step."""
+        network = self._label_network
+        return isinstance(network, UserModule) and network.is_frozen
+
     def multiply_adds(self, n_stored: float) -> float:
         """Estimate those of a sample with so many nonzero features.
 
@@ -141,22 +199,56 @@ class Network(nn.Module):
             return features.to(self.dtype)
         return features
 
-    def _first_layer(self) -> InputLayer:
-        layer = self.backbone.layers[0]  # type: ignore[index]
+    @property
+    def _sample_network(self) -> InputLayer | UserModule:
+        """What makes features of samples for the label encoder."""
+        if isinstance(self.backbone, UserModule):
+            return self.backbone
+        layer = self.backbone.layers[0]
         assert isinstance(layer, InputLayer)
         return layer
 
-    def embed_samples(self, rows: Features) -> Tensor:
+    @property
+    def _label_network(self) -> InputLayer | UserModule:
+        return self.label_backbone or self._sample_network
+
+    def embed_samples(self, batch: Batch) -> Tensor:
         """Return the label encoder's embeddings of samples, shape (n, dim)."""
         assert self.encoder is not None
-        return self.encoder.embed_samples(rows, self._first_layer())
+        network = self._sample_network
+        if isinstance(network, InputLayer):
+            features = network.without_bias(self.bag_dropout(batch.tensor))
+        else:
+            features = batch.features(self.features)
+        return self.encoder.embed_samples(features)
 
-    def embed_labels(self, Z: Rows) -> Tensor:
-        """Return embeddings of labels from rows of features, shape (n_labels, dim)."""
+    def embed_labels(self, Z: Rows, has_features: bool = False) -> Tensor:
+        """Return embeddings of labels, shape (n_labels, dim).
+
+        From their features, or from what `label_features` makes of these.
+        """
         assert self.encoder is not None
-        layer = self._first_layer()
-        rows = rows_to_tensor(Z, layer.weight.device, layer.weight.dtype)
-        return self.encoder.embed_labels(rows, layer)
+        if has_features:
+            return self.encoder.embed_labels(to_tensor(Z).to(self.device))
+        return self.encoder.embed_labels(self.label_features(Z))
+
+    def label_features(self, Z: Rows) -> Tensor:
+        """Return what the label encoder maps to embeddings of labels."""
+        network = self._label_network
+        rows: Any = rows_to_tensor(Z, self.device)
+        if isinstance(network, InputLayer):
+            return network.without_bias(self.bag_dropout(rows))
+        if not self.training:
+            return network(rows).to(self.dtype)
+        n_chunks = -(-len(rows) // LABELS_PER_CHUNK)
+        if n_chunks == 1:
+            return network(rows)
+        # "Gradient cache" (Gao et al., 2021): each chunk is run without its
+        # computation kept, and again when its gradient is known.
+        parts = rows.tensor_split(n_chunks)
+        return torch.cat(
+            [checkpoint(network, part, use_reentrant=False) for part in parts]
+        )
 
 
 def network_from_weights(
@@ -167,11 +259,14 @@ def network_from_weights(
     A network on the CPU shares their memory, and must not write to it, unless they are
     copied, as training needs.
     """
-    if spec.user_backbone is not None:
-        # The module is made anew, for what is not in its state; draws for its starting
-        # values leave torch's generators as they were.
+    labels = None if spec.encoder is None else spec.encoder.user_backbone
+    users = [spec.user_backbone, labels]
+    if any(user is not None for user in users):
+        # Modules are made anew, for what is not in their state; draws for their
+        # starting values leave torch's generators as they were.
         with borrowed_generators():
-            network = Network(spec, spec.user_backbone.make())
+            made = [None if user is None else user.make() for user in users]
+            network = Network(spec, *made)
         network.load_state_dict({n: to_tensor(a) for n, a in weights.items()})
         return network.to(device)
     with torch.device("meta"):
@@ -209,7 +304,7 @@ def network_features(
     result = np.empty((X.shape[0], d), np.float32)
     chunks = list(row_chunks(X.shape[0], d))
     for rows in progress.pieces(chunks, len(chunks)):
-        features = network.features(Batch(X[rows], network.device).tensor)
+        features = Batch(X[rows], network.device).features(network.features)
         if isinstance(features, SparseRows):
             raise AssertionError("transform is offered with hidden layers only")
         result[rows] = features.cpu().numpy()
@@ -227,7 +322,7 @@ class NetworkScorer(Scorer):
 
     def bind(self, batch: Batch) -> HeadScores:
         """Return the scores of a batch."""
-        return self.network.head.bind(self.network.features(batch.tensor))
+        return self.network.head.bind(batch.features(self.network.features))
 
     def multiply_adds(self, n_stored: float) -> float:
         """Estimate those of the network, see `Network.multiply_adds`."""

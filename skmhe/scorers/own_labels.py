@@ -20,7 +20,7 @@ SEED = 0
 def own_labels(X: Rows, Z: Rows) -> sp.csr_array:
     """Find the labels whose features are those of a sample.
 
-    Samples X and features of labels Z have rows of unit length. Returns a CSR of shape
+    Samples X and features of labels Z are `comparable_rows`. Returns a CSR of shape
     (n_samples, n_labels): 1 where both are the same, and not only zeros.
     """
     direction = np.random.RandomState(SEED).standard_normal(X.shape[1])

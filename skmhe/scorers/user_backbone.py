@@ -128,7 +128,9 @@ class UserBackbone:
             )
         return module
 
-    def probed(self, module: nn.Module, X: np.ndarray, device: Device) -> Self:
+    def probed(
+        self, module: nn.Module, X: np.ndarray, device: Device, name: str = "X"
+    ) -> Self:
         """Return the same with the form of samples, and of what a module makes of them.
 
         It is an error if heads cannot work with that.
@@ -139,7 +141,7 @@ class UserBackbone:
             parts = (part for part in module.modules() if isinstance(part, tables))
             n_tokens = max((part.num_embeddings for part in parts), default=None)
         form = SampleForm(X.shape[1:], is_tokens, n_tokens, 0)
-        replace(self, form=form).check_inputs(X)
+        replace(self, form=form).check_inputs(X, name)
         module = module.to(device).eval()
         # A copy: torch warns of arrays that are read-only, as maps of memory are.
         inputs = torch.from_numpy(np.array(X[:N_PROBED])).to(device)
@@ -152,14 +154,17 @@ class UserBackbone:
             )
         return replace(self, form=form._replace(out_features=features.shape[1]))
 
-    def check_inputs(self, X: np.ndarray) -> None:
-        """Raise ValueError for samples of another form than those that were fitted."""
+    def check_inputs(self, X: np.ndarray, name: str = "X") -> None:
+        """Raise ValueError for samples of another form than those that were fitted.
+
+        Or for features of labels: the name is that of the argument.
+        """
         assert self.form is not None
         shape, is_tokens, n_tokens, _ = self.form
         if X.shape[1:] != shape or (X.dtype.kind == "i") != is_tokens:
             kind = "integers" if is_tokens else "floats"
             raise ValueError(
-                f"X has samples of shape {X.shape[1:]} and type {X.dtype}, but "
+                f"{name} has rows of shape {X.shape[1:]} and type {X.dtype}, but "
                 f"backbone={self.name} was fitted with {kind} of shape "
                 f"{shape}: pass the same (tokens padded to one length)."
             )
@@ -167,7 +172,8 @@ class UserBackbone:
             low, high = int(X.min()), int(X.max())
             if low < 0 or high >= n_tokens:
                 raise ValueError(
-                    f"X has integers from {low} to {high}, but the largest embedding "
+                    f"{name} has integers from {low} to {high}, but the largest "
+                    "embedding "
                     f"of backbone={self.name} has {n_tokens} rows: tokens must be from "
                     f"0 to {n_tokens - 1}. Make its table larger, or map other tokens "
                     "to one for unknown ones."

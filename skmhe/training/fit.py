@@ -11,7 +11,13 @@ import torch
 
 from skmhe.labels.clustering import indicator
 from skmhe.nn import Backbone
-from skmhe.scorers.batch import Rows, in_form, to_tensor, unit_rows
+from skmhe.scorers.batch import (
+    Rows,
+    comparable_rows,
+    in_form,
+    to_tensor,
+    unit_rows,
+)
 from skmhe.scorers.centroids import TrainingCentroids, fit_centroids
 from skmhe.scorers.combination import Mix
 from skmhe.scorers.device import check_gradients
@@ -134,9 +140,9 @@ def _train_and_complete(
     """
     complete = model
 
-    def learn(kept: Network) -> TrainingData:
+    def learn(kept: Network, labels: LabelTraining | None) -> TrainingData:
         nonlocal complete
-        trained = dataclasses.replace(model, weights=weights_to_numpy(kept))
+        trained = _with_network(model, kept, labels)
         mix = _learned_mix(recipe, [(trained, rest)])
         everything = dataclasses.replace(model, mix=mix)
         complete, fitted, _ = _with_classifiers(recipe, task, everything)
@@ -233,18 +239,35 @@ def _network(
 ) -> Network:
     """Return the network to train: a new one, or that of a previous model."""
     if previous is not None:
-        return network_from_weights(spec, previous.weights, device, copy=True)
-    X, module = task.data.X, None
+        network = network_from_weights(spec, previous.weights, device, copy=True)
+        _check_label_features(network.spec, task)
+        return network
+    X, module, label_module, encoder = task.data.X, None, None, spec.encoder
     with Generators(rng.randint(MAX_SEED), device).drawing():
         if spec.user_backbone is not None:
             module = spec.user_backbone.make()
             user = spec.user_backbone.probed(module, X, device)
             spec = spec._replace(user_backbone=user)
-        network = Network(spec, module)
+        if encoder is not None and encoder.user_backbone is not None:
+            label_module, Z = encoder.user_backbone.make(), task.label_features
+            assert isinstance(Z, np.ndarray)  # as validation has seen to
+            user = encoder.user_backbone.probed(
+                label_module, Z, device, "label_features"
+            )
+            spec = spec._replace(encoder=encoder._replace(user_backbone=user))
+        _check_label_features(spec, task)
+        network = Network(spec, module, label_module)
     if isinstance(network.backbone, Backbone):
         network.backbone.get_buffer("input_scale").fill_(root_mean_square_scale(X))
     network.head.set_prior(to_tensor(task.counts), task.n_samples)
     return network.to(device)
+
+
+def _check_label_features(spec: NetworkSpec, task: Task) -> None:
+    """Raise ValueError for features of labels that the user's network cannot take."""
+    if spec.label_network is not None:
+        assert isinstance(task.label_features, np.ndarray)
+        spec.label_network.check_inputs(task.label_features, "label_features")
 
 
 def root_mean_square_scale(X: Rows) -> float:
@@ -352,7 +375,7 @@ def _train(
     label_weight = optional_tensor(task.label_weight, network.device)
     optimizer = make_optimizer(network, plan, state.moments)
     y = data.y if last_data is None else last_data.y
-    labels, counts = _label_training(recipe, task, state, y)
+    labels, counts = _label_training(recipe, task, state, network, y)
     generators = Generators(rng.randint(MAX_SEED), network.device)
     of_labels = label_weight, labels
     trainer = Trainer(
@@ -360,10 +383,9 @@ def _train(
     )
     history = trainer.train(validation, state.n_epochs)
     moments = moments_of(network, optimizer) if keeps_moments else None
-    weights = weights_to_numpy(network)
+    model = _with_network(model, network, labels)
     if not recipe.keeps_precision:
-        round_to_half(weights)
-    model = dataclasses.replace(model, weights=weights)
+        round_to_half([model.weights, model.label_embeddings])
     n_epochs = state.n_epochs + history.n_iter
     return model, TrainingState(rng, moments, counts, n_epochs), history
 
@@ -372,14 +394,28 @@ def _own_label_counts(recipe: Recipe, task: Task) -> np.ndarray:
     """Count samples that are labels themselves, see `count_own_labels`."""
     X, Z = task.data.X, task.label_features
     encoder = None if recipe.spec is None else recipe.spec.encoder
-    if Z is None or encoder is None or not encoder.shares_layer:
+    if Z is None or encoder is None or not encoder.is_shared:
         return np.zeros(2, int)
     Z = in_form(Z, sparse=sp.issparse(X))
-    return count_own_labels(unit_rows(X), Z, task.data.y)
+    return count_own_labels(comparable_rows(X), comparable_rows(Z), task.data.y)
+
+
+def _with_network(
+    model: Model, network: Network, labels: LabelTraining | None
+) -> Model:
+    """Return a model with a trained network, and with what that makes of labels.
+
+    The weights share the network's memory: it must not be trained any more.
+    """
+    embeddings = None
+    if labels is not None and network.embeds_labels_slowly:
+        embeddings = labels.embeddings(network).cpu().numpy()
+    weights = weights_to_numpy(network)
+    return dataclasses.replace(model, weights=weights, label_embeddings=embeddings)
 
 
 def _label_training(
-    recipe: Recipe, task: Task, state: TrainingState, y: Targets
+    recipe: Recipe, task: Task, state: TrainingState, network: Network, y: Targets
 ) -> tuple[LabelTraining | None, tuple[np.ndarray, int] | None]:
     """Return what trains the label encoder, and the numbers of samples by now."""
     if recipe.pools is None:
@@ -389,4 +425,11 @@ def _label_training(
     before = np.pad(before, (0, n_labels - len(before)))
     now = np.bincount(true_pairs(y)[1], minlength=n_labels)
     counts = before + now, n_before + y.shape[0]
-    return LabelTraining(task.label_features, recipe.pools, *counts), counts
+    Z, is_frozen = task.label_features, network.has_frozen_labels
+    if is_frozen:
+        recipe.progress.start("features of labels")
+        network.eval()
+        with torch.inference_mode():
+            Z = network.label_features(Z).cpu().numpy()
+        recipe.progress.end_round()
+    return LabelTraining(Z, recipe.pools, *counts, is_frozen), counts

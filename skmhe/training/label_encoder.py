@@ -6,11 +6,10 @@ import torch
 from torch import Tensor
 
 from skmhe.nn import pick_some_label_loss
-from skmhe.nn.heads.base import Features
-from skmhe.scorers.batch import Rows, row_chunks, rows_to_tensor, to_tensor
-from skmhe.scorers.label_encoder import label_table
+from skmhe.scorers.batch import Batch, Rows, row_chunks, to_tensor
+from skmhe.scorers.label_encoder import embed_all_labels
 from skmhe.scorers.network import Network
-from skmhe.training.data import Targets
+from skmhe.training.data import Targets, TrainingData
 from skmhe.training.pools import (
     PoolPlan,
     draw_pool,
@@ -27,17 +26,24 @@ class LabelTraining:
     """What is kept from step to step.
 
     Features of the labels by position, how to draw pools, and the numbers of training
-    samples of each label and in all.
+    samples of each label and in all. With `has_features`, Z is what the network that
+    the encoder maps to embeddings, a frozen one, made of the labels.
     """
 
     def __init__(
-        self, Z: Rows, plan: PoolPlan, counts: np.ndarray, n_samples: int
+        self,
+        Z: Rows,
+        plan: PoolPlan,
+        counts: np.ndarray,
+        n_samples: int,
+        has_features: bool = False,
     ) -> None:
         self.Z, self.plan, self.counts = Z, plan, counts
+        self.has_features = has_features
         self.frequencies = counts / n_samples
         self.shortlists: np.ndarray | None = None
 
-    def start_epoch(self, network: Network, X: Rows, epoch: int) -> None:
+    def start_epoch(self, network: Network, data: TrainingData, epoch: int) -> None:
         """Find the labels that are near each sample anew, every few epochs.
 
         And whenever there are other samples. Before the first epoch, nothing is known
@@ -47,14 +53,32 @@ class LabelTraining:
         wanted = plan.n_shortlisted or plan.neighbor_batches
         is_due = (epoch - 1) % plan.shortlist_refresh == 0
         if self.shortlists is not None:
-            is_due = is_due or len(self.shortlists) != X.shape[0]
+            is_due = is_due or len(self.shortlists) != data.X.shape[0]
         if wanted and epoch and is_due:
-            k = min(plan.shortlist_size, self.Z.shape[0])
-            self.shortlists = nearest_labels(network, X, self.Z, k, plan.search)
+            self.shortlists = self.nearest(network, data)
+
+    @torch.inference_mode()
+    def embeddings(self, network: Network) -> Tensor:
+        """Return those of all labels, shape (n_labels, dim)."""
+        network.eval()
+        return embed_all_labels(network, self.Z, self.has_features)
+
+    @torch.inference_mode()
+    def nearest(self, network: Network, data: TrainingData) -> np.ndarray:
+        """Return the labels nearest to each sample, by the encoder, nearest first."""
+        assert network.encoder is not None
+        k = min(self.plan.shortlist_size, self.Z.shape[0])
+        find = SEARCHES[self.plan.search](self.embeddings(network))
+        result = np.empty((data.X.shape[0], k), np.int64)
+        for rows in row_chunks(data.X.shape[0], self.Z.shape[0]):
+            batch = Batch(data.X[rows], network.device, data.has_features)
+            result[rows] = find(network.embed_samples(batch), k)
+        return result
 
     def multiply_adds(self, network: Network, n_samples: int, n_stored: float) -> float:
         """Estimate those of a batch: two embeddings, and the product of these."""
-        n_pool, dim = self.plan.pool_size, network.spec.hidden_layer_sizes[0]
+        assert network.encoder is not None
+        n_pool, dim = self.plan.pool_size, network.encoder.sample_map.in_features
         n_stored_of_label = self.Z.size / self.Z.shape[0]
         of_samples = n_samples * (n_stored + dim + n_pool)
         return dim * (of_samples + n_pool * (n_stored_of_label + dim))
@@ -68,7 +92,7 @@ class LabelTraining:
     def loss(
         self,
         network: Network,
-        inputs: Features,
+        batch: Batch,
         y: Targets,
         sample_weight: Tensor | None,
         rows: np.ndarray,
@@ -84,7 +108,8 @@ class LabelTraining:
         samples, places = map(torch.from_numpy, pairs_in_pool(y, pool))
         assert network.encoder is not None
         scores = network.encoder(
-            network.embed_samples(inputs), network.embed_labels(self.Z[pool])
+            network.embed_samples(batch),
+            network.embed_labels(self.Z[pool], self.has_features),
         )
         scores = scores - to_tensor(self._log_inclusion(pool, y)).to(scores.device)
         samples, places = samples.to(scores.device), places.to(scores.device)
@@ -113,17 +138,3 @@ class LabelTraining:
         least = 1 / (n_labels + n)
         inclusion = 1 - (1 - share) * others
         return np.log(np.maximum(inclusion, least)).astype(np.float32)
-
-
-@torch.inference_mode()
-def nearest_labels(
-    network: Network, X: Rows, Z: Rows, k: int, search: str
-) -> np.ndarray:
-    """Return the k labels nearest to each sample, by the encoder, nearest first."""
-    network.eval()
-    find = SEARCHES[search](label_table(network, Z))
-    result = np.empty((X.shape[0], k), np.int64)
-    for rows in row_chunks(X.shape[0], Z.shape[0]):
-        samples = network.embed_samples(rows_to_tensor(X[rows], network.device))
-        result[rows] = find(samples, k)
-    return result

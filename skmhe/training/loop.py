@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from skmhe.nn.heads.base import ExtraScores
-from skmhe.scorers.batch import Batch, row_chunks, rows_to_tensor, unit_rows
+from skmhe.scorers.batch import Batch, row_chunks, unit_rows
 from skmhe.scorers.combination import Bound, Combination, Scorer
 from skmhe.scorers.generators import Generators
 from skmhe.scorers.label_encoder import LabelEncoderScorer
@@ -107,12 +107,13 @@ def validation_score(
     network.eval()
     head, search, encoder = network.head, network.head.search, None
     if labels is not None:
-        encoder = LabelEncoderScorer(network, labels.Z, search)
+        table = labels.embeddings(network)
+        encoder = LabelEncoderScorer(network, labels.Z, search, embeddings=table)
     correct = []
     for rows in row_chunks(data.X.shape[0], head.n_scores(1)):
         part = data.take(rows)
-        batch = Batch(part.X, network.device)
-        features = batch.tensor if part.has_features else network.features(batch.tensor)
+        batch = Batch(part.X, network.device, part.has_features)
+        features = batch.features(network.features)
         scorers: list[Scorer] = [Bound(head.bind(features), can_steer=True)]
         extra = extra_scores(network, part)
         if extra is not None:
@@ -143,8 +144,9 @@ class LastData(NamedTuple):
     """The data of the last epoch, in place of the others'."""
 
     y: Targets
-    # Given the network when all other epochs are over, returns the data.
-    make: Callable[[Network], TrainingData]
+    # Given the network when all other epochs are over, and what trains its label
+    # encoder, returns the data.
+    make: Callable[[Network, LabelTraining | None], TrainingData]
 
 
 class Trainer:
@@ -209,11 +211,11 @@ class Trainer:
             for epoch in range(first_epoch, last + 1):
                 is_last = epoch == last or history.has_stalled(self.plan)
                 if is_last and self.last_data is not None:
-                    self._use(self.last_data.make(self.kept))
+                    self._use(self.last_data.make(self.kept, self.labels))
                     self.progress.start("network", 1, "epoch")
                 if self.labels is not None:
                     with self.drawing():
-                        self.labels.start_epoch(self.network, self.data.X, epoch)
+                        self.labels.start_epoch(self.network, self.data, epoch)
                 loss = self.run_epoch(interruption)
                 if loss is None:
                     break
@@ -310,25 +312,25 @@ class Trainer:
 
     def _loss(self, rows: np.ndarray) -> Tensor:
         """Return the mean loss of some rows: of the head, and of the label encoder."""
-        network, batch, device = self.network, self.data.take(rows), self.network.device
-        inputs = rows_to_tensor(batch.X, device)
-        weight = optional_tensor(batch.sample_weight, device)
+        network, part, device = self.network, self.data.take(rows), self.network.device
+        batch = Batch(part.X, device, part.has_features)
+        weight = optional_tensor(part.sample_weight, device)
         rounded: Any = nullcontext()
         if self.plan.dtype is not None:
             rounded = torch.autocast(device.type, self.plan.dtype)
         with rounded:
             loss = network.head.loss(
-                inputs if batch.has_features else network.features(inputs),
-                batch.targets(device),
+                batch.features(network.features),
+                part.targets(device),
                 weight,
                 self.label_weight,
-                extra_scores(network, batch),
+                extra_scores(network, part),
             )
             if self.labels is None:
                 return loss
             assert network.spec.encoder is not None
             share = network.spec.encoder.loss_weight
             of_encoder = self.labels.loss(
-                network, inputs, batch.y, weight, rows, self.rng, self.label_weight
+                network, batch, part.y, weight, rows, self.rng, self.label_weight
             )
             return (1 - share) * loss + share * of_encoder

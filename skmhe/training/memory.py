@@ -86,8 +86,8 @@ def _n_weights(spec: NetworkSpec) -> int:
     if spec.user_backbone is not None:
         widths = [1]
     n_weights = sum((n + 1) * m for n, m in pairwise(widths))
-    if encoder is not None and not encoder.shares_layer:
-        n_weights += encoder.n_features * widths[1]
+    if encoder is not None and encoder.n_features is not None:
+        n_weights += encoder.n_features * widths[:2][-1]
     with torch.device("meta"):
         head = spec.head.make(widths[-1])
     return n_weights + sum(table.numel() for table in head.parameters())

@@ -36,19 +36,22 @@ def make_optimizer(
 
 def _groups(network: Network, plan: TrainingPlan) -> list[dict[str, Any]]:
     """Return the parameters by learning rate and weight decay, the plan's own first."""
-    rates: dict[str, float] = {}
-    if isinstance(network.backbone, UserModule):
-        module = network.backbone.module
-        own = rates_by_name(module, plan.backbone_learning_rate)
-        rates = {
-            f"backbone.module.{name}": own.get(name, plan.learning_rate_init)
-            for name, _ in module.named_parameters()
-        }
     usual = plan.learning_rate_init, 0.0
+    own: dict[str, tuple[float, float]] = {}  # rates and decays by name
+    for prefix in ("backbone", "label_backbone"):
+        part, of_part = getattr(network, prefix), getattr(plan, prefix)
+        if isinstance(part, UserModule):
+            rates = rates_by_name(part.module, of_part.learning_rate)
+            own |= {
+                f"{prefix}.module.{name}": (
+                    rates.get(name, plan.learning_rate_init),
+                    of_part.weight_decay,
+                )
+                for name, _ in part.module.named_parameters()
+            }
     groups: dict[tuple[float, float], list[nn.Parameter]] = {usual: []}
     for name, parameter in network.named_parameters():
-        key = (rates[name], plan.weight_decay) if name in rates else usual
-        groups.setdefault(key, []).append(parameter)
+        groups.setdefault(own.get(name, usual), []).append(parameter)
     return [
         {"params": members, "lr": rate, "weight_decay": decay}
         for (rate, decay), members in groups.items()

@@ -9,6 +9,14 @@ import torch
 MIN_AUTO_BATCH = 16
 
 
+class BackbonePlan(NamedTuple):
+    """How to train a user's network."""
+
+    # One for all, or by patterns of names; None: learning_rate_init.
+    learning_rate: float | dict[str, float] | None = None
+    weight_decay: float = 0.0
+
+
 class TrainingPlan(NamedTuple):
     """How to train; names as in `sklearn.neural_network.MLPClassifier`."""
 
@@ -18,9 +26,8 @@ class TrainingPlan(NamedTuple):
     learning_rate: str
     n_iter_no_change: int
     dtype: torch.dtype | None = None  # of products; None: that of the weights
-    # Of a user's backbone; None: learning_rate_init.
-    backbone_learning_rate: float | dict[str, float] | None = None
-    weight_decay: float = 0.0  # of a user's backbone
+    backbone: BackbonePlan = BackbonePlan()
+    label_backbone: BackbonePlan = BackbonePlan()  # of the label encoder
     max_grad_norm: float | None = None
     averaging_decay: float | None = None
 

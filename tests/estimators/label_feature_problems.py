@@ -7,7 +7,7 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 
 from skmhe import Cascade, MHEClassifier, MHEMultiLabelClassifier
-from skmhe.scorers.batch import rows_to_tensor
+from skmhe.scorers.batch import Batch
 from skmhe.scorers.network import network_from_weights
 
 N, C, D = 240, 24, 40
@@ -84,7 +84,7 @@ def encoder_scores(clf, X, Z):
     model, cpu = clf._fitted.model, torch.device("cpu")
     network = network_from_weights(model.spec, model.weights, cpu).eval()
     with torch.inference_mode():
-        samples = network.embed_samples(rows_to_tensor(X.astype(np.float32), cpu))
+        samples = network.embed_samples(Batch(X.astype(np.float32), cpu))
         labels = network.embed_labels(Z.astype(np.float32))
         return network.encoder(samples, labels).numpy()
 

@@ -235,7 +235,7 @@ CHANGES = {
     "linear__centroid_prior": ({}, [0.0]),
     "linear__beam_width": ({"label_order": "random"}, [1]),
     "label_encoder__loss_weight": ({}, [0.5, 0.0]),
-    "label_encoder__shared": ({}, [False]),
+    "label_encoder__backbone": ({}, [None]),
     "label_encoder__pool_size": ({}, [5]),
     "label_encoder__n_positives": (POOLS, [1]),
     "label_encoder__n_shortlisted": (ROOM, [2]),

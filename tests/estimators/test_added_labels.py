@@ -134,7 +134,7 @@ def parts(clf, X, Z):
 def test_scores_are_the_sum_of_what_is_known(cls, shared, model, loss_weight):
     X, _, Z = make_data(cls)
     params = {
-        "label_encoder__shared": shared,
+        "label_encoder__backbone": "shared" if shared else None,
         "label_encoder__loss_weight": loss_weight,
     }
     multilabel, has_encoder = cls is MHEMultiLabelClassifier, loss_weight > 0

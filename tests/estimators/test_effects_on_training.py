@@ -213,9 +213,9 @@ def fit_labels(cls, **params):
 
 @both
 def test_a_shared_layer_has_no_weights_of_its_own(cls):
-    layer = "encoder.label_layer.weight"
+    layer = "label_backbone.weight"
     assert layer not in weights(fit_labels(cls))
-    own = fit_labels(cls, label_encoder__shared=False)
+    own = fit_labels(cls, label_encoder__backbone=None)
     assert weights(own)[layer].shape == (N_FEATURES, 8)
 
 

@@ -193,7 +193,6 @@ def test_contradictions_with_targets_and_features():
     contradict(product, "strategy='product' cannot be used with label_fea", **features)
     for params, match in [
         ({"model": "linear"}, "model='linear' cannot be used with label_features"),
-        ({"backbone": lambda: None}, "backbone=<lambda> cannot be used with label_fe"),
         ({"hidden_layer_sizes": ()}, "hidden_layer_sizes=() cannot be used with lab"),
         (
             {"strategy": Full(margin="arcface"), "model": "network"},
@@ -257,19 +256,19 @@ def test_dropout_is_bad(dropout):
 
 
 @pytest.mark.parametrize(
-    ("shared", "n_label_features", "expected"),
-    [("auto", 3, True), ("auto", 2, False), (True, 3, True), (np.False_, 3, False)],
+    ("backbone", "n_label_features", "expected"),
+    [("auto", 3, True), ("auto", 2, False), ("shared", 3, True), (None, 3, False)],
 )
-def test_shared_layers(shared, n_label_features, expected):
-    clf = MHEClassifier(label_encoder=LabelEncoder(shared=shared))
+def test_shared_layers(backbone, n_label_features, expected):
+    clf = MHEClassifier(label_encoder=LabelEncoder(backbone=backbone))
     facts = {"n_features": 3, "n_label_features": n_label_features}
     setting = make_setting(clf, Full(), n_labels=FEW, multilabel=False, **facts)
-    assert setting.shares_layer is expected
+    assert setting.shares_encoder is expected
     check_contradictions(setting)
 
 
 def test_layers_that_cannot_be_shared():
-    params = {"label_encoder": LabelEncoder(shared=True)}
-    match = "label_encoder__shared=True needs the same features of labels and samples"
+    params = {"label_encoder": LabelEncoder(backbone="shared")}
+    match = "label_encoder__backbone='shared' needs features of labels like those of"
     contradict(params, match, n_features=3, n_label_features=2)
     contradict(params, None, n_features=3)

@@ -126,7 +126,7 @@ def contradicts(contradiction, setting):
 
 # Also what contradicts two parameters that are both changed.
 EVERY_CHANGE = CHANGES | {
-    "label_encoder__shared": ({}, [True]),
+    "label_encoder__backbone": ({}, ["shared"]),
     "strategy__n_sampled_groups": ({"strategy__pool_labels": "own_group"}, [0]),
     "label_encoder__score_with": ({"label_encoder__loss_weight": 0.0}, ["encoder"]),
     "strategy__pool_labels": (

@@ -162,15 +162,16 @@ def test_backbone(sparse):
 
 def test_dual_encoder():
     torch.manual_seed(0)
-    layer, encoder = InputLayer(D, 8), DualEncoder(8, dropout=0.0)
+    layer, encoder = InputLayer(D, 8), DualEncoder(8)
     inputs = torch.rand(N, D)
-    expected = encoder(
-        encoder.embed_samples(inputs, layer), encoder.embed_labels(inputs, layer)
-    )
+
+    def scores_of_inputs():
+        rows = layer.without_bias(inputs)
+        return encoder(encoder.embed_samples(rows), encoder.embed_labels(rows))
+
+    expected = scores_of_inputs()
     with bfloat16():
-        scores = encoder(
-            encoder.embed_samples(inputs, layer), encoder.embed_labels(inputs, layer)
-        )
+        scores = scores_of_inputs()
     assert not torch.equal(scores, expected)
     assert_near(scores, expected)
 

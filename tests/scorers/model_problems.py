@@ -107,7 +107,7 @@ def make_whole_model(kind="full", multilabel=False, shares=True, n_late=2):
             kind,
             multilabel,
             centroid_scale=3.0 if has_centroids else None,
-            encoder=EncoderSpec(N_FEATURES, shares, 0.1),
+            encoder=EncoderSpec(0.1, None if shares else N_FEATURES),
         ),
         order=rng.permutation(N_LABELS),
         linear=fit_levels(samples, Y, sizes, 1.0, 0.0)[0],

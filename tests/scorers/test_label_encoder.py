@@ -30,10 +30,12 @@ class Case:
         Z = unit(make_rows(N_LABELS + N_LATE, seed=1))
         X = make_rows(6)
         X[1], X[4], X[5] = 3 * Z[10], Z[4], Z[12]
-        spec = make_spec("full", encoder=EncoderSpec(N_FEATURES, shares, 0.1))
+        spec = make_spec(
+            "full", encoder=EncoderSpec(0.1, None if shares else N_FEATURES)
+        )
         self.network = make_network(spec)
         with torch.no_grad():
-            samples = self.network.embed_samples(torch.from_numpy(X))
+            samples = self.network.embed_samples(Batch(X, CPU))
             labels = self.network.embed_labels(Z)
             self.expected = self.network.encoder(samples, labels).numpy()
             scorer = LabelEncoderScorer(
@@ -42,7 +44,7 @@ class Case:
             self.scores = scorer.bind(Batch(container(X), CPU))
         if shares:
             self.expected[[1, 4, 5], [10, 4, 12]] += own_score
-        self.scorer = scorer
+        self.scorer, self.Z = scorer, Z
 
 
 @containers
@@ -103,9 +105,7 @@ def test_labels_are_embedded_in_chunks(monkeypatch):
 
 def test_without_late_labels():
     case = Case("flat")
-    scorer = LabelEncoderScorer(
-        case.network, case.scorer.Z[:N_LABELS], SEARCHES["flat"]
-    )
+    scorer = LabelEncoderScorer(case.network, case.Z[:N_LABELS], SEARCHES["flat"])
     assert not scorer.scores_late
     assert scorer.bind(Batch(make_rows(2), CPU)).own is None
     assert case.scorer.network.device == CPU

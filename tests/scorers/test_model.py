@@ -22,6 +22,7 @@ from model_problems import (
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, log_softmax
 
+from skmhe.scorers.batch import Batch
 from skmhe.scorers.combination import Calibration, Mix, ScorerWeights
 from skmhe.scorers.model import CENTROID_SCALES
 from skmhe.scorers.network import network_from_weights
@@ -36,7 +37,7 @@ def parts_of(model, X):
     with torch.no_grad():
         features = network.backbone(torch.from_numpy(X))
         head = (features @ network.head.weights[0].T + network.head.biases[0]).numpy()
-        samples = network.embed_samples(torch.from_numpy(X))
+        samples = network.embed_samples(Batch(X, CPU))
         labels = network.embed_labels(model.label_features)
         encoder = network.encoder(samples, labels).numpy()
         scale = network.centroid_scale.item()

@@ -35,8 +35,8 @@ every_spec = pytest.mark.parametrize(
         {"hidden_layer_sizes": ()},
         {"hidden_layer_sizes": (5, 4)},
         {"centroid_scale": 3.0},
-        {"encoder": EncoderSpec(N_FEATURES, True, 0.1)},
-        {"encoder": EncoderSpec(7, False, 0.1)},
+        {"encoder": EncoderSpec(0.1)},
+        {"encoder": EncoderSpec(0.1, 7)},
     ],
     ids=["linear", "two-layers", "centroids", "shared-encoder", "encoder"],
 )

@@ -129,7 +129,7 @@ def test_partial_fit_goes_on_counting():
 def test_other_features_make_no_sample_a_label():
     rng = np.random.RandomState(0)
     Z = make_rows(rng, C)
-    clf = make(MHEClassifier, label_encoder=LabelEncoder(shared=False)).fit(
+    clf = make(MHEClassifier, label_encoder=LabelEncoder(backbone=None)).fit(
         Z, np.arange(C), None, Z
     )
     assert_array_equal(counts_of(clf), [0, 0])

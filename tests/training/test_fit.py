@@ -61,7 +61,7 @@ def log_probs(model, X):
 
 
 def with_encoder(recipe):
-    spec = recipe.spec._replace(encoder=EncoderSpec(N_FEATURES, True, 0.5))
+    spec = recipe.spec._replace(encoder=EncoderSpec(0.5))
     return recipe._replace(spec=spec, pools=PoolPlan(4, 2, 0, 3, 2, False))
 
 

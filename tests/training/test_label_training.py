@@ -7,11 +7,11 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from training_problems import CPU, N_FEATURES, N_LABELS, N, make_data, make_network
 
-from skmhe.scorers.batch import rows_to_tensor
+from skmhe.scorers.batch import Batch
 from skmhe.scorers.network import EncoderSpec
 from skmhe.training import label_encoder
 from skmhe.training.data import true_pairs
-from skmhe.training.label_encoder import LabelTraining, nearest_labels
+from skmhe.training.label_encoder import LabelTraining
 from skmhe.training.pools import PoolPlan
 
 Z = np.random.RandomState(5).randn(N_LABELS, N_FEATURES).astype(np.float32)
@@ -19,7 +19,7 @@ PLAN = PoolPlan(N_LABELS, 3, 0, 3, 2, False)
 
 
 def make_encoder(**changes):
-    return make_network(encoder=EncoderSpec(N_FEATURES, True, 0.5), **changes).eval()
+    return make_network(encoder=EncoderSpec(0.5), **changes).eval()
 
 
 def make_labels(data, **plan):
@@ -29,7 +29,7 @@ def make_labels(data, **plan):
 
 def cosines(network, X):
     with torch.no_grad():
-        samples = network.embed_samples(rows_to_tensor(X, CPU))
+        samples = network.embed_samples(Batch(X, CPU))
         return network.encoder(samples, network.embed_labels(Z)).double().numpy()
 
 
@@ -38,7 +38,7 @@ def loss_of(labels, network, data, rows, label_weight=None):
     weight = part.sample_weight
     return labels.loss(
         network,
-        torch.from_numpy(part.X),
+        Batch(part.X, CPU),
         part.y,
         None if weight is None else torch.from_numpy(weight),
         rows=rows,
@@ -96,9 +96,12 @@ def test_one_labels_scores_are_corrected_by_how_often_a_pool_holds_them():
 def test_nearest_labels(container, search):
     if search == "approximate":
         pytest.importorskip("faiss")
-    network, X = make_encoder().train(), container(make_data().X)
-    found = nearest_labels(network, X, container(Z), N_LABELS, search)
-    scores = cosines(network.eval(), X)
+    network, data = make_encoder().train(), make_data()
+    labels = make_labels(data, shortlist_size=N_LABELS, search=search)
+    labels.Z = container(Z)
+    data = data._replace(X=container(data.X))
+    found = labels.nearest(network, data)
+    scores = cosines(network.eval(), data.X)
     assert_array_equal(found, np.argsort(-scores, axis=1))
 
 
@@ -114,19 +117,18 @@ def test_shortlists_are_found_anew_every_few_epochs(plan, epochs, monkeypatch):
     data, found = make_data(), []
     labels = make_labels(data, **plan)
     monkeypatch.setattr(
-        label_encoder, "nearest_labels", lambda *a: found.append(a[3:]) or "f" * N
+        labels, "nearest", lambda network, data: found.append(data) or "f" * N
     )
     when = []
     for epoch in range(6):
-        labels.start_epoch(None, data.X, epoch)
+        labels.start_epoch(None, data, epoch)
         when += [epoch] * (len(found) - len(when))
     assert when == epochs
-    assert set(found) <= {(3, "exact")}
     assert labels.shortlists == ("f" * N if epochs else None)
     # Other samples have other neighbors, whenever they come.
     if epochs:
         n_found = len(found)
-        labels.start_epoch(None, data.X[:-1], 6)
+        labels.start_epoch(None, data.take(slice(1, None)), 6)
         assert len(found) == n_found + 1
 
 

@@ -21,7 +21,7 @@ from training_problems import (
 )
 
 from skmhe.nn import RowAdamW
-from skmhe.scorers.batch import unit_rows
+from skmhe.scorers.batch import Batch, unit_rows
 from skmhe.scorers.centroids import fit_centroids
 from skmhe.scorers.generators import Generators
 from skmhe.scorers.network import EncoderSpec
@@ -127,7 +127,7 @@ def test_training_lowers_the_loss(kind, multilabel):
 def test_one_full_batch_is_one_step():
     network, twin = make_network(), make_network()
     # Weight decay is for users' backbones.
-    data, plan = make_data(), make_plan(batch_size=N, max_iter=1, weight_decay=0.1)
+    data, plan = make_data(), make_plan(batch_size=N, max_iter=1)
     run(network, data, plan)
     optimizer = RowAdamW(twin.parameters(), lr=0.05)
     features = twin.backbone(torch.from_numpy(data.X))
@@ -252,7 +252,7 @@ def test_the_best_epochs_weights_are_kept(monkeypatch):
 @pytest.mark.parametrize("multilabel", [False, True])
 @pytest.mark.parametrize("kind", ["full", "cascade"])
 def test_validation_adds_the_label_encoder(kind, multilabel):
-    encoder = EncoderSpec(N_FEATURES, True, 0.5)
+    encoder = EncoderSpec(0.5)
     network = make_network(kind, multilabel, encoder=encoder).eval()
     data, rng = make_data(multilabel), np.random.RandomState(3)
     Z = rng.randn(N_LABELS, N_FEATURES).astype(np.float32)
@@ -261,7 +261,9 @@ def test_validation_adds_the_label_encoder(kind, multilabel):
         rows = torch.from_numpy(data.X)
         features = network.features(rows)
         scores = network.head.log_prob(features).double()
-        added = network.encoder(network.embed_samples(rows), network.embed_labels(Z))
+        added = network.encoder(
+            network.embed_samples(Batch(data.X, CPU)), network.embed_labels(Z)
+        )
         if kind == "full":
             scores = torch.logit(scores.exp()) if multilabel else scores
             best = (scores + added).argmax(1).numpy()

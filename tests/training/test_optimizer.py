@@ -20,6 +20,7 @@ from skmhe.training.optimizer import (
     moments_of,
     with_room,
 )
+from skmhe.training.plan import BackbonePlan
 
 
 def test_optimizer_goes_on_from_a_state():
@@ -72,9 +73,7 @@ def test_a_users_backbone_has_rates_and_decay_of_its_own():
     user = user.probed(user.make(), X, CPU)
     network = Network(NetworkSpec(4, head_spec(), user_backbone=user), user.make())
     rates = {"0.*": 0.25, "2.bias": 0.125}
-    plan = make_plan(
-        learning_rate_init=0.5, backbone_learning_rate=rates, weight_decay=0.1
-    )
+    plan = make_plan(learning_rate_init=0.5, backbone=BackbonePlan(rates, 0.1))
     names = {parameter: name for name, parameter in network.named_parameters()}
     found = {
         names[parameter]: (group["lr"], group["weight_decay"])

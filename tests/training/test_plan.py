@@ -38,6 +38,6 @@ def test_learning_rates():
 
 
 def test_settings_are_passed_on():
-    plan = resolve(weight_decay=0.5)
-    assert plan.weight_decay == 0.5
+    plan = resolve(max_grad_norm=0.5)
+    assert plan.max_grad_norm == 0.5
     assert {name: getattr(plan, name) for name in SETTINGS} == SETTINGS

@@ -1,9 +1,10 @@
-"""Features of labels: rows of unit length, in the order of the labels."""
+"""Features of labels, in the order of the labels."""
 
 import reprlib
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.utils.validation import check_array
 
 from skmhe.estimators.validation.samples import canonical_rows, find_text
@@ -15,18 +16,23 @@ from skmhe.labels.containers import (
     names_of_labels,
 )
 from skmhe.scorers.batch import Rows, unit_rows
+from skmhe.scorers.user_backbone import UserBackbone
 
 REMEDY = "Pass one row per label, in the order of the classes (of y's columns)"
 
 
-def check_label_features(label_features: Any, target: Target) -> tuple[Rows, Target]:
-    """Return rows of unit length in the order of the classes, and the targets' classes.
+def check_label_features(
+    label_features: Any, target: Target, takes_any: bool
+) -> tuple[Rows, Target]:
+    """Return rows in the order of the classes, and the targets' classes.
+
+    With `takes_any`, they may be of the forms that a user's network takes.
 
     Labels without a sample may have a row: those of an index (a DataFrame's) that y
     lacks, and, if y has integers, rows beyond the classes of y. The targets get them.
     """
     index = _index_of(label_features)
-    Z = _checked_rows(label_features)
+    Z = _checked_rows(label_features, takes_any)
     if index is not None:
         Z, target = _aligned(Z, index, target)
     elif Z.shape[0] != len(target.classes):
@@ -73,20 +79,15 @@ def set_aside(Z: Rows, target: Target) -> tuple[Target, Rows, Rows]:
 
 
 def check_added_labels(
-    label_features: Any, labels: Any, target: Target, n_features: int
+    label_features: Any, labels: Any, target: Target, user: UserBackbone | None
 ) -> tuple[Rows, np.ndarray]:
-    """Return rows of unit length and names of labels to add to those of a target.
+    """Return rows and names of labels to add to those of a target.
 
-    Known labels have `n_features` features. Without names, they are those of a
-    DataFrame's index, or the next integers.
+    `user` is the user's network that makes features of labels, if one does. Without
+    names, they are those of a DataFrame's index, or the next integers.
     """
     index, classes = _index_of(label_features), target.classes
-    Z = _checked_rows(label_features)
-    if Z.shape[1] != n_features:
-        raise ValueError(
-            f"label_features has {Z.shape[1]} features, but those that this estimator "
-            f"was fitted with have {n_features}: make both by one transformer."
-        )
+    Z = label_rows(_checked_rows(label_features, user is not None), user is not None)
     is_numbered = target.is_indicator and np.array_equal(classes, range(len(classes)))
     if labels is None and index is not None and not is_numbered:
         labels = index
@@ -102,6 +103,17 @@ def check_added_labels(
                 "leave labels=None, or fit to a DataFrame whose columns have names."
             )
     return Z, names
+
+
+def check_like_known(Z: Rows, known: Rows, user: UserBackbone | None) -> None:
+    """Raise ValueError unless features of labels are like those that are known."""
+    if user is not None:
+        user.check_inputs(Z, "label_features")
+    elif Z.shape[1] != known.shape[1]:
+        raise ValueError(
+            f"label_features has {Z.shape[1]} features, but those that this estimator "
+            f"was fitted with have {known.shape[1]}: make both by one transformer."
+        )
 
 
 def _following(classes: np.ndarray, n: int) -> np.ndarray:
@@ -157,17 +169,45 @@ def _checked_names(labels: Any, n_rows: int, classes: np.ndarray) -> np.ndarray:
     return names.astype(classes.dtype)
 
 
-def _checked_rows(label_features: Any) -> Rows:
-    """Return finite rows, dense or CSR, of unit length."""
+def label_rows(Z: Rows, is_for_network: bool) -> Rows:
+    """Return features of labels as the label encoder takes them.
+
+    That is rows of unit length, or what a user's network takes.
+    """
+    if not is_for_network:
+        if Z.ndim != 2:
+            raise ValueError(
+                f"label_features has shape {Z.shape}, but must have one row per label, "
+                "(n_labels, d): pass a network that takes such features as "
+                "label_encoder__backbone."
+            )
+        return unit_rows(Z.astype(np.float32, copy=False))
+    if sp.issparse(Z):
+        raise ValueError(
+            "label_features is a sparse matrix, but the network that makes features of "
+            "labels takes arrays: pass label_features.toarray(), or "
+            "label_encoder__backbone=None for a layer of sparse features."
+        )
+    return Z
+
+
+def _checked_rows(label_features: Any, takes_any: bool) -> Rows:
+    """Return finite rows, dense or CSR, float32 or, if they may be token ids, int64."""
+    takes_any = takes_any and not sp.issparse(label_features)
+    options: dict[str, Any] = {
+        "accept_sparse": "csr",
+        "order": "C",
+        "allow_nd": takes_any,
+        "input_name": "label_features",
+        "estimator": "label_features",
+    }
     try:
         Z = check_array(
-            label_features,
-            accept_sparse="csr",
-            dtype=np.float32,
-            order="C",
-            input_name="label_features",
-            estimator="label_features",
+            label_features, dtype="numeric" if takes_any else np.float32, **options
         )
+        if takes_any and Z.dtype.kind in "iu":
+            return Z.astype(np.int64, copy=False)
+        Z = check_array(Z, dtype=np.float32, **options)
     except ValueError as error:
         text = find_text(label_features)
         if text is None:
@@ -177,7 +217,7 @@ def _checked_rows(label_features: Any) -> Rows:
             "numbers: pass what the vectorizer of the samples makes of these texts, "
             "vectorizer.transform(texts)."
         ) from error
-    return unit_rows(canonical_rows(Z))
+    return canonical_rows(Z)
 
 
 def _aligned(Z: Rows, names: np.ndarray, target: Target) -> tuple[Rows, Target]:
