@@ -7,6 +7,7 @@ from functools import reduce
 from operator import add
 from typing import Any, NamedTuple, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -77,11 +78,32 @@ def prior_calibration(
     return Calibration(1 / total, intercept=intercept / total)
 
 
+class Imputation(NamedTuple):
+    """Scores of a label that no classifier knows, by what the label encoder says of it.
+
+    A label whose scaled cosine is by a `gap` below that of the best known label (a
+    negative number) is scored as known labels of this gap are, on average. Between the
+    gaps, scores are interpolated.
+    """
+
+    gaps: tuple[float, ...]  # ascending
+    network: tuple[float, ...]
+    linear: tuple[float, ...]
+
+    def scores(self, gaps: Tensor, weights: ScorerWeights) -> Tensor:
+        """Return the weighted sum of the classifiers' scores for gaps of any shape."""
+        network, linear = np.array(self.network), np.array(self.linear)
+        values = weights.network * network + weights.linear * linear
+        found = np.interp(gaps.double().cpu().numpy(), self.gaps, values)
+        return torch.from_numpy(found).to(gaps)
+
+
 class Mix(NamedTuple):
     """What was learned about a sum: weights, and calibrations of its parts."""
 
     weights: ScorerWeights
     calibrations: dict[str, Calibration]  # by what scores the labels, see `of_part`
+    imputation: Imputation | None = None  # for labels that come later
 
 
 class Scorer(ABC):

@@ -8,7 +8,7 @@ from torch import Tensor
 from skmhe.nn.products import grouped_linear
 from skmhe.nn.scores import Search
 from skmhe.scorers.batch import Batch, Rows, add_entries, comparable_rows, take_rows
-from skmhe.scorers.combination import Scorer
+from skmhe.scorers.combination import Imputation, Scorer, ScorerWeights
 from skmhe.scorers.network import Network
 from skmhe.scorers.own_labels import own_labels
 
@@ -33,9 +33,10 @@ class LabelEncoderScorer(Scorer):
     later last; `own_score` is added to the score of a label whose features are those of
     the sample. `embeddings` are those of all labels, if they are known already.
 
-    `weight` is a factor of the cosines. Labels that came later, which have next to no
-    other score, keep theirs: the encoder tells how much better they are than the best
-    of the others, whose score has the weight.
+    Of the weights, that of the label encoder is a factor of the cosines. Labels that
+    came later get what the other scorers would say of them by `imputation`. Without it,
+    they keep their cosines: the encoder tells how much better they are than the best of
+    the others, whose score has the weight.
     """
 
     scores_labels = True
@@ -47,11 +48,14 @@ class LabelEncoderScorer(Scorer):
         Z: Rows,
         search: Search,
         own_score: float = 0.0,
-        weight: float = 1.0,
+        weights: ScorerWeights = ScorerWeights(),  # noqa: B008, a tuple
         embeddings: Tensor | None = None,
+        imputation: Imputation | None = None,
     ) -> None:
         assert network.encoder is not None and network.spec.encoder is not None
-        self.network, self.own_score, self.weight = network, own_score, weight
+        self.network, self.own_score = network, own_score
+        self.weights, self.weight = weights, weights.label_encoder
+        self.imputation = imputation
         self.own_rows: Rows | None = None
         if own_score and network.spec.encoder.is_shared:
             self.own_rows = comparable_rows(Z)
@@ -111,11 +115,15 @@ class LabelEncoderScores:
     def late(self) -> Tensor:
         """Return the scores of labels that came later, shape (n, n_late)."""
         late = self._own(slice(self.scorer.n_labels, None))
-        scores = self.samples @ self.scorer.late_table.T
-        missing = self.scorer.weight - 1
-        if missing:
-            best = (self.samples @ self.scorer.table.T).amax(1, keepdim=True)
-            scores += missing * best
+        scores, scorer = self.samples @ self.scorer.late_table.T, self.scorer
+        if scorer.imputation is None and scorer.weight == 1:
+            return add_entries(scores, late)
+        best = (self.samples @ scorer.table.T).amax(1, keepdim=True)
+        if scorer.imputation is None:
+            scores += (scorer.weight - 1) * best
+        else:
+            imputed = scorer.imputation.scores(scores - best, scorer.weights)
+            scores = scorer.weight * scores + imputed
         return add_entries(scores, late)
 
     def candidates(self, groups: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from skmhe.scorers.combination import (
     LINEAR_AT_MARGIN,
     Calibration,
     Combination,
+    Imputation,
     Mix,
     Scorer,
     ScorerWeights,
@@ -345,6 +346,7 @@ class Model:
         self, search: Search, network: Network | None, settings: Settings
     ) -> tuple[Scorer, ...]:
         scorers: list[Scorer] = []
+        imputation: Imputation | None = None
         weights = self.weights_for(settings).of_part(settings.score_with)
         if network is not None and weights.network:
             scorers.append(NetworkScorer(network))
@@ -359,12 +361,22 @@ class Model:
             scorers.append(CentroidScorer(self.centroids, scale, search))
         if network is not None and network.encoder is not None:
             own_score = weights.own_labels * own_label_score(self.own_label_counts)
-            Z, weight = self.label_features, weights.label_encoder
             has_late = self.n_late > 0 and settings.score_with == "both"
-            if weight or own_score or has_late:
-                arguments = network, Z, search, own_score, weight, self._table(network)
-                scorers.append(LabelEncoderScorer(*arguments))
-        if network is not None and self.n_late:
+            if has_late and self.mix is not None:
+                imputation = self.mix.imputation
+            if weights.label_encoder or own_score or has_late:
+                scorers.append(
+                    LabelEncoderScorer(
+                        network,
+                        self.label_features,
+                        search,
+                        own_score,
+                        weights,
+                        self._table(network),
+                        imputation,
+                    )
+                )
+        if network is not None and self.n_late and imputation is None:
             scorers.append(self._late_labels(network, weights))
         return tuple(scorers)
 

@@ -13,6 +13,7 @@ from skmhe.nn.scores import Search
 from skmhe.scorers.candidates import Candidates, find_candidates
 from skmhe.scorers.combination import (
     Calibration,
+    Imputation,
     Mix,
     ScorerWeights,
     prior_calibration,
@@ -28,6 +29,9 @@ from skmhe.training.learned_calibration import (
 
 # Weights of a scorer that are tried, with all of the others.
 GRID = (0.0, *(2.0**exponent for exponent in range(-3, 5)))
+
+# Steps of an `Imputation`, and the place of the label encoder among the scorers.
+N_GAPS, ENCODER = 24, ScorerWeights._fields.index("label_encoder")
 
 # Ranks labels for some weights and a factor of the sum: tells which of the best ones
 # are right, and their log-probabilities; both of shape (n, k), best first.
@@ -72,7 +76,10 @@ def learn_mix(unseen: Sequence[Unseen], settings: Settings) -> Mix:
     scores would change the ranking, and mostly for the worse.
     """
     model, truth = unseen[0][0], _truth_of([data for _, data in unseen])
-    ranking, search = _ranking_of_all(unseen, settings), model.search
+    search, found = model.search, list[Candidates]()
+    if not search.steered:
+        found = [find_candidates(part, data.X, settings) for part, data in unseen]
+    ranking = _ranking_of_all(unseen, found, settings)
     task = search.multilabel, search.n_labels, search.steered, search.joint
 
     def prior(weights: ScorerWeights) -> Calibration:
@@ -90,7 +97,10 @@ def learn_mix(unseen: Sequence[Unseen], settings: Settings) -> Mix:
         learn = learn_log_odds if search.multilabel else learn_softmax
         rank = partial(ranking, of_part)
         calibrations[part] = learn(rank, truth.share, prior(of_part))
-    return Mix(weights, calibrations)
+    imputation = None
+    if found and "label_encoder" in names:
+        imputation = learn_imputation(found)
+    return Mix(weights, calibrations, imputation)
 
 
 def _truth_of(parts: Sequence[TrainingData]) -> Truth:
@@ -109,9 +119,15 @@ def _truth_of(parts: Sequence[TrainingData]) -> Truth:
     return Truth(y, weight / weight.sum())
 
 
-def _ranking_of_all(parts: Sequence[Unseen], settings: Settings) -> Ranking:
+def _ranking_of_all(
+    parts: Sequence[Unseen], found: Sequence[Candidates], settings: Settings
+) -> Ranking:
     """Return what ranks the labels of each model's samples."""
-    rankings = [make_ranking(*part, _truth_of([part[1]]), settings) for part in parts]
+    rankings = []
+    for i, (model, data) in enumerate(parts):
+        known = found[i] if found else None
+        truth = _truth_of([data])
+        rankings.append(make_ranking(model, data, truth, known, settings))
 
     def rank(weights: ScorerWeights, factor: float) -> tuple[np.ndarray, np.ndarray]:
         hits, log_p = zip(
@@ -136,15 +152,18 @@ def n_ranked(multilabel: bool) -> int:
 
 
 def make_ranking(
-    model: Model, data: TrainingData, truth: Truth, settings: Settings
+    model: Model,
+    data: TrainingData,
+    truth: Truth,
+    found: Candidates | None,
+    settings: Settings,
 ) -> Ranking:
     """Return what ranks the labels of samples, by some weights of the scorers.
 
     Where labels have scores that are added up, those of the best labels are computed
     once. A tree, whose nodes are searched by the sums, is searched again each time.
     """
-    if not model.search.steered:
-        found = find_candidates(model, data.X, settings)
+    if found is not None:
         return ranking_of(found, truth.hits(found.labels), model.search.multilabel)
     k = min(n_ranked(model.search.multilabel), model.codec.n_labels)
 
@@ -231,3 +250,40 @@ def _parts(weights: ScorerWeights) -> list[ScorerWeights]:
         for encoder in (weights.label_encoder, 0.0)
     ]
     return [part for part in every if part.network or part.linear]
+
+
+def learn_imputation(found: Sequence[Candidates]) -> Imputation | None:
+    """Learn what classifiers say of labels, by how near the label encoder finds them.
+
+    Of the candidates, and of labels that stand for all others, by quantiles of the gap
+    to the best label; the nearer, the higher. None if there is no gap at all.
+    """
+    gaps, scores, counts = [], [], []
+    for part in found:
+        exists = part.labels >= 0
+        encoder = np.where(exists, part.scores[..., ENCODER], -np.inf)
+        best = encoder.max(1, keepdims=True)
+        for values, weight in (
+            (part.scores, exists.astype(float)),
+            (part.drawn, part.stands_for),
+        ):
+            inside = weight > 0
+            gaps.append((values[..., ENCODER] - best)[inside])
+            scores.append(values[inside][:, :ENCODER])  # of network and linear
+            counts.append(weight[inside])
+    gap, table, count = map(np.concatenate, (gaps, scores, counts))
+    # Most labels are far away: the near ones, of which few are, need the finer steps.
+    near = gap[gap > np.median(gap)]
+    if not len(near):
+        return None
+    edges = np.unique(np.quantile(near, np.linspace(0, 1, N_GAPS)))
+    places = np.searchsorted(edges, gap)
+    total = np.bincount(places, count)
+    exists = total > 0
+    means = [
+        np.bincount(places, count * values)[exists] / total[exists]
+        for values in (gap, *table.T)
+    ]
+    return Imputation(
+        tuple(means[0]), *(tuple(np.maximum.accumulate(m)) for m in means[1:])
+    )
