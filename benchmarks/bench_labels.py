@@ -42,7 +42,7 @@ ABLATION = [
     "pool_size=1024",
     "pool_size=6144",
     "neighbor_batches=True",
-    "shared=False",
+    "backbone=None",
 ]
 SCORED_WITH = {"together": "both", "classifier": "classifier", "encoder": "encoder"}
 
