@@ -16,6 +16,7 @@ from skmhe.estimators.docs import (
     WEIGHTS,
     documented,
 )
+from skmhe.estimators.explanations import Explanations
 from skmhe.estimators.features import Features, has_features
 from skmhe.estimators.fitting import Fitted, Outcome, fit
 from skmhe.estimators.recipe import prediction_settings
@@ -51,7 +52,9 @@ PROBABILITIES = np.finfo(np.float64).tiny, np.exp(LARGEST_LOG)
 
 
 # Methods with a condition are not wrapped: scikit-learn would drop the condition.
-class BaseMHE(Features, EstimatorParameters, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+class BaseMHE(  # type: ignore[call-arg]
+    Explanations, Features, EstimatorParameters, auto_wrap_output_keys=None
+):
     """The methods of both estimators."""
 
     _accepts_multilabel = False

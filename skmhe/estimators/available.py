@@ -15,6 +15,8 @@ class _Available:
 
     def __init__(self, method: Callable[..., Any], check: Callable[[Any], object]):
         self.method, self.check = method, check
+        # Where doctest looks for examples.
+        self.__doc__, self.__module__ = method.__doc__, method.__module__
 
     def __get__(self, instance: Any, owner: type | None = None) -> Callable[..., Any]:
         if instance is not None:

@@ -85,6 +85,7 @@ def test_the_methods_are_those_of_a_classifier_and_transformer():
         "decision_function",
         "transform",
         "fit_transform",
+        "top_features",
         "set_params",
     }
 

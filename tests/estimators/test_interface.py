@@ -82,7 +82,8 @@ def test_features(cls):
 @both
 def test_methods_with_a_condition_are_methods(cls):
     clf = make(cls)
-    for name in ("partial_fit", "transform", "fit_transform", "get_feature_names_out"):
+    names = "partial_fit", "transform", "fit_transform", "get_feature_names_out"
+    for name in (*names, "top_features"):
         method = getattr(clf, name)
         assert (method.__name__, method.__self__) == (name, clf)
         assert method.__doc__ == getattr(cls, name).__doc__

@@ -35,7 +35,7 @@ LAYERS = {
         {"_sklearn", "available", "restore", "setting"},
         {"table", "validation"},
         {"docs", "names", "topk"},
-        {"features", "parameters", "strategies"},
+        {"explanations", "features", "parameters", "strategies"},
         {"short_forms"},
         {"resolution"},
         {"recipe"},

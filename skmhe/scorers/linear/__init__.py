@@ -3,5 +3,6 @@
 from skmhe.scorers.linear.fit import fit_levels
 from skmhe.scorers.linear.scorer import LinearScorer
 from skmhe.scorers.linear.shape import Work, n_tree_levels
+from skmhe.scorers.linear.tables import label_weights
 
-__all__ = ["LinearScorer", "Work", "fit_levels", "n_tree_levels"]
+__all__ = ["LinearScorer", "Work", "fit_levels", "label_weights", "n_tree_levels"]

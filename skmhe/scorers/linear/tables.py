@@ -21,6 +21,11 @@ class DenseLevel(NamedTuple):
     weights: np.ndarray  # float32, shape: (n_nodes, n_features, n_children)
     intercepts: np.ndarray  # float32, shape: (n_nodes, n_children)
 
+    def weights_of(self, child: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the features that score a child, and its weights of them."""
+        node, place = divmod(child, self.intercepts.shape[1])
+        return np.arange(self.weights.shape[1]), self.weights[node, :, place]
+
     def sorted_scores(
         self, X: Rows, samples: np.ndarray, nodes: np.ndarray, bounds: np.ndarray
     ) -> np.ndarray:
@@ -54,6 +59,14 @@ class SparseLevel(NamedTuple):
     values: np.ndarray  # float32, shape: (n_weights,)
     intercepts: np.ndarray  # float32, shape: (n_nodes, n_children)
 
+    def weights_of(self, child: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the features that score a child, and its weights of them."""
+        node, place = divmod(child, self.intercepts.shape[1])
+        start, stop = self.indptr[self.node_rows[node : node + 2]]
+        stored = start + np.flatnonzero(self.children[start:stop] == place)
+        rows = self.indptr.searchsorted(stored, side="right") - 1
+        return self.features[rows], self.values[stored]
+
     def table(self, node: int) -> tuple[np.ndarray, np.ndarray]:
         """Return a node's features, and their weights below a row of zeros."""
         first, last = self.node_rows[node : node + 2]
@@ -74,6 +87,21 @@ class SparseLevel(NamedTuple):
 
 
 Level = SparseLevel | DenseLevel
+
+
+def label_weights(levels: list[Level], label: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the features of a label, sorted, and its weights of them, in float64.
+
+    In a tree, a weight is the sum of those of the nodes on the label's path: what a
+    value adds to the sum of their margins.
+    """
+    found, child = [], label
+    for level in reversed(levels):
+        found.append(level.weights_of(child))
+        child //= level.intercepts.shape[1]
+    every, weights = map(np.concatenate, zip(*found, strict=True))
+    features, places = np.unique(every, return_inverse=True)
+    return features, np.bincount(places, weights, len(features))
 
 
 def child_scores(
