@@ -31,8 +31,8 @@ from skmhe.estimators.validation.samples import (
     check_k,
     check_predict_samples,
 )
-from skmhe.scorers.batch import Rows
 from skmhe.scorers.model import Bounds, Give, Model, Settings
+from skmhe.scorers.parts import Samples
 
 
 def has_partial_fit(estimator: Any) -> bool:
@@ -373,10 +373,11 @@ class BaseMHE(  # type: ignore[call-arg]
         check_is_fitted(self, "_fitted")
         return self._fitted
 
-    def _arguments(self, X: Any) -> tuple[Model, Rows, Settings]:
+    def _arguments(self, X: Any) -> tuple[Model, Samples, Settings]:
         """Return the model, and what it predicts with."""
-        model = self._checked_fitted().model
-        X = check_predict_samples(self, X, model.user_backbone)
+        fitted = self._checked_fitted()
+        model = fitted.model
+        X = check_predict_samples(self, X, model.user_backbone, fitted.widths)
         return model, X, prediction_settings(self, model)
 
     def _of_all_labels(

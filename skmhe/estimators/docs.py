@@ -107,10 +107,11 @@ PARAMETERS = inspect.cleandoc(
         {combination}
     backbone : torch.nn.Module, class, function, Backbone or None, default=None
         A network of yours in place of the hidden layers. A module, or a class or
-        function that makes one, is the short form of ``Backbone(module)``. It is
-        trained alone: "both" is then "network". With it, "cluster" compares the values
-        of samples, or the TF-IDF weights of their tokens. None is the estimator's own
-        hidden layers. An error with ``model="linear"``.
+        function that makes one, is the short form of ``Backbone(module)``. Linear
+        classifiers are added to it if X is `Parts`, which have features for them.
+        Otherwise it is trained alone: "both" is then "network", and "cluster" compares
+        the values of samples, or the TF-IDF weights of their tokens. None is the
+        estimator's own hidden layers. An error with ``model="linear"``.
         {backbone}
     hidden_layer_sizes : int, sequence of int or "auto", default="auto"
         Widths of the hidden layers, which have rectified linear units. () makes the
@@ -198,7 +199,7 @@ ATTRIBUTES = inspect.cleandoc(
     head_sizes_ : tuple of int
         Lengths of the heads.
     n_features_in_ : int
-        Number of features.
+        Number of features; of both parts together, if X is `Parts`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features, if X is a DataFrame whose column names are strings.
     combination_ : dict
@@ -225,9 +226,11 @@ REFERENCES = inspect.cleandoc(
 # Parameters of methods.
 SAMPLES = inspect.cleandoc(
     """
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+    X : {array-like, sparse matrix} of shape (n_samples, n_features), or Parts
         Samples; with a `backbone`, an array of any shape (n_samples, ...). Scale dense
-        features, for example with `StandardScaler`: nothing is centered.
+        features, for example with `StandardScaler`: nothing is centered. With `Parts`,
+        the network reads one part, and linear classifiers, centroids and the order of
+        labels another one; what was fitted with `Parts` predicts with them.
     """
 )
 

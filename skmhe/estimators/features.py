@@ -39,8 +39,8 @@ class Features(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def transform(self, X: Any) -> np.ndarray:
         """Return the features that the heads score."""
         check_is_fitted(self, "_fitted")
-        model = self._fitted.model
-        X = check_predict_samples(self, X, model.user_backbone)
+        model, widths = self._fitted.model, self._fitted.widths
+        X = check_predict_samples(self, X, model.user_backbone, widths)
         return model.features(X, resolve_device(self.device))
 
     @property

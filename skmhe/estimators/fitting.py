@@ -23,6 +23,7 @@ from skmhe.estimators.validation.samples import (
     check_fit_samples,
     check_predict_samples,
     check_weight,
+    widths_of_parts,
 )
 from skmhe.estimators.validation.targets import (
     Target,
@@ -43,6 +44,7 @@ from skmhe.scorers.batch import Rows
 from skmhe.scorers.device import own_torch_settings
 from skmhe.scorers.linear import Work, n_tree_levels
 from skmhe.scorers.model import Model
+from skmhe.scorers.parts import Parts, Samples, part_of
 from skmhe.scorers.progress import Progress, make_progress
 from skmhe.scorers.user_backbone import flat_rows
 from skmhe.training.data import TrainingData
@@ -59,9 +61,10 @@ class Fitted(NamedTuple):
     form: Target  # the form of the targets; without their values
     n_first_labels: int  # without those that were added
     feature_names: np.ndarray | None = None  # of the labels' features
+    widths: tuple[int, int] | None = None  # of the parts of samples, if they have parts
 
     def with_labels(
-        self, Z: Rows, names: np.ndarray, classes: np.ndarray | None = None
+        self, Z: Samples, names: np.ndarray, classes: np.ndarray | None = None
     ) -> "Fitted":
         """Return the same with labels of which only the features are known.
 
@@ -91,11 +94,11 @@ class Outcome(NamedTuple):
 class Inputs(NamedTuple):
     """Validated arguments of `fit` and `partial_fit`."""
 
-    X: Rows
+    X: Samples
     target: Target
     weight: np.ndarray | None
     label_weight: np.ndarray | None
-    Z: Rows | None  # features of the labels, in the order of the classes
+    Z: Samples | None  # features of the labels, in the order of the classes
     late: Any  # features of the labels without a sample
     feature_names: np.ndarray | None  # of the labels' features
     has_new_Z: bool  # whether Z was given, not kept from an earlier call
@@ -134,7 +137,8 @@ def fit(
     if form is None or not is_partial_fit:  # partial_fit keeps that of the first call
         form = inputs.target._replace(y=None, all_classes=None)
     n_first = len(form.classes) if previous is None else previous.n_first_labels
-    fitted = Fitted(model, state, form, n_first, inputs.feature_names)
+    widths = widths_of_parts(inputs.X)
+    fitted = Fitted(model, state, form, n_first, inputs.feature_names, widths)
     everything = inputs.target.all_classes
     if everything is not None:
         has_no_sample = find_labels(everything, form.classes) < 0
@@ -162,7 +166,7 @@ def _checked(
         X = check_fit_samples(estimator, X, estimator.backbone is not None)
     else:
         form, model = previous.form, previous.model
-        X = check_predict_samples(estimator, X, model.user_backbone)
+        X = check_predict_samples(estimator, X, model.user_backbone, previous.widths)
         if model.label_features is not None:
             Z = model.label_features[model.codec.positions]
     weight = check_weight(sample_weight, X)
@@ -198,8 +202,11 @@ def _prepare(
     Y = indicator(target.y, n_labels)
     n_first = n_labels if previous is None else previous.n_first_labels
     # A sparse array's size is the number of stored values.
-    work = Work(Y.shape[0], inputs.X.size, Y.size, n_labels)
-    n_levels = n_tree_levels(work)
+    rows = part_of(inputs.X, "linear")
+    has_parts = isinstance(inputs.X, Parts)
+    n_levels = 1
+    if has_parts or estimator.backbone is None:  # there may be linear classifiers
+        n_levels = n_tree_levels(Work(Y.shape[0], rows.size, Y.size, n_labels))
     if previous is not None:  # all is as it was
         n_levels = len(previous.model.linear or previous.model.codec.head_sizes)
     strategy, n_heads = resolve_strategy(estimator, n_first, n_levels)
@@ -209,8 +216,11 @@ def _prepare(
         n_labels=n_labels,
         multilabel=target.multilabel,
         n_samples=Y.shape[0],
-        n_features=estimator.n_features_in_,
-        n_label_features=None if inputs.Z is None else inputs.Z.shape[1],
+        n_features=part_of(inputs.X, "network").shape[1],
+        has_parts=has_parts,
+        n_label_features=None
+        if inputs.Z is None
+        else part_of(inputs.Z, "network").shape[1],
         has_other_names=_are_other_names(estimator, inputs.feature_names),
         forms=_forms(estimator, inputs),
         is_partial_fit=is_partial_fit,
@@ -231,8 +241,7 @@ def _prepare(
         features = None
         if setting.label_order == "cluster":  # no other order takes long
             progress.start("label order")
-            X = flat_rows(inputs.X) if setting.has_backbone else inputs.X
-            features = label_centroids(X, Y)
+            features = label_centroids(rows if setting.has_rows else flat_rows(rows), Y)
         codec = _make_codec(setting, head_sizes, features, counts, state.rng)
         if features is not None:
             progress.end_round()
@@ -283,9 +292,21 @@ def _forms(estimator: Any, inputs: Inputs) -> tuple[Form, Form] | None:
     """
     if inputs.Z is None or not takes_any_labels(estimator):
         return None
-    X, Z = inputs.X, inputs.Z
+    X, Z = (part_of(rows, "network") for rows in (inputs.X, inputs.Z))
     of_samples = Form(X.dtype.kind == "i", X.shape[1:])
     return of_samples, Form(Z.dtype.kind == "i", Z.shape[1:])
+
+
+def _are_comparable(setting: Setting, inputs: Inputs) -> bool:
+    """Tell whether linear classifiers could read features of labels, as samples.
+
+    Both have parts of the same features for them, or no parts at all.
+    """
+    X, Z = inputs.X, inputs.Z
+    if isinstance(X, Parts) and isinstance(Z, Parts):
+        return bool(X.linear.shape[1] == Z.linear.shape[1])
+    has_parts = isinstance(X, Parts) or isinstance(Z, Parts)
+    return setting.shares_encoder and not (setting.is_user_encoder or has_parts)
 
 
 def _random_state(seed: Any) -> np.random.RandomState:
@@ -311,5 +332,5 @@ def _task(
         setting.n_samples if weight is None else weight.sum(),
         None if label_weight is None else label_weight[order].astype(np.float32),
         None if Z is None else Z[order],
-        setting.shares_encoder and not setting.is_user_encoder,
+        _are_comparable(setting, inputs),
     )

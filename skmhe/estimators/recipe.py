@@ -100,6 +100,8 @@ def _network(setting: Setting, head: HeadSpec, previous: Model | None) -> Networ
     effort = values["effort"]
     dropout = resolve_dropout(values["dropout"])
     spec = NetworkSpec(setting.n_features, head, dropout=dropout)
+    if setting.strategy.adds_centroids and not setting.is_alone:
+        spec = spec._replace(centroid_scale=CENTROID_SCALES[setting.multilabel])
     sizes = resolve_hidden_layer_sizes(values["hidden_layer_sizes"], effort)
     if setting.has_encoder:
         spec = spec._replace(encoder=_encoder(setting, previous))
@@ -108,10 +110,7 @@ def _network(setting: Setting, head: HeadSpec, previous: Model | None) -> Networ
         return spec._replace(
             user_backbone=_user_backbone(backbone, before), freeze=_frozen(backbone)
         )
-    scale = None
-    if setting.strategy.adds_centroids and not setting.is_alone:
-        scale = CENTROID_SCALES[setting.multilabel]
-    return spec._replace(hidden_layer_sizes=sizes, centroid_scale=scale)
+    return spec._replace(hidden_layer_sizes=sizes)
 
 
 def _encoder(setting: Setting, previous: Model | None) -> EncoderSpec:

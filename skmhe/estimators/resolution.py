@@ -49,7 +49,8 @@ def resolve_strategy(
 
     The number is None if `head_sizes` has the lengths, which must be possible for this
     number of labels. `n_tree_levels` is that of levels that linear classifiers should
-    have. Whether all of it fits together is what `check_contradictions` tells.
+    have, 1 where there can be none. Whether all of it fits together is what
+    `check_contradictions` tells.
     """
     n_heads, head_sizes = estimator.n_heads, estimator.head_sizes
     resolved = long_form(estimator, "strategy")
@@ -69,7 +70,7 @@ def resolve_strategy(
     if head_sizes is not None:
         return resolved, None
     n_heads = resolved.max_heads or 2
-    if resolved.has_beam and estimator.model != "network" and not estimator.backbone:
+    if resolved.has_beam and estimator.model != "network":
         # The nodes are those of the linear classifiers.
         n_heads = max(n_heads, n_tree_levels)
     return resolved, n_given or n_heads

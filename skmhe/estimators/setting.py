@@ -27,7 +27,8 @@ class Setting(NamedTuple):
     n_labels: int
     multilabel: bool  # whether `y` is
     n_samples: int = 0
-    n_features: int = 0
+    n_features: int = 0  # that the network reads
+    has_parts: bool = False  # whether samples are Parts
     n_label_features: int | None = None  # None: labels have no features
     has_other_names: bool = False  # whether features of labels and of X are named apart
     # Of X, and of features of labels; None where only their numbers of features count.
@@ -99,6 +100,11 @@ class Setting(NamedTuple):
         return self.values["backbone"] is not None
 
     @property
+    def has_rows(self) -> bool:
+        """Whether samples have rows of features, as linear classifiers need them."""
+        return self.has_parts or not self.has_backbone
+
+    @property
     def has_network(self) -> bool:
         """Whether there is a network."""
         return self.values["model"] != "linear"
@@ -106,7 +112,7 @@ class Setting(NamedTuple):
     @property
     def is_alone(self) -> bool:
         """Whether no linear classifiers or centroids are added to the network."""
-        return self.values["model"] == "network" or self.has_backbone
+        return self.values["model"] == "network" or not self.has_rows
 
     @property
     def has_linear(self) -> bool:
@@ -217,8 +223,8 @@ AUTO_NETWORK = Condition(
     ),
 )
 ADDED_MODELS = Condition(
-    'by `fit`, without a `backbone`, and not with "product"',
-    lambda s: s.strategy.adds_linear and not s.has_backbone and not s.is_partial_fit,
+    'by `fit`, with `Parts` or no `backbone`, and not with "product"',
+    lambda s: s.strategy.adds_linear and s.has_rows and not s.is_partial_fit,
 )
 LINEAR = Condition(
     'with ``model="linear"`` or ``model="both"``', lambda s: s.has_linear
@@ -246,7 +252,7 @@ CHANCE = Condition(
 
 # Conditions of parameter objects, given that the object is used.
 ALONE = Condition(
-    'with 1-D `y` and ``model="network"`` or a `backbone`',
+    'with 1-D `y` and ``model="network"`` or a `backbone` without `Parts`',
     lambda s: s.is_alone and not s.multilabel,
 )
 OWN_BEAM = Condition(

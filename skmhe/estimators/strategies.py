@@ -278,19 +278,19 @@ class Sampling(Strategy):
     n_sampled_groups : int or "auto", default="auto"
         Number of groups that are drawn in each step. "auto" is 2 for a network
         that completes the similarity to centroids, and 8 for others: of
-        ``model="network"``, with a `backbone`, and of `partial_fit`.
+        ``model="network"``, with a `backbone` without `Parts`, and of `partial_fit`.
     pool_labels : str, default="auto"
         Which labels are scored in a step, in addition to those of the drawn groups:
 
         - "batch": the true labels of the batch.
         - "batch_and_own_group": these and, for each sample, all labels of the group of
-          its true label. For 1-D `y`, a network alone (``model="network"`` or a
-          `backbone`), and no margin; an error otherwise.
+          its true label. For 1-D `y`, a network alone (``model="network"``, or
+          a `backbone` without `Parts`), and no margin; an error otherwise.
         - "batch_groups": all labels of the groups of the batch's true labels.
         - "own_group": for each sample, all labels of the groups of its own true labels.
           An error with ``n_sampled_groups=0``.
-        - "auto": "batch_and_own_group" for 1-D `y` with a `backbone` and no margin,
-          "batch" otherwise.
+        - "auto": "batch_and_own_group" for 1-D `y` with a `backbone`, without `Parts`
+          and without a margin; "batch" otherwise.
     margin : skmhe.nn.Margin, {{"arcface", "cosface"}} or None, default=None
         See `Full`.
         {margin}
@@ -335,7 +335,7 @@ class Sampling(Strategy):
     def _options(self, setting: Setting, head_sizes: tuple[int, ...]) -> dict[str, Any]:
         pool_labels = self.pool_labels
         if pool_labels == "auto":
-            one_label = setting.has_backbone and not setting.multilabel
+            one_label = not (setting.has_rows or setting.multilabel)
             hard = one_label and self.margin is None
             pool_labels = "batch_and_own_group" if hard else "batch"
         n_sampled_groups = self.n_sampled_groups

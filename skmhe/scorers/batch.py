@@ -12,6 +12,7 @@ from torch import Tensor
 
 from skmhe.labels.clustering import Rows as Rows
 from skmhe.nn import SparseRows
+from skmhe.scorers.parts import PartName, Samples, part_of
 
 # Bounds the memory of features and of gathered rows, which scores do not count.
 MAX_CHUNK_ROWS = 2048
@@ -27,11 +28,11 @@ class Batch:
     """
 
     def __init__(
-        self, X: Rows, device: torch.device, has_features: bool = False
+        self, X: Samples, device: torch.device, has_features: bool = False
     ) -> None:
         self.X, self.device, self.has_features = X, device, has_features
         self._features: Tensor | SparseRows | None = None
-        self._unit: dict[bool, Rows] = {}
+        self._unit: dict[tuple[int, bool], Rows] = {}
         # Not a cached property: until Python 3.12, threads would wait for each other.
         self._tensor: Tensor | SparseRows | None = None
 
@@ -42,7 +43,7 @@ class Batch:
     def tensor(self) -> Tensor | SparseRows:
         """The samples, for the network."""
         if self._tensor is None:
-            self._tensor = rows_to_tensor(self.X, self.device)
+            self._tensor = rows_to_tensor(part_of(self.X, "network"), self.device)
         return self._tensor
 
     def features(self, make: Callable[..., Any]) -> Any:
@@ -53,12 +54,14 @@ class Batch:
             self._features = make(self.tensor)
         return self._features
 
-    def unit_rows(self, sparse: bool | None = None) -> Rows:
+    def unit_rows(self, sparse: bool | None = None, part: PartName = "linear") -> Rows:
         """Return the samples as `comparable_rows`, as CSR or dense, or as they are."""
-        sparse = sp.issparse(self.X) if sparse is None else sparse
-        if sparse not in self._unit:
-            self._unit[sparse] = comparable_rows(in_form(self.X, sparse))
-        return self._unit[sparse]
+        rows = part_of(self.X, part)
+        sparse = sp.issparse(rows) if sparse is None else sparse
+        key = id(rows), sparse
+        if key not in self._unit:
+            self._unit[key] = comparable_rows(in_form(rows, sparse))
+        return self._unit[key]
 
 
 def rows_per_chunk(scores_per_row: int) -> int:

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from skmhe.nn.calibrated_search import N_CUT
-from skmhe.scorers.batch import Batch, Rows, row_chunks
+from skmhe.scorers.batch import Batch, row_chunks
 from skmhe.scorers.combination import Combination, ScorerWeights, SumOfScores
 from skmhe.scorers.model import Model, Settings
+from skmhe.scorers.parts import Samples
 
 # Labels that each scorer, and each of some sums, finds best: as many as are cut off, so
 # that the last one of another sum is hardly missed.
@@ -35,7 +36,7 @@ class Candidates(NamedTuple):
 
 
 @torch.inference_mode()
-def find_candidates(model: Model, X: Rows, settings: Settings) -> Candidates:
+def find_candidates(model: Model, X: Samples, settings: Settings) -> Candidates:
     """Score samples by each scorer of a model that is not searched as a tree.
 
     The candidates of a sample are the best labels of each scorer, of the sum of those

@@ -53,9 +53,14 @@ class Centroids:
         self.__dict__.update(restored(state))
 
     @property
+    def n_features(self) -> int:
+        """Number of features of a centroid."""
+        return len(self.indptr) - 1
+
+    @property
     def rest(self) -> sp.csr_array:
         """The values outside of the dense block: the labels of each feature."""
-        shape = (len(self.indptr) - 1, len(self.block))
+        shape = (self.n_features, len(self.block))
         return sp.csr_array((self.values, self.indices, self.indptr), shape=shape)
 
     def extended(self, rows: Rows) -> "Centroids":

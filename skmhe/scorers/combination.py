@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from skmhe.scorers.batch import Batch, Rows, take_rows
+from skmhe.scorers.parts import PartName
 
 # By whether a task is multi-label: log-odds of linear classifiers are so many times
 # their log-scores, above those of a margin of 0.
@@ -113,6 +114,7 @@ class Scorer(ABC):
     scores_late = False  # of labels that came later, which follow all others
     can_steer = False  # of nodes: can steer a search of the tree
     proposes_groups = False  # finds labels: may have a shortlist of groups
+    part: PartName = "linear"  # which part of samples it reads, if they have parts
     # Whether labels outside of the others' shortlist may be its best ones.
     needs_all_labels = False
 

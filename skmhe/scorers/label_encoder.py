@@ -41,6 +41,7 @@ class LabelEncoderScorer(Scorer):
 
     scores_labels = True
     can_steer = True
+    part = "network"
 
     def __init__(
         self,
@@ -83,7 +84,7 @@ class LabelEncoderScorer(Scorer):
         """Return what is added where samples are labels, CSR of shape (n, n_all)."""
         if self.own_rows is None:
             return None
-        X = batch.unit_rows(sparse=sp.issparse(self.own_rows))
+        X = batch.unit_rows(sp.issparse(self.own_rows), self.part)
         return own_labels(X, self.own_rows) * np.float32(self.own_score)
 
 

@@ -14,10 +14,9 @@ from skmhe.nn.calibrated_search import CalibratedSearch, CutSearch
 from skmhe.nn.scores import Search
 from skmhe.nn.search import FlatSearch
 from skmhe.nn.tree_search import wide_beam
-from skmhe.scorers.batch import Rows, in_form, to_tensor
+from skmhe.scorers.batch import to_tensor
 from skmhe.scorers.centroids import Centroids
 from skmhe.scorers.combination import (
-    LINEAR_AT_MARGIN,
     Calibration,
     Combination,
     Imputation,
@@ -41,8 +40,9 @@ from skmhe.scorers.network import (
     with_more_labels,
 )
 from skmhe.scorers.own_labels import own_label_score
+from skmhe.scorers.parts import Samples, part_of, stacked
 from skmhe.scorers.scoring import AllScores, Scoring
-from skmhe.scorers.similarity import CentroidScorer, LateLabelScorer
+from skmhe.scorers.similarity import CentroidScorer, late_label_scorer
 from skmhe.scorers.storage import compacted, restored
 from skmhe.scorers.threads import threads_for
 from skmhe.scorers.user_backbone import UserBackbone
@@ -83,10 +83,10 @@ class Model:
     centroids: Centroids | None = None
     # Of all labels, as the label encoder takes them; rows of unit length, if it adds
     # them up.
-    label_features: Rows | None = None
+    label_features: Samples | None = None
     # What the label encoder makes of them, where that takes long; (n_labels, dim)
     label_embeddings: np.ndarray | None = None
-    # Whether features of labels and of samples have the same meaning.
+    # Whether the linear classifiers could read features of labels, as they do samples.
     labels_are_like_samples: bool = False
     # See `count_own_labels`; shape: (2,)
     own_label_counts: np.ndarray = field(default_factory=lambda: np.zeros(2, int))
@@ -126,9 +126,9 @@ class Model:
 
     @property
     def late_features(self) -> Any:
-        """Features of labels that came later."""
-        assert self.label_features is not None
-        return self.label_features[self.search.n_labels :]
+        """Features of labels that came later, as the linear classifiers read them."""
+        rows = part_of(self.label_features, "linear")
+        return rows[self.search.n_labels :]
 
     def weights_for(self, settings: Settings) -> ScorerWeights:
         """Return the weights that scores are added with, 0 for scorers that are not.
@@ -169,7 +169,7 @@ class Model:
         )
         return prior_calibration(weights, *task)
 
-    def extend(self, codec: LabelCodec, Z: Rows) -> "Model":
+    def extend(self, codec: LabelCodec, Z: Samples) -> "Model":
         """Return the model with labels of which only the features are known.
 
         The codec is that of all labels (see `LabelCodec.extend`); Z has the features
@@ -178,19 +178,18 @@ class Model:
         embeddings = self.label_embeddings
         if embeddings is not None:
             embeddings = np.concatenate([embeddings, self._embedded(Z)])
-        sparse = sp.issparse(self.label_features)
-        rows: list[Any] = [self.label_features, in_form(Z, sparse)]
-        Z = sp.vstack(rows, format="csr") if sparse else np.concatenate(rows)
+        assert self.label_features is not None
+        Z = stacked(self.label_features, Z)
         return dataclasses.replace(
             self, codec=codec, label_features=Z, label_embeddings=embeddings
         )
 
     @own_torch_settings()
-    def _embedded(self, Z: Rows) -> np.ndarray:
+    def _embedded(self, Z: Samples) -> np.ndarray:
         """Return what the label encoder makes of labels, shape (n, dim)."""
         network = self._network(Settings(), 1)
         assert network is not None
-        return embed_all_labels(network, Z).numpy()
+        return embed_all_labels(network, part_of(Z, "network")).numpy()
 
     def grow(self) -> "Model":
         """Return the model whose search and network have all labels, to train them.
@@ -205,7 +204,7 @@ class Model:
         head = self.spec.head.with_options(n_labels=n_labels, head_sizes=head_sizes)
         centroids = self.centroids
         if centroids is not None:
-            rows = sp.csr_array((self.n_late, self.spec.n_features))
+            rows = sp.csr_array((self.n_late, centroids.n_features))
             if self.labels_are_like_samples:
                 rows = sp.csr_array(self.late_features)
             centroids = centroids.extended(rows)
@@ -219,7 +218,7 @@ class Model:
 
     @own_torch_settings()
     def topk(
-        self, X: Rows, k: int, settings: Settings
+        self, X: Samples, k: int, settings: Settings
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the k best positions of each row and their log-probabilities.
 
@@ -229,13 +228,13 @@ class Model:
         return self._ranked(X, k, scoring, scoring.search, exact=False)
 
     @own_torch_settings()
-    def best(self, X: Rows, settings: Settings) -> np.ndarray:
+    def best(self, X: Samples, settings: Settings) -> np.ndarray:
         """Return the best position of each row, shape (n,), whatever the beam is."""
         scoring = self._scoring(settings)
         return self._ranked(X, 1, scoring, scoring.ranking, exact=True)[0][:, 0]
 
     def _ranked(
-        self, X: Rows, k: int, scoring: Scoring, search: Any, exact: bool
+        self, X: Samples, k: int, scoring: Scoring, search: Any, exact: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return what a search finds: the k best positions, and log-probabilities."""
         positions = np.empty((X.shape[0], k), dtype=np.int64)
@@ -253,7 +252,7 @@ class Model:
 
     @own_torch_settings()
     def of_all_labels(
-        self, X: Rows, settings: Settings, give: Give, bounds: Bounds | None = None
+        self, X: Samples, settings: Settings, give: Give, bounds: Bounds | None = None
     ) -> np.ndarray:
         """Return what a search gives of every label, in the labels' natural order.
 
@@ -274,7 +273,7 @@ class Model:
             return scoring.of_all_labels(X, n_labels, finish)
 
     @own_torch_settings()
-    def above(self, X: Rows, threshold: float, settings: Settings) -> sp.csr_array:
+    def above(self, X: Samples, threshold: float, settings: Settings) -> sp.csr_array:
         """Return the labels of more than a log-probability as a CSR indicator."""
         scoring, n_labels = self._scoring(settings), self.codec.n_labels
         pairs = [np.empty((2, 0), np.int64)]
@@ -295,13 +294,14 @@ class Model:
         return indicator
 
     @own_torch_settings()
-    def features(self, X: Rows, device: torch.device) -> np.ndarray:
+    def features(self, X: Samples, device: torch.device) -> np.ndarray:
         """Return the features that the head scores, float32 of shape (n, d)."""
         assert self.spec is not None
         network = network_from_weights(self.spec, self.weights, device)
-        n = X.shape[0]
-        with threads_for(n * network.multiply_adds(X.size / n)):
-            return network_features(network, X)
+        rows = part_of(X, "network")
+        n = rows.shape[0]
+        with threads_for(n * network.multiply_adds(rows.size / n)):
+            return network_features(network, rows)
 
     def _scoring(self, settings: Settings) -> Scoring:
         """Return what scores samples; that of the last call is kept."""
@@ -368,7 +368,7 @@ class Model:
                 scorers.append(
                     LabelEncoderScorer(
                         network,
-                        self.label_features,
+                        part_of(self.label_features, "network"),
                         search,
                         own_score,
                         weights,
@@ -377,7 +377,11 @@ class Model:
                     )
                 )
         if network is not None and self.n_late and imputation is None:
-            scorers.append(self._late_labels(network, weights))
+            texts = self.late_features if self.labels_are_like_samples else None
+            start = CENTROID_SCALES[self.search.multilabel]
+            scorers.append(
+                late_label_scorer(network, weights, self.n_late, texts, start)
+            )
         return tuple(scorers)
 
     def _table(self, network: Network) -> torch.Tensor | None:
@@ -385,23 +389,3 @@ class Model:
         if self.label_embeddings is None:
             return None
         return to_tensor(self.label_embeddings).to(network.device)
-
-    def _late_labels(self, network: Network, weights: ScorerWeights) -> LateLabelScorer:
-        """Return the scorer of labels that came later.
-
-        Its constant is the score of the median label for a sample that says nothing
-        of it: its linear classifier has a margin of 0.
-        """
-        constant = LINEAR_AT_MARGIN * weights.linear
-        if weights.network:
-            biases = network.head.biases
-            constant += sum(bias.median().item() for bias in biases)
-        start = CENTROID_SCALES[self.search.multilabel]
-        scale = network.head.biases[0].new_tensor(start)
-        if not (weights.network and self.labels_are_like_samples):
-            return LateLabelScorer(self.n_late, constant, scale)
-        if self.centroids is not None:
-            scale = network.centroid_scale.detach()
-        texts = self.late_features.T
-        texts = sp.csr_array(texts) if sp.issparse(texts) else texts
-        return LateLabelScorer(self.n_late, constant, scale, texts)

@@ -319,6 +319,7 @@ class NetworkScorer(Scorer):
 
     scores_labels = True
     can_steer = True
+    part = "network"
 
     def bind(self, batch: Batch) -> HeadScores:
         """Return the scores of a batch."""

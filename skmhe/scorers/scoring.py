@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from skmhe.nn.scores import Search
-from skmhe.scorers.batch import Batch, Rows, rows_per_chunk
+from skmhe.scorers.batch import Batch, rows_per_chunk
 from skmhe.scorers.combination import Combination, SumOfScores
 from skmhe.scorers.network import Network
+from skmhe.scorers.parts import Samples, part_of
 from skmhe.scorers.threads import shared_out
 
 # Scores of a block: 4 MiB in float32. Fewer rows would read all weights for each.
@@ -88,7 +89,7 @@ class Scoring(NamedTuple):
     network: Network | None
     device: torch.device
 
-    def bind(self, X: Rows) -> SumOfScores:
+    def bind(self, X: Samples) -> SumOfScores:
         """Return the scores of samples, as `search` asks for them."""
         return self.combination.bind(Batch(X, self.device))
 
@@ -97,11 +98,13 @@ class Scoring(NamedTuple):
         """Whether the network's first layers are a user's."""
         return self.network is not None and self.network.spec.user_backbone is not None
 
-    def multiply_adds(self, X: Rows, n_outputs: int = 0) -> float:
+    def multiply_adds(self, X: Samples, n_outputs: int = 0) -> float:
         """Estimate those of scoring samples, and of outputs in place of the best."""
         n = X.shape[0]
         scorers = self.combination.scorers
-        of_row = sum(scorer.multiply_adds(X.size / n) for scorer in scorers)
+        of_row = sum(
+            scorer.multiply_adds(part_of(X, scorer.part).size / n) for scorer in scorers
+        )
         return n * (of_row + MULTIPLY_ADDS_PER_OUTPUT * n_outputs)
 
     def n_scores(self, k: int) -> int:
@@ -112,7 +115,7 @@ class Scoring(NamedTuple):
 
     def for_blocks(
         self,
-        X: Rows,
+        X: Samples,
         scores_per_row: int,
         exact: bool,
         run: Callable[[slice, SumOfScores], None],
@@ -141,7 +144,7 @@ class Scoring(NamedTuple):
         return 1 if has_one else torch.get_num_threads()
 
     def _blocks(
-        self, X: Rows, part: slice, scores_per_row: int, exact: bool
+        self, X: Samples, part: slice, scores_per_row: int, exact: bool
     ) -> Iterator[tuple[slice, SumOfScores]]:
         """Yield rows of a part of the samples, and their scores.
 
@@ -161,7 +164,7 @@ class Scoring(NamedTuple):
             yield rows, scores.take(block)
 
     def of_all_labels(
-        self, X: Rows, n_labels: int, finish: Callable[[AllScores, np.ndarray], None]
+        self, X: Samples, n_labels: int, finish: Callable[[AllScores, np.ndarray], None]
     ) -> np.ndarray:
         """Return what a function makes of the scores of all labels, (n, n_labels).
 
@@ -188,7 +191,7 @@ class Scoring(NamedTuple):
                 return self.bind(X[part])
 
         for scorer in self.combination.scorers:
-            scorer.prepare(X)
+            scorer.prepare(part_of(X, scorer.part))
         n_fitting = rows_per_chunk(BLOCK_COPIES * n_labels)
         n_threads, n_rows = torch.get_num_threads(), len(result)
         step = min(MAX_BLOCK_ROWS, MAX_BLOCK_SCORES // n_labels)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
@@ -11,8 +12,14 @@ from skmhe.nn.heads.base import ExtraScores
 from skmhe.nn.search import FlatSearch
 from skmhe.scorers.batch import Batch, Rows, in_form
 from skmhe.scorers.centroids import Centroids, TrainingCentroids
-from skmhe.scorers.combination import RowScores, Scorer
+from skmhe.scorers.combination import (
+    LINEAR_AT_MARGIN,
+    RowScores,
+    Scorer,
+    ScorerWeights,
+)
 from skmhe.scorers.linear.feature_table import FeatureTable
+from skmhe.scorers.network import Network
 
 # Groups of labels that similarities add to a shortlist. With one label per sample, a
 # tenth of the best five labels are outside of the linear classifiers' ten groups; on
@@ -151,6 +158,33 @@ class LateLabelScores(RowScores):
             return scores
         cosines = in_form(self.X @ scorer.texts, sparse=False)
         return scores.add_(torch.from_numpy(cosines).to(scores) * scorer.scale)
+
+
+def late_label_scorer(
+    network: Network,
+    weights: ScorerWeights,
+    n_late: int,
+    texts: Rows | None,
+    start_scale: float,
+) -> LateLabelScorer:
+    """Return the scorer of labels of which nothing is learned.
+
+    Its constant is the score of the median label for a sample that says nothing of it:
+    its linear classifier has a margin of 0. Cosines with the labels' texts, in rows of
+    unit length if they are like samples, have the scale of those with centroids, or
+    where there are none, that which its training starts from.
+    """
+    biases = network.head.biases
+    constant = LINEAR_AT_MARGIN * weights.linear
+    if weights.network:
+        constant += sum(bias.median().item() for bias in biases)
+    scale = biases[0].new_tensor(start_scale)
+    if texts is None or not weights.network:
+        return LateLabelScorer(n_late, constant, scale)
+    if network.spec.centroid_scale is not None:
+        scale = network.centroid_scale.detach()
+    columns = sp.csr_array(texts.T) if sp.issparse(texts) else texts.T
+    return LateLabelScorer(n_late, constant, scale, columns)
 
 
 def _scaled(cosines: np.ndarray, scale: Tensor) -> Tensor:

@@ -13,6 +13,8 @@ import torch
 from sklearn.feature_extraction.text import TfidfTransformer
 from torch import Tensor, nn
 
+from skmhe.scorers.parts import Samples, name_of_part, part_of
+
 Patterns = str | Sequence[str]
 Device = torch.device
 
@@ -129,19 +131,20 @@ class UserBackbone:
         return module
 
     def probed(
-        self, module: nn.Module, X: np.ndarray, device: Device, name: str = "X"
+        self, module: nn.Module, samples: Samples, device: Device, name: str = "X"
     ) -> Self:
         """Return the same with the form of samples, and of what a module makes of them.
 
         It is an error if heads cannot work with that.
         """
+        X = part_of(samples, "network")
         is_tokens, n_tokens = X.dtype.kind == "i", None
         if is_tokens:
             tables = (nn.Embedding, nn.EmbeddingBag)
             parts = (part for part in module.modules() if isinstance(part, tables))
             n_tokens = max((part.num_embeddings for part in parts), default=None)
         form = SampleForm(X.shape[1:], is_tokens, n_tokens, 0)
-        replace(self, form=form).check_inputs(X, name)
+        replace(self, form=form).check_inputs(samples, name)
         module = module.to(device).eval()
         # A copy: torch warns of arrays that are read-only, as maps of memory are.
         inputs = torch.from_numpy(np.array(X[:N_PROBED])).to(device)
@@ -154,12 +157,13 @@ class UserBackbone:
             )
         return replace(self, form=form._replace(out_features=features.shape[1]))
 
-    def check_inputs(self, X: np.ndarray, name: str = "X") -> None:
+    def check_inputs(self, samples: Samples, name: str = "X") -> None:
         """Raise ValueError for samples of another form than those that were fitted.
 
         Or for features of labels: the name is that of the argument.
         """
         assert self.form is not None
+        X, name = part_of(samples, "network"), name_of_part(samples, "network", name)
         shape, is_tokens, n_tokens, _ = self.form
         if X.shape[1:] != shape or (X.dtype.kind == "i") != is_tokens:
             kind = "integers" if is_tokens else "floats"
@@ -173,10 +177,9 @@ class UserBackbone:
             if low < 0 or high >= n_tokens:
                 raise ValueError(
                     f"{name} has integers from {low} to {high}, but the largest "
-                    "embedding "
-                    f"of backbone={self.name} has {n_tokens} rows: tokens must be from "
-                    f"0 to {n_tokens - 1}. Make its table larger, or map other tokens "
-                    "to one for unknown ones."
+                    f"embedding of backbone={self.name} has {n_tokens} rows: tokens "
+                    f"must be from 0 to {n_tokens - 1}. Make its table larger, or map "
+                    "other tokens to one for unknown ones."
                 )
 
     def call(self, module: nn.Module, inputs: Tensor) -> Tensor:

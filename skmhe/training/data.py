@@ -8,8 +8,9 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from skmhe.scorers.batch import Rows, to_tensor
+from skmhe.scorers.batch import to_tensor
 from skmhe.scorers.centroids import Centroids, TrainingCentroids
+from skmhe.scorers.parts import Samples
 
 Targets: TypeAlias = np.ndarray | sp.csr_array
 
@@ -25,12 +26,12 @@ def true_pairs(y: Targets) -> tuple[np.ndarray, np.ndarray]:
 class TrainingData(NamedTuple):
     """Samples in rows, with targets as positions in the label order."""
 
-    X: Rows  # shape: (n, n_features), float32
+    X: Samples  # of n rows, float32 or tokens
     y: Targets  # shape: (n,) positions, or (n, n_labels) 0/1
     sample_weight: np.ndarray | None = None  # shape: (n,), float32, of mean 1
     # Of these samples, by position; or of others, which leaves no sample out.
     centroids: TrainingCentroids | Centroids | None = None
-    # Whether X holds what the backbone made of the samples.
+    # Whether X holds what the backbone made of the samples, in the network's part.
     has_features: bool = False
 
     def take(self, rows: Any) -> "TrainingData":

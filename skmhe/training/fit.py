@@ -7,15 +7,12 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 
 from skmhe.labels.clustering import indicator
-from skmhe.nn import Backbone
 from skmhe.scorers.batch import (
     Rows,
     comparable_rows,
     in_form,
-    to_tensor,
     unit_rows,
 )
 from skmhe.scorers.centroids import TrainingCentroids, fit_centroids
@@ -28,19 +25,17 @@ from skmhe.scorers.model import Model
 from skmhe.scorers.network import (
     Network,
     NetworkSpec,
-    network_from_weights,
     weights_to_numpy,
 )
 from skmhe.scorers.own_labels import count_own_labels
+from skmhe.scorers.parts import part_of
 from skmhe.scorers.progress import SILENT
 from skmhe.scorers.storage import round_to_half
 from skmhe.training.data import (
-    Targets,
     TrainingData,
     as_all,
     hold_out,
     optional_tensor,
-    true_pairs,
 )
 from skmhe.training.held_out import held_out_of_network, is_left_out, parts_of
 from skmhe.training.label_encoder import LabelTraining
@@ -52,10 +47,9 @@ from skmhe.training.memory import (
     estimate_memory,
     tell_memory,
 )
+from skmhe.training.networks import MAX_SEED, make_label_training, make_network
 from skmhe.training.optimizer import Moments, make_optimizer, moments_of, with_room
 from skmhe.training.task import Recipe, Task
-
-MAX_SEED = 2**31 - 1
 
 
 class TrainingState(NamedTuple):
@@ -100,7 +94,7 @@ def _fit(
     state = state._replace(rng=copy.deepcopy(state.rng), moments=None, n_epochs=0)
     network = None
     if recipe.spec is not None:
-        network = _network(recipe.spec, task, previous, state.rng, recipe.device)
+        network = make_network(recipe.spec, task, previous, state.rng, recipe.device)
     held_out = held_out_of_network(recipe, task, state.rng)
     part = task if held_out is None else task.take(held_out[0])
     spec = None if network is None else network.spec
@@ -146,7 +140,7 @@ def _train_and_complete(
         mix = _learned_mix(recipe, [(trained, rest)])
         everything = dataclasses.replace(model, mix=mix)
         complete, fitted, _ = _with_classifiers(recipe, task, everything)
-        return _of_backbone(recipe, network, fitted.data)
+        return _for_network(recipe, network, fitted.data)
 
     last = LastData(task.data.y, learn)
     arguments = recipe, part, state, network, model, keeps_moments
@@ -175,7 +169,7 @@ def _with_classifiers(
     """
     centroids, linear, n_steps = None, None, 0
     if recipe.linear is not None:
-        samples = unit_rows(task.data.X)
+        samples = unit_rows(part_of(task.data.X, "linear"))
         Y = indicator(task.data.y, task.codec.n_labels)
         centroids = _fit_centroids(recipe, task, samples, Y)
         linear, n_steps = _fit_linear(recipe, task, samples, Y)
@@ -199,7 +193,7 @@ def train_further(
     """
     assert recipe.spec is not None
     state = state._replace(rng=copy.deepcopy(state.rng))
-    network = _network(recipe.spec, task, previous, state.rng, recipe.device)
+    network = make_network(recipe.spec, task, previous, state.rng, recipe.device)
     if state.moments is not None:
         state = state._replace(moments=with_room(state.moments, network))
     model = dataclasses.replace(
@@ -228,53 +222,6 @@ def _check_memory(recipe: Recipe, task: Task) -> None:
     )
     check_memory(parts, available_memory())
     tell_memory(parts, recipe.progress)
-
-
-def _network(
-    spec: NetworkSpec,
-    task: Task,
-    previous: Model | None,
-    rng: np.random.RandomState,
-    device: torch.device,
-) -> Network:
-    """Return the network to train: a new one, or that of a previous model."""
-    if previous is not None:
-        network = network_from_weights(spec, previous.weights, device, copy=True)
-        _check_label_features(network.spec, task)
-        return network
-    X, module, label_module, encoder = task.data.X, None, None, spec.encoder
-    with Generators(rng.randint(MAX_SEED), device).drawing():
-        if spec.user_backbone is not None:
-            module = spec.user_backbone.make()
-            user = spec.user_backbone.probed(module, X, device)
-            spec = spec._replace(user_backbone=user)
-        if encoder is not None and encoder.user_backbone is not None:
-            label_module, Z = encoder.user_backbone.make(), task.label_features
-            assert isinstance(Z, np.ndarray)  # as validation has seen to
-            user = encoder.user_backbone.probed(
-                label_module, Z, device, "label_features"
-            )
-            spec = spec._replace(encoder=encoder._replace(user_backbone=user))
-        _check_label_features(spec, task)
-        network = Network(spec, module, label_module)
-    if isinstance(network.backbone, Backbone):
-        network.backbone.get_buffer("input_scale").fill_(root_mean_square_scale(X))
-    network.head.set_prior(to_tensor(task.counts), task.n_samples)
-    return network.to(device)
-
-
-def _check_label_features(spec: NetworkSpec, task: Task) -> None:
-    """Raise ValueError for features of labels that the user's network cannot take."""
-    if spec.label_network is not None:
-        assert isinstance(task.label_features, np.ndarray)
-        spec.label_network.check_inputs(task.label_features, "label_features")
-
-
-def root_mean_square_scale(X: Rows) -> float:
-    """Return the factor that gives the rows a root mean square length of 1."""
-    values = X.data if sp.issparse(X) else X
-    total = np.square(values, dtype=np.float64).sum()
-    return float(np.sqrt(X.shape[0] / total)) if total > 0 else 1.0
 
 
 def _fit_centroids(
@@ -346,8 +293,14 @@ def _models_of_parts(recipe: Recipe, task: Task, state: TrainingState) -> list[U
     return found
 
 
-def _of_backbone(recipe: Recipe, network: Network, data: TrainingData) -> TrainingData:
-    """Return data with what a frozen backbone makes of it, the same in every epoch."""
+def _for_network(recipe: Recipe, network: Network, data: TrainingData) -> TrainingData:
+    """Return data as the network's training reads it.
+
+    Without what only linear classifiers do, and with what a frozen backbone makes of
+    it, the same in every epoch.
+    """
+    if data.centroids is None:
+        data = data._replace(X=part_of(data.X, "network"))
     if not network.is_frozen:
         return data
     recipe.progress.start("features of the frozen backbone")
@@ -368,14 +321,14 @@ def _train(
     """Train a network, and return the model with its weights."""
     check_gradients()
     rng, plan, validation, progress = state.rng, recipe.plan, None, recipe.progress
-    data = _of_backbone(recipe, network, task.data)
+    data = _for_network(recipe, network, task.data)
     if recipe.validation_fraction is not None:
         kept, held_out = hold_out(data.y, recipe.validation_fraction, rng)
         data, validation = data.take(kept), data.take(held_out)
     label_weight = optional_tensor(task.label_weight, network.device)
     optimizer = make_optimizer(network, plan, state.moments)
     y = data.y if last_data is None else last_data.y
-    labels, counts = _label_training(recipe, task, state, network, y)
+    labels, counts = make_label_training(recipe, task, state.label_counts, network, y)
     generators = Generators(rng.randint(MAX_SEED), network.device)
     of_labels = label_weight, labels
     trainer = Trainer(
@@ -392,11 +345,11 @@ def _train(
 
 def _own_label_counts(recipe: Recipe, task: Task) -> np.ndarray:
     """Count samples that are labels themselves, see `count_own_labels`."""
-    X, Z = task.data.X, task.label_features
+    X, Z = part_of(task.data.X, "network"), task.label_features
     encoder = None if recipe.spec is None else recipe.spec.encoder
     if Z is None or encoder is None or not encoder.is_shared:
         return np.zeros(2, int)
-    Z = in_form(Z, sparse=sp.issparse(X))
+    Z = in_form(part_of(Z, "network"), sparse=sp.issparse(X))
     return count_own_labels(comparable_rows(X), comparable_rows(Z), task.data.y)
 
 
@@ -412,24 +365,3 @@ def _with_network(
         embeddings = labels.embeddings(network).cpu().numpy()
     weights = weights_to_numpy(network)
     return dataclasses.replace(model, weights=weights, label_embeddings=embeddings)
-
-
-def _label_training(
-    recipe: Recipe, task: Task, state: TrainingState, network: Network, y: Targets
-) -> tuple[LabelTraining | None, tuple[np.ndarray, int] | None]:
-    """Return what trains the label encoder, and the numbers of samples by now."""
-    if recipe.pools is None:
-        return None, state.label_counts
-    n_labels = task.codec.n_labels
-    before, n_before = state.label_counts or (np.zeros(0, int), 0)
-    before = np.pad(before, (0, n_labels - len(before)))
-    now = np.bincount(true_pairs(y)[1], minlength=n_labels)
-    counts = before + now, n_before + y.shape[0]
-    Z, is_frozen = task.label_features, network.has_frozen_labels
-    if is_frozen:
-        recipe.progress.start("features of labels")
-        network.eval()
-        with torch.inference_mode():
-            Z = network.label_features(Z).cpu().numpy()
-        recipe.progress.end_round()
-    return LabelTraining(Z, recipe.pools, *counts, is_frozen), counts

@@ -16,6 +16,7 @@ from skmhe.scorers.combination import Bound, Combination, Scorer
 from skmhe.scorers.generators import Generators
 from skmhe.scorers.label_encoder import LabelEncoderScorer
 from skmhe.scorers.network import Network, network_features
+from skmhe.scorers.parts import part_of, with_network_part
 from skmhe.scorers.progress import SILENT, Progress
 from skmhe.scorers.similarity import scores_to_complete
 from skmhe.scorers.threads import threads_for
@@ -73,7 +74,7 @@ def extra_scores(network: Network, batch: TrainingData) -> ExtraScores | None:
     """Return the similarities to centroids that the head completes, if any."""
     if batch.centroids is None:
         return None
-    X = unit_rows(batch.X)
+    X = unit_rows(part_of(batch.X, "linear"))
     return scores_to_complete(batch.centroids, X, network.centroid_scale)
 
 
@@ -136,8 +137,8 @@ def with_features(
     network: Network, data: TrainingData, progress: Progress = SILENT
 ) -> TrainingData:
     """Return data with the backbone's features in place of the samples."""
-    X = network_features(network, data.X, progress)
-    return data._replace(X=X, has_features=True)
+    features = network_features(network, part_of(data.X, "network"), progress)
+    return data._replace(X=with_network_part(data.X, features), has_features=True)
 
 
 class LastData(NamedTuple):
@@ -280,7 +281,7 @@ class Trainer:
         """Estimate those of the forward pass of a step, or of validation samples."""
         data = self.data if validation is None else validation
         n, network = data.X.shape[0], self.network
-        n_stored = data.X.size / n
+        n_stored = part_of(data.X, "network").size / n
         if validation is None:
             n = min(n, self.plan.batch_size)
         if data.has_features:

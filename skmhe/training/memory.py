@@ -11,6 +11,7 @@ import torch
 
 from skmhe.scorers.linear.fit import BLOCK_SCORES
 from skmhe.scorers.network import HeadSpec, NetworkSpec
+from skmhe.scorers.parts import part_of
 from skmhe.scorers.progress import Progress
 from skmhe.training.data import TrainingData
 from skmhe.training.plan import TrainingPlan
@@ -63,14 +64,15 @@ def estimate_memory(
 
 def _of_linear(data: TrainingData, n_labels: int) -> tuple[int, int]:
     """Return the bytes of samples of unit length, and of linear classifiers."""
-    X, n = data.X, data.X.shape[0]
+    X = part_of(data.X, "linear")
     work = BYTES_PER_BLOCK_SCORE * BLOCK_SCORES * torch.get_num_threads()
     if isinstance(X, np.ndarray):
         # The weights of all nodes, while they are brought into one array.
         return 2 * X.nbytes, work + 2 * 4 * n_labels * X.shape[1]
     n_pairs = np.diff(X.indptr).astype(np.float64) @ _labels_per_sample(data)
     n_pairs = min(n_pairs, float(n_labels) * X.shape[1])
-    return BYTES_PER_VALUE * X.nnz + 8 * n, work + int(BYTES_PER_PAIR * n_pairs)
+    of_samples = BYTES_PER_VALUE * X.nnz + 8 * X.shape[0]
+    return of_samples, work + int(BYTES_PER_PAIR * n_pairs)
 
 
 def _labels_per_sample(data: TrainingData) -> np.ndarray:

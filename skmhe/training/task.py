@@ -7,9 +7,9 @@ import torch
 
 from skmhe.labels import LabelCodec
 from skmhe.nn.scores import Search
-from skmhe.scorers.batch import Rows
 from skmhe.scorers.model import Settings
 from skmhe.scorers.network import NetworkSpec
+from skmhe.scorers.parts import Samples
 from skmhe.scorers.progress import SILENT, Progress
 from skmhe.training.data import TrainingData
 from skmhe.training.plan import TrainingPlan
@@ -49,7 +49,7 @@ class Task(NamedTuple):
     counts: np.ndarray  # weighted number of samples of each label
     n_samples: float  # weighted
     label_weight: np.ndarray | None = None  # float32, shape: (n_labels,)
-    label_features: Rows | None = None  # in rows of unit length
+    label_features: Samples | None = None  # see `Model`
     labels_are_like_samples: bool = False
 
     def take(self, rows: np.ndarray) -> "Task":

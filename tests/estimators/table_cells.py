@@ -20,6 +20,7 @@ from skmhe import (
     LinearTree,
     MHEClassifier,
     MHEMultiLabelClassifier,
+    Parts,
     Product,
     Sampling,
 )
@@ -69,7 +70,7 @@ class Case(NamedTuple):
     strategy: str
     model: str
     multilabel: bool
-    given: str  # "nothing", "label_features" or "backbone"
+    given: str  # "nothing", "label_features", "backbone" or "parts" (with a backbone)
     method: str
 
     def __str__(self):
@@ -96,7 +97,7 @@ class Case(NamedTuple):
             "device": "cpu",
             "dtype": "float32",
         }
-        if self.given == "backbone":
+        if self.given in ("backbone", "parts"):
             base["backbone"] = Backbone(Dense)
         clf = self.cls(**base)
         plain = {name: value for name, value in params.items() if "__" not in name}
@@ -107,13 +108,16 @@ class Case(NamedTuple):
         """Return the same for the table."""
         clf = self.estimator(params)
         # As many levels as fitting finds.
-        n_levels = fitting.n_tree_levels(Work(N, N, N, N_LABELS))
+        n_levels = 1
+        if self.given != "backbone":
+            n_levels = fitting.n_tree_levels(Work(N, N, N, N_LABELS))
         strategy, _ = resolve_strategy(clf, N_LABELS, n_levels)
         return make_setting(
             clf,
             strategy,
             n_labels=N_LABELS,
             multilabel=self.multilabel,
+            has_parts=self.given == "parts",
             n_label_features=0 if self.given == "label_features" else None,
             is_partial_fit=self.method == "partial_fit",
             n_tree_levels=n_levels,
@@ -127,7 +131,7 @@ class Case(NamedTuple):
         """Fit, `n_calls` times."""
         X, y = data(self.multilabel)
         Z = label_features() if self.given == "label_features" else None
-        clf = self.estimator(params)
+        clf, X = self.estimator(params), self.samples(X)
         for _ in range(n_calls):
             if self.method == "fit":
                 clf.fit(X, y, label_features=Z)
@@ -135,9 +139,13 @@ class Case(NamedTuple):
                 clf.partial_fit(X, y, classes=np.arange(N_LABELS), label_features=Z)
         return clf
 
+    def samples(self, X):
+        """Return X in the form of this setting."""
+        return Parts(network=X, linear=X) if self.given == "parts" else X
+
     def result(self, params, n_calls=1):
         """Return all that a parameter could change, to the last bit."""
-        clf, X = self.fit(params, n_calls), MORE_SAMPLES
+        clf, X = self.fit(params, n_calls), self.samples(MORE_SAMPLES)
         labels, probabilities = clf.predict_topk(X, 4)
         result = [clf.predict_proba(X), labels, probabilities]
         if hasattr(clf, "transform"):
@@ -177,7 +185,7 @@ ALL_CASES = [
         STRATEGIES,
         ["both", "linear", "network"],
         [False, True],
-        ["nothing", "label_features", "backbone"],
+        ["nothing", "label_features", "backbone", "parts"],
         ["fit", "partial_fit"],
     )
     # model="linear" has no partial_fit.

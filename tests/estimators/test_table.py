@@ -30,7 +30,7 @@ def is_consistent(case):
 
 
 CASES = [case for case in ALL_CASES if is_consistent(case)]
-BOTH_IS_MORE = [("nothing", "fit"), ("label_features", "fit")]
+BOTH_IS_MORE = [(given, "fit") for given in ("nothing", "label_features", "parts")]
 # With a backbone and in partial_fit, "both" is "network", as cells of "network" show.
 FITTED = [
     case
@@ -242,7 +242,7 @@ def same_value(setting, name, value):
     if name == "n_heads":
         return value == (there if there != "auto" else setting.strategy.max_heads or 2)
     if name == "strategy__pool_labels" and value == "batch_and_own_group":
-        return setting.has_backbone and not setting.multilabel
+        return not (setting.has_rows or setting.multilabel)
     return there is value or (not isinstance(value, tuple) and there == value)
 
 

@@ -34,7 +34,7 @@ LAYERS = {
     "estimators": (
         {"_sklearn", "available", "restore", "setting"},
         {"table", "validation"},
-        {"docs", "names", "topk"},
+        {"docs", "feature_parts", "names", "topk"},
         {"explanations", "features", "parameters", "strategies"},
         {"short_forms"},
         {"resolution"},
@@ -53,6 +53,7 @@ LAYERS = {
         {"dual_encoder"},
     ),
     "scorers": (
+        {"parts"},
         {"batch", "generators", "progress", "storage", "threads", "user_backbone"},
         {"combination", "device"},
         {"linear", "network", "own_labels"},
@@ -72,7 +73,7 @@ LAYERS = {
         },
         {"learned_combination", "memory", "optimizer", "pools"},
         {"label_encoder", "task"},
-        {"held_out", "loop"},
+        {"held_out", "loop", "networks"},
         {"fit"},
     ),
 }

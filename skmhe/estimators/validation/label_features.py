@@ -16,6 +16,7 @@ from skmhe.labels.containers import (
     names_of_labels,
 )
 from skmhe.scorers.batch import Rows, unit_rows
+from skmhe.scorers.parts import PartName, Parts, Samples, name_of_part, part_of
 from skmhe.scorers.user_backbone import UserBackbone
 
 REMEDY = "Pass one row per label, in the order of the classes (of y's columns)"
@@ -23,7 +24,7 @@ REMEDY = "Pass one row per label, in the order of the classes (of y's columns)"
 
 def check_label_features(
     label_features: Any, target: Target, takes_any: bool
-) -> tuple[Rows, Target]:
+) -> tuple[Samples, Target]:
     """Return rows in the order of the classes, and the targets' classes.
 
     With `takes_any`, they may be of the forms that a user's network takes.
@@ -32,7 +33,7 @@ def check_label_features(
     lacks, and, if y has integers, rows beyond the classes of y. The targets get them.
     """
     index = _index_of(label_features)
-    Z = _checked_rows(label_features, takes_any)
+    Z = _checked(label_features, takes_any)
     if index is not None:
         Z, target = _aligned(Z, index, target)
     elif Z.shape[0] != len(target.classes):
@@ -61,7 +62,7 @@ def check_feature_names(
     return found
 
 
-def set_aside(Z: Rows, target: Target) -> tuple[Target, Rows, Rows]:
+def set_aside(Z: Samples, target: Target) -> tuple[Target, Samples, Samples]:
     """Split off the labels without a sample, which training can say nothing of.
 
     Returns the targets with the other labels, and the features of both.
@@ -80,14 +81,14 @@ def set_aside(Z: Rows, target: Target) -> tuple[Target, Rows, Rows]:
 
 def check_added_labels(
     label_features: Any, labels: Any, target: Target, user: UserBackbone | None
-) -> tuple[Rows, np.ndarray]:
+) -> tuple[Samples, np.ndarray]:
     """Return rows and names of labels to add to those of a target.
 
     `user` is the user's network that makes features of labels, if one does. Without
     names, they are those of a DataFrame's index, or the next integers.
     """
     index, classes = _index_of(label_features), target.classes
-    Z = label_rows(_checked_rows(label_features, user is not None), user is not None)
+    Z = label_rows(_checked(label_features, user is not None), user is not None)
     is_numbered = target.is_indicator and np.array_equal(classes, range(len(classes)))
     if labels is None and index is not None and not is_numbered:
         labels = index
@@ -105,15 +106,24 @@ def check_added_labels(
     return Z, names
 
 
-def check_like_known(Z: Rows, known: Rows, user: UserBackbone | None) -> None:
+def check_like_known(Z: Samples, known: Samples, user: UserBackbone | None) -> None:
     """Raise ValueError unless features of labels are like those that are known."""
+    if isinstance(Z, Parts) != isinstance(known, Parts):
+        raise ValueError(
+            f"label_features is {type(Z).__name__}, but this estimator was fitted with "
+            f"{type(known).__name__}: make both by one transformer."
+        )
     if user is not None:
         user.check_inputs(Z, "label_features")
-    elif Z.shape[1] != known.shape[1]:
-        raise ValueError(
-            f"label_features has {Z.shape[1]} features, but those that this estimator "
-            f"was fitted with have {known.shape[1]}: make both by one transformer."
-        )
+    parts: tuple[PartName, ...] = ("network", "linear")
+    for part in parts if user is None else parts[1:]:
+        width, fitted = part_of(Z, part).shape[1], part_of(known, part).shape[1]
+        if width != fitted:
+            name = name_of_part(Z, part, "label_features")
+            raise ValueError(
+                f"{name} has {width} features, but those that this estimator was "
+                f"fitted with have {fitted}: make both by one transformer."
+            )
 
 
 def _following(classes: np.ndarray, n: int) -> np.ndarray:
@@ -169,11 +179,15 @@ def _checked_names(labels: Any, n_rows: int, classes: np.ndarray) -> np.ndarray:
     return names.astype(classes.dtype)
 
 
-def label_rows(Z: Rows, is_for_network: bool) -> Rows:
+def label_rows(Z: Samples, is_for_network: bool) -> Samples:
     """Return features of labels as the label encoder takes them.
 
-    That is rows of unit length, or what a user's network takes.
+    That is rows of unit length, or what a user's network takes; and rows of unit length
+    for what linear classifiers read of labels that have parts.
     """
+    if isinstance(Z, Parts):
+        network = label_rows(Z.network, is_for_network)
+        return Parts(network=network, linear=label_rows(Z.linear, False))
     if not is_for_network:
         if Z.ndim != 2:
             raise ValueError(
@@ -191,14 +205,25 @@ def label_rows(Z: Rows, is_for_network: bool) -> Rows:
     return Z
 
 
-def _checked_rows(label_features: Any, takes_any: bool) -> Rows:
+def _checked(label_features: Any, takes_any: bool) -> Samples:
+    """Return finite rows, or parts with such rows."""
+    if not isinstance(label_features, Parts):
+        return _checked_rows(label_features, takes_any, "label_features")
+    network, linear = label_features.network, label_features.linear
+    return Parts(
+        network=_checked_rows(network, takes_any, "label_features.network"),
+        linear=_checked_rows(linear, False, "label_features.linear"),
+    )
+
+
+def _checked_rows(label_features: Any, takes_any: bool, shown: str) -> Rows:
     """Return finite rows, dense or CSR, float32 or, if they may be token ids, int64."""
     takes_any = takes_any and not sp.issparse(label_features)
     options: dict[str, Any] = {
         "accept_sparse": "csr",
         "order": "C",
         "allow_nd": takes_any,
-        "input_name": "label_features",
+        "input_name": shown,
         "estimator": "label_features",
     }
     try:
@@ -213,14 +238,14 @@ def _checked_rows(label_features: Any, takes_any: bool) -> Rows:
         if text is None:
             raise
         raise ValueError(
-            f"label_features holds texts, such as {reprlib.repr(text)}, but must hold "
+            f"{shown} holds texts, such as {reprlib.repr(text)}, but must hold "
             "numbers: pass what the vectorizer of the samples makes of these texts, "
             "vectorizer.transform(texts)."
         ) from error
     return canonical_rows(Z)
 
 
-def _aligned(Z: Rows, names: np.ndarray, target: Target) -> tuple[Rows, Target]:
+def _aligned(Z: Samples, names: np.ndarray, target: Target) -> tuple[Samples, Target]:
     """Return the rows in the order of all classes, those of y and of the index."""
     found, places = distinct_labels(names, "The index of label_features")
     counts = np.bincount(places)

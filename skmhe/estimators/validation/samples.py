@@ -1,6 +1,8 @@
 """Samples, their weights, and the number of labels to predict."""
 
 import reprlib
+from collections.abc import Callable
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -11,54 +13,85 @@ from sklearn.utils.validation import check_array, validate_data
 
 from skmhe.estimators._sklearn import check_sample_weight
 from skmhe.scorers.batch import Rows
+from skmhe.scorers.parts import Parts, Samples
 from skmhe.scorers.user_backbone import UserBackbone
 
 # Labels that predict_topk returns, if there are so many.
 DEFAULT_K = 5
+PART_NAMES = "network", "linear"
 # Of the values of CSR samples, those that need no closer look: vectorizers' own.
 PLAIN_TYPES = np.float32, np.float64
 
 
 def check_fit_samples(
     estimator: BaseEstimator, X: Any, has_backbone: bool, reset: bool = True
-) -> Rows:
+) -> Samples:
     """Return finite samples: float32, or int64 (token ids) for a backbone.
 
     A user's backbone takes dense samples of any shape. The estimator gets
     `n_features_in_` and `feature_names_in_`; without `reset`, it must have the same.
+    Of samples that have parts, it gets the number of all features.
     """
+    name = type(estimator).__name__
+    if not isinstance(X, Parts):
+        check = partial(validate_data, estimator, reset=reset)
+        return _checked_rows(check, X, has_backbone, name, "X")
+    check = partial(check_array, estimator=estimator)
+    parts = Parts(
+        network=_checked_rows(check, X.network, has_backbone, name, "X.network"),
+        linear=_checked_rows(check, X.linear, False, name, "X.linear"),
+    )
+    if reset:
+        estimator.n_features_in_ = sum(widths_of_parts(parts) or ())
+        vars(estimator).pop("feature_names_in_", None)
+    return parts
+
+
+def widths_of_parts(X: Samples) -> tuple[int, int] | None:
+    """Return the numbers of features of the network's and of the linear part, if any.
+
+    What a backbone takes may have more dimensions; it is checked as a whole elsewhere.
+    """
+    if not isinstance(X, Parts):
+        return None
+    return X.network.shape[1], X.linear.shape[1]
+
+
+def _checked_rows(
+    check: Callable[..., Any], X: Any, has_backbone: bool, name: str, shown: str
+) -> Rows:
+    """Return a part of the samples, or all of them, by a check of scikit-learn."""
+    check = partial(check, order="C")
     try:
         if has_backbone:
-            return _dense_samples(estimator, X, reset)
-        X = validate_data(
-            estimator, X, reset=reset, accept_sparse="csr", dtype=np.float32, order="C"
-        )
-    except ValueError as error:
-        advice = _advice(type(estimator).__name__, X, has_backbone)
-        if advice is None:
+            return _dense_rows(check, X, shown)
+        rows = check(X, accept_sparse="csr", dtype=np.float32)
+    except (ValueError, TypeError) as error:
+        advice = _advice(name, X, has_backbone, shown)
+        if advice is None and shown in str(error):
             raise
-        raise ValueError(advice) from error
-    return canonical_rows(X)
+        raise type(error)(advice or f"{shown}: {error}") from error
+    return canonical_rows(rows)
 
 
-def _dense_samples(estimator: BaseEstimator, X: Any, reset: bool) -> np.ndarray:
+def _dense_rows(check: Callable[..., Any], X: Any, shown: str) -> np.ndarray:
     """Return samples for a backbone."""
-    X = validate_data(
-        estimator, X, reset=reset, dtype="numeric", order="C", allow_nd=True
+    rows = check(X, dtype="numeric", allow_nd=True)
+    if rows.dtype.kind in "iu":
+        return rows.astype(np.int64, copy=False)
+    return check_array(
+        rows, dtype=np.float32, order="C", allow_nd=True, input_name=shown
     )
-    if X.dtype.kind in "iu":
-        return X.astype(np.int64, copy=False)
-    return check_array(X, dtype=np.float32, order="C", allow_nd=True, input_name="X")
 
 
-def _advice(name: str, X: Any, has_backbone: bool) -> str | None:
+def _advice(name: str, X: Any, has_backbone: bool, shown: str) -> str | None:
     """Return what to do about samples that scikit-learn refused, if that is known."""
     values = _values(X)
     if values is None:
         return None
     text = find_text(X)
     if text is not None:
-        found = f"X holds texts, such as {reprlib.repr(text)}, but "
+        found = f"{shown} holds texts, such as {reprlib.repr(text)}, but "
         if has_backbone:
             return found + (
                 "a backbone needs numbers: pass token ids, integers of shape "
@@ -70,14 +103,15 @@ def _advice(name: str, X: Any, has_backbone: bool) -> str | None:
         )
     if _cells(values)[1]:
         return (
-            "X has rows of different lengths, but needs the same number of values in "
-            "each: pad tokens to one length, or pass a sparse matrix of features."
+            f"{shown} has rows of different lengths, but needs the same number of "
+            "values in each: pad tokens to one length, or pass a sparse matrix of "
+            "features."
         )
     if values.ndim > 2 and not has_backbone:
         return (
-            f"X has shape {values.shape}, but {name} takes (n_samples, n_features): "
-            "pass backbone=, a torch.nn.Module that makes features of samples of shape "
-            f"{values.shape[1:]}; or X.reshape(len(X), -1)."
+            f"{shown} has shape {values.shape}, but {name} takes (n_samples, "
+            "n_features): pass backbone=, a torch.nn.Module that makes features of "
+            f"samples of shape {values.shape[1:]}; or X.reshape(len(X), -1)."
         )
     return None
 
@@ -111,19 +145,48 @@ def _values(X: Any) -> np.ndarray | None:
 
 
 def check_predict_samples(
-    estimator: BaseEstimator, X: Any, user_backbone: UserBackbone | None = None
-) -> Rows:
+    estimator: BaseEstimator,
+    X: Any,
+    user_backbone: UserBackbone | None = None,
+    widths: tuple[int, int] | None = None,
+) -> Samples:
     """Return samples like those that were fitted, to predict or to train further.
 
-    What was fitted counts, such as a user's backbone, whatever the parameters are now.
+    What was fitted counts, such as a user's backbone, whatever the parameters are now;
+    and the widths of the parts, None if samples had none.
     """
-    plain = _plain_samples(estimator, X) if user_backbone is None else None
+    name = type(estimator).__name__
+    if isinstance(X, Parts) != (widths is not None):
+        raise ValueError(_other_form(name, X))
+    plain = None
+    if user_backbone is None and widths is None:
+        plain = _plain_samples(estimator, X)
     if plain is not None:
         return canonical_rows(plain)
     X = check_fit_samples(estimator, X, user_backbone is not None, reset=False)
     if user_backbone is not None:
         user_backbone.check_inputs(X)
+    now, before = widths_of_parts(X) or (), widths or ()
+    for part, width, fitted in zip(PART_NAMES, now, before, strict=False):
+        if width != fitted:
+            raise ValueError(
+                f"X.{part} has {width} features, but {name} was fitted with {fitted}: "
+                "make the parts by the transformers that made those of fit."
+            )
     return X
+
+
+def _other_form(name: str, X: Any) -> str:
+    """Return the error of samples with parts in place of those without, or reverse."""
+    if isinstance(X, Parts):
+        return (
+            f"X={X!r} has two parts, but {name} was fitted with a single array: pass "
+            "one, or fit with Parts."
+        )
+    return (
+        f"X is of type {type(X).__name__}, but {name} was fitted with Parts: pass "
+        "skmhe.Parts(network=..., linear=...), made as those of fit."
+    )
 
 
 def _plain_samples(estimator: Any, X: Any) -> Any:
