@@ -23,7 +23,6 @@ from skmhe.estimators.validation.samples import (
     check_fit_samples,
     check_predict_samples,
     check_weight,
-    widths_of_parts,
 )
 from skmhe.estimators.validation.targets import (
     Target,
@@ -44,12 +43,13 @@ from skmhe.scorers.batch import Rows
 from skmhe.scorers.device import own_torch_settings
 from skmhe.scorers.linear import Work, n_tree_levels
 from skmhe.scorers.model import Model
-from skmhe.scorers.parts import Parts, Samples, part_of
+from skmhe.scorers.parts import Parts, Samples
 from skmhe.scorers.progress import Progress, make_progress
 from skmhe.scorers.user_backbone import flat_rows
 from skmhe.training.data import TrainingData
-from skmhe.training.fit import MAX_SEED, TrainingState, fit_model, train_further
+from skmhe.training.fit import TrainingState, fit_model, train_further
 from skmhe.training.loop import History
+from skmhe.training.networks import MAX_SEED
 from skmhe.training.task import Recipe, Task
 
 
@@ -103,6 +103,16 @@ class Inputs(NamedTuple):
     feature_names: np.ndarray | None  # of the labels' features
     has_new_Z: bool  # whether Z was given, not kept from an earlier call
 
+    @property
+    def network(self) -> Any:
+        """What the network reads of the samples."""
+        return getattr(self.X, "network", self.X)
+
+    @property
+    def linear(self) -> Any:
+        """What linear classifiers and centroids read of the samples."""
+        return getattr(self.X, "linear", self.X)
+
 
 @own_torch_settings()
 def fit(
@@ -137,7 +147,7 @@ def fit(
     if form is None or not is_partial_fit:  # partial_fit keeps that of the first call
         form = inputs.target._replace(y=None, all_classes=None)
     n_first = len(form.classes) if previous is None else previous.n_first_labels
-    widths = widths_of_parts(inputs.X)
+    widths = inputs.X.widths if isinstance(inputs.X, Parts) else None
     fitted = Fitted(model, state, form, n_first, inputs.feature_names, widths)
     everything = inputs.target.all_classes
     if everything is not None:
@@ -202,7 +212,7 @@ def _prepare(
     Y = indicator(target.y, n_labels)
     n_first = n_labels if previous is None else previous.n_first_labels
     # A sparse array's size is the number of stored values.
-    rows = part_of(inputs.X, "linear")
+    rows = inputs.linear
     has_parts = isinstance(inputs.X, Parts)
     n_levels = 1
     if has_parts or estimator.backbone is None:  # there may be linear classifiers
@@ -216,7 +226,7 @@ def _prepare(
         n_labels=n_labels,
         multilabel=target.multilabel,
         n_samples=Y.shape[0],
-        n_features=part_of(inputs.X, "network").shape[1],
+        n_features=inputs.network.shape[1],
         has_parts=has_parts,
         n_label_features=None
         if inputs.Z is None

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from skmhe.labels.clustering import Rows as Rows
 from skmhe.nn import SparseRows
-from skmhe.scorers.parts import PartName, Samples, part_of
+from skmhe.scorers.parts import PartName, Samples
 
 # Bounds the memory of features and of gathered rows, which scores do not count.
 MAX_CHUNK_ROWS = 2048
@@ -43,7 +43,9 @@ class Batch:
     def tensor(self) -> Tensor | SparseRows:
         """The samples, for the network."""
         if self._tensor is None:
-            self._tensor = rows_to_tensor(part_of(self.X, "network"), self.device)
+            self._tensor = rows_to_tensor(
+                getattr(self.X, "network", self.X), self.device
+            )
         return self._tensor
 
     def features(self, make: Callable[..., Any]) -> Any:
@@ -56,7 +58,7 @@ class Batch:
 
     def unit_rows(self, sparse: bool | None = None, part: PartName = "linear") -> Rows:
         """Return the samples as `comparable_rows`, as CSR or dense, or as they are."""
-        rows = part_of(self.X, part)
+        rows = getattr(self.X, part, self.X)
         sparse = sp.issparse(rows) if sparse is None else sparse
         key = id(rows), sparse
         if key not in self._unit:

@@ -35,6 +35,8 @@ class Parts:
         The part of the linear classifiers.
     shape : tuple
         ``(n_samples,)``: samples have no single number of features.
+    widths : tuple of int
+        Numbers of features of both parts.
 
     See Also
     --------
@@ -74,8 +76,13 @@ class Parts:
 
     @property
     def shape(self) -> tuple[int]:
-        """The number of samples."""
+        """The number of samples, as scikit-learn asks for it."""
         return (self.network.shape[0],)
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        """Numbers of features: of the second dimension, where there are more."""
+        return self.network.shape[1], self.linear.shape[1]
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -115,7 +122,8 @@ def _as_rows(part: Any) -> Any:
 
 def part_of(X: Samples, name: PartName) -> Any:
     """Return what some scorers read of samples: all, unless these have parts."""
-    return getattr(X, name) if isinstance(X, Parts) else X
+    # Arrays have no such attributes. What holds samples reads them in the same way.
+    return getattr(X, name, X)
 
 
 def with_network_part(X: Samples, part: Rows) -> Samples:

@@ -34,6 +34,16 @@ class TrainingData(NamedTuple):
     # Whether X holds what the backbone made of the samples, in the network's part.
     has_features: bool = False
 
+    @property
+    def network(self) -> Any:
+        """What the network reads of the samples."""
+        return getattr(self.X, "network", self.X)
+
+    @property
+    def linear(self) -> Any:
+        """What linear classifiers and centroids read of the samples."""
+        return getattr(self.X, "linear", self.X)
+
     def take(self, rows: Any) -> "TrainingData":
         """Return some rows."""
         weight, centroids = self.sample_weight, self.centroids

@@ -28,7 +28,6 @@ from skmhe.scorers.network import (
     weights_to_numpy,
 )
 from skmhe.scorers.own_labels import count_own_labels
-from skmhe.scorers.parts import part_of
 from skmhe.scorers.progress import SILENT
 from skmhe.scorers.storage import round_to_half
 from skmhe.training.data import (
@@ -169,7 +168,7 @@ def _with_classifiers(
     """
     centroids, linear, n_steps = None, None, 0
     if recipe.linear is not None:
-        samples = unit_rows(part_of(task.data.X, "linear"))
+        samples = unit_rows(task.data.linear)
         Y = indicator(task.data.y, task.codec.n_labels)
         centroids = _fit_centroids(recipe, task, samples, Y)
         linear, n_steps = _fit_linear(recipe, task, samples, Y)
@@ -300,7 +299,7 @@ def _for_network(recipe: Recipe, network: Network, data: TrainingData) -> Traini
     it, the same in every epoch.
     """
     if data.centroids is None:
-        data = data._replace(X=part_of(data.X, "network"))
+        data = data._replace(X=data.network)
     if not network.is_frozen:
         return data
     recipe.progress.start("features of the frozen backbone")
@@ -345,7 +344,7 @@ def _train(
 
 def _own_label_counts(recipe: Recipe, task: Task) -> np.ndarray:
     """Count samples that are labels themselves, see `count_own_labels`."""
-    X, Z = part_of(task.data.X, "network"), task.label_features
+    X, Z = task.data.network, task.label_features
     encoder = None if recipe.spec is None else recipe.spec.encoder
     if Z is None or encoder is None or not encoder.is_shared:
         return np.zeros(2, int)

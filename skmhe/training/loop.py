@@ -16,7 +16,7 @@ from skmhe.scorers.combination import Bound, Combination, Scorer
 from skmhe.scorers.generators import Generators
 from skmhe.scorers.label_encoder import LabelEncoderScorer
 from skmhe.scorers.network import Network, network_features
-from skmhe.scorers.parts import part_of, with_network_part
+from skmhe.scorers.parts import with_network_part
 from skmhe.scorers.progress import SILENT, Progress
 from skmhe.scorers.similarity import scores_to_complete
 from skmhe.scorers.threads import threads_for
@@ -74,7 +74,7 @@ def extra_scores(network: Network, batch: TrainingData) -> ExtraScores | None:
     """Return the similarities to centroids that the head completes, if any."""
     if batch.centroids is None:
         return None
-    X = unit_rows(part_of(batch.X, "linear"))
+    X = unit_rows(batch.linear)
     return scores_to_complete(batch.centroids, X, network.centroid_scale)
 
 
@@ -137,7 +137,7 @@ def with_features(
     network: Network, data: TrainingData, progress: Progress = SILENT
 ) -> TrainingData:
     """Return data with the backbone's features in place of the samples."""
-    features = network_features(network, part_of(data.X, "network"), progress)
+    features = network_features(network, data.network, progress)
     return data._replace(X=with_network_part(data.X, features), has_features=True)
 
 
@@ -216,7 +216,12 @@ class Trainer:
                     self.progress.start("network", 1, "epoch")
                 if self.labels is not None:
                     with self.drawing():
+<<<<<<< HEAD
                         self.labels.start_epoch(self.network, self.data, epoch)
+=======
+                        X = self.data.network
+                        self.labels.start_epoch(self.network, X, epoch)
+>>>>>>> 4c97845 (Holders of samples give their parts, so that X changes rooms as often as before)
                 loss = self.run_epoch(interruption)
                 if loss is None:
                     break
@@ -281,7 +286,7 @@ class Trainer:
         """Estimate those of the forward pass of a step, or of validation samples."""
         data = self.data if validation is None else validation
         n, network = data.X.shape[0], self.network
-        n_stored = part_of(data.X, "network").size / n
+        n_stored = data.network.size / n
         if validation is None:
             n = min(n, self.plan.batch_size)
         if data.has_features:
@@ -313,9 +318,15 @@ class Trainer:
 
     def _loss(self, rows: np.ndarray) -> Tensor:
         """Return the mean loss of some rows: of the head, and of the label encoder."""
+<<<<<<< HEAD
         network, part, device = self.network, self.data.take(rows), self.network.device
         batch = Batch(part.X, device, part.has_features)
         weight = optional_tensor(part.sample_weight, device)
+=======
+        network, batch, device = self.network, self.data.take(rows), self.network.device
+        inputs = rows_to_tensor(batch.network, device)
+        weight = optional_tensor(batch.sample_weight, device)
+>>>>>>> 4c97845 (Holders of samples give their parts, so that X changes rooms as often as before)
         rounded: Any = nullcontext()
         if self.plan.dtype is not None:
             rounded = torch.autocast(device.type, self.plan.dtype)

@@ -11,7 +11,6 @@ import torch
 
 from skmhe.scorers.linear.fit import BLOCK_SCORES
 from skmhe.scorers.network import HeadSpec, NetworkSpec
-from skmhe.scorers.parts import part_of
 from skmhe.scorers.progress import Progress
 from skmhe.training.data import TrainingData
 from skmhe.training.plan import TrainingPlan
@@ -64,7 +63,7 @@ def estimate_memory(
 
 def _of_linear(data: TrainingData, n_labels: int) -> tuple[int, int]:
     """Return the bytes of samples of unit length, and of linear classifiers."""
-    X = part_of(data.X, "linear")
+    X = data.linear
     work = BYTES_PER_BLOCK_SCORE * BLOCK_SCORES * torch.get_num_threads()
     if isinstance(X, np.ndarray):
         # The weights of all nodes, while they are brought into one array.

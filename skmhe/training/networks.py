@@ -45,7 +45,7 @@ def make_network(
         _check_label_features(spec, task)
         network = Network(spec, module, label_module)
     if isinstance(network.backbone, Backbone):
-        scale = root_mean_square_scale(part_of(X, "network"))
+        scale = root_mean_square_scale(task.data.network)
         network.backbone.get_buffer("input_scale").fill_(scale)
     network.head.set_prior(to_tensor(task.counts), task.n_samples)
     return network.to(device)

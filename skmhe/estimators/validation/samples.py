@@ -42,19 +42,9 @@ def check_fit_samples(
         linear=_checked_rows(check, X.linear, False, name, "X.linear"),
     )
     if reset:
-        estimator.n_features_in_ = sum(widths_of_parts(parts) or ())
+        estimator.n_features_in_ = sum(parts.widths)
         vars(estimator).pop("feature_names_in_", None)
     return parts
-
-
-def widths_of_parts(X: Samples) -> tuple[int, int] | None:
-    """Return the numbers of features of the network's and of the linear part, if any.
-
-    What a backbone takes may have more dimensions; it is checked as a whole elsewhere.
-    """
-    if not isinstance(X, Parts):
-        return None
-    return X.network.shape[1], X.linear.shape[1]
 
 
 def _checked_rows(
@@ -166,13 +156,14 @@ def check_predict_samples(
     X = check_fit_samples(estimator, X, user_backbone is not None, reset=False)
     if user_backbone is not None:
         user_backbone.check_inputs(X)
-    now, before = widths_of_parts(X) or (), widths or ()
-    for part, width, fitted in zip(PART_NAMES, now, before, strict=False):
-        if width != fitted:
-            raise ValueError(
-                f"X.{part} has {width} features, but {name} was fitted with {fitted}: "
-                "make the parts by the transformers that made those of fit."
-            )
+    if widths is not None:
+        for part, width, fitted in zip(PART_NAMES, X.widths, widths, strict=True):
+            if width != fitted:
+                raise ValueError(
+                    f"X.{part} has {width} features, but {name} was fitted with "
+                    f"{fitted}: make the parts by the transformers that made those of "
+                    "fit."
+                )
     return X
 
 
