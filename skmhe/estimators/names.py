@@ -144,8 +144,8 @@ class Parameters(BaseEstimator):
             try:
                 validate_parameter_constraints({name: constraints}, given, owner)
             except InvalidParameterError as error:
-                row = owner if owner in PARENTS else "estimator", name
-                hint = HINTS.get(row)
+                is_object = owner in PARENTS or not hasattr(self, "fit")
+                hint = HINTS.get((owner if is_object else "estimator", name))
                 if not hint:
                     raise
                 raise InvalidParameterError(f"{error} {hint}.") from None

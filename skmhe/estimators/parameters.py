@@ -1,7 +1,7 @@
 """Parameter objects: what only concerns one part of the model."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Self
 
 from torch import nn
@@ -10,7 +10,7 @@ from skmhe.estimators._sklearn import ObjectOf
 from skmhe.estimators.docs import documented
 from skmhe.estimators.names import Parameters, explained_names
 from skmhe.estimators.table import constraints, only_used
-from skmhe.scorers.user_backbone import name_of
+from skmhe.scorers.user_backbone import Frozen, Rates, name_of
 
 
 @documented(**only_used("LinearTree"))
@@ -80,14 +80,16 @@ class Backbone(Parameters):
         The network, of which copies are trained, or a class or function that makes it
         when called with `params`. If parameters of the class or function are named as
         one of those below, wrap it in a function whose parameters have other names.
-    freeze : bool, str or sequence of str, default=False
-        Which weights are not trained: all (True), or those whose names match patterns
-        such as ``"layers.0.*"``. Parts without other weights stay in evaluation mode;
-        if that is all of the network, features are computed once, not in every epoch.
-    learning_rate : float, dict or None, default=None
+    freeze : bool, str, sequence of str or callable, default=False
+        Which weights are not trained: all (True), those whose names match patterns
+        such as ``"layers.0.*"``, or those whose names a function of the module returns.
+        Parts without other weights stay in evaluation mode; if that is all of the
+        network, features are computed once, not in every epoch.
+    learning_rate : float, dict, callable or None, default=None
         Learning rate of the network at the start. None is the estimator's
         `learning_rate_init`. A dict maps patterns of names to rates; the last one that
-        matches counts.
+        matches counts. A function of the module returns {{name: rate}}. What matches
+        nothing has `learning_rate_init`.
     weight_decay : float, default=0.0
         Decoupled weight decay of the network, as that of `torch.optim.AdamW`.
     max_grad_norm : float or None, default=None
@@ -107,6 +109,14 @@ class Backbone(Parameters):
     params : dict
         What `module` is called with.
 
+    Notes
+    -----
+    A fitted estimator keeps `module`, and its pickles refer to the class or function by
+    its name. To predict, the module is made again and given its weights. Where making
+    it needs what may be gone by then, such as a file of pretrained weights, the module
+    has a method ``blueprint()``, which returns a function of no arguments that makes
+    one like it, with any weights.
+
     Examples
     --------
     >>> from torch import nn
@@ -125,8 +135,8 @@ class Backbone(Parameters):
         self,
         module: nn.Module | Callable[..., nn.Module],
         *,
-        freeze: bool | str | Sequence[str] = False,
-        learning_rate: float | dict[str, float] | None = None,
+        freeze: Frozen = False,
+        learning_rate: Rates | None = None,
         weight_decay: float = 0.0,
         max_grad_norm: float | None = None,
         averaging_decay: float | None = None,
@@ -139,6 +149,16 @@ class Backbone(Parameters):
         self.max_grad_norm = max_grad_norm
         self.averaging_decay = averaging_decay
         self.params = params
+
+    def plain(self) -> "Backbone":
+        """Return a backbone that says the same by a module and its parameters alone.
+
+        Returns
+        -------
+        Backbone
+            This object; subclasses, whose parameters are others, make a new one.
+        """
+        return self
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters, also those that the module is called with.

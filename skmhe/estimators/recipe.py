@@ -21,7 +21,7 @@ from skmhe.scorers.combination import ScorerWeights
 from skmhe.scorers.device import resolve_device, resolve_dtype
 from skmhe.scorers.model import CENTROID_SCALES, Model, Settings
 from skmhe.scorers.network import EncoderSpec, HeadSpec, NetworkSpec
-from skmhe.scorers.user_backbone import UserBackbone
+from skmhe.scorers.user_backbone import Frozen, UserBackbone
 from skmhe.training.plan import BackbonePlan, TrainingPlan, resolve_plan
 from skmhe.training.pools import PoolPlan
 from skmhe.training.shortlists import resolve_search
@@ -115,7 +115,7 @@ def _network(setting: Setting, head: HeadSpec, previous: Model | None) -> Networ
 
 def _encoder(setting: Setting, previous: Model | None) -> EncoderSpec:
     loss_weight = float(setting.values["label_encoder"].loss_weight)
-    backbone = as_backbone(setting.label_backbone)
+    backbone = _label_backbone(setting)
     if backbone is None:
         return EncoderSpec(loss_weight, n_features=setting.n_label_features)
     if isinstance(backbone, str):  # "shared"
@@ -132,10 +132,17 @@ def _user_backbone(backbone: Backbone, before: UserBackbone | None) -> UserBackb
     return before if before is not None and before == now else now
 
 
-def _frozen(backbone: Backbone) -> bool | str | tuple[str, ...]:
+def _frozen(backbone: Backbone) -> Frozen:
     """Return which parameters of a user's network are frozen."""
     freeze = backbone.freeze
-    return freeze if isinstance(freeze, bool | str) else tuple(freeze)
+    is_one = isinstance(freeze, bool | str) or callable(freeze)
+    return freeze if is_one else tuple(freeze)
+
+
+def _label_backbone(setting: Setting) -> Any:
+    """Return what makes features of labels; of a user's network, the plain object."""
+    backbone = as_backbone(setting.label_backbone)
+    return backbone.plain() if isinstance(backbone, Backbone) else backbone
 
 
 def _plan(setting: Setting, device: torch.device) -> TrainingPlan:
@@ -170,7 +177,7 @@ def _of_user_backbones(setting: Setting) -> dict[str, Any]:
     What concerns all of a step is that of the estimator's backbone, if there is one.
     """
     backbone, result = setting.values["backbone"], dict[str, Any]()
-    labels = as_backbone(setting.label_backbone) if setting.has_encoder else None
+    labels = _label_backbone(setting) if setting.has_encoder else None
     plans = {"label_backbone": labels, "backbone": backbone}
     for name, part in plans.items():
         if isinstance(part, Backbone):

@@ -107,6 +107,8 @@ def make_setting(
         if value is not None:
             nested = value.get_params(deep=False)
             values |= {f"{parent}__{name}": inner for name, inner in nested.items()}
+        if isinstance(value, Backbone):
+            values[parent] = value.plain()
     return Setting(values, strategy, **facts)
 
 

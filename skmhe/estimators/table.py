@@ -144,8 +144,8 @@ TABLE: dict[str, tuple[Parameter, ...]] = {
     ),
     "Backbone": (
         Parameter("module", [callable], when.ALWAYS, A_MODULE),
-        Parameter("freeze", ["boolean", str, "array-like"], when.ALWAYS),
-        Parameter("learning_rate", [ABOVE_0, dict, None], when.ALWAYS),
+        Parameter("freeze", ["boolean", str, "array-like", callable], when.ALWAYS),
+        Parameter("learning_rate", [ABOVE_0, dict, callable, None], when.ALWAYS),
         Parameter("weight_decay", [AT_LEAST_0], when.ALWAYS),
         Parameter("max_grad_norm", [ABOVE_0, None], when.ALWAYS),
         Parameter("averaging_decay", [INNER_SHARE, None], when.IN_FIT),

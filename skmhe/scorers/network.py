@@ -18,7 +18,7 @@ from skmhe.scorers.batch import Batch, Rows, row_chunks, rows_to_tensor, to_tens
 from skmhe.scorers.combination import Scorer
 from skmhe.scorers.generators import borrowed_generators
 from skmhe.scorers.progress import SILENT, Progress
-from skmhe.scorers.user_backbone import Patterns, UserBackbone, UserModule
+from skmhe.scorers.user_backbone import Frozen, UserBackbone, UserModule
 
 Weights = dict[str, np.ndarray]
 
@@ -63,7 +63,7 @@ class EncoderSpec(NamedTuple):
     loss_weight: float  # share of its loss in the joint loss
     n_features: int | None = None
     user_backbone: UserBackbone | None = None
-    freeze: bool | Patterns = False  # parameters of it
+    freeze: Frozen = False  # parameters of it
 
     @property
     def is_shared(self) -> bool:
@@ -83,7 +83,7 @@ class NetworkSpec(NamedTuple):
     centroid_scale: float | None = None
     encoder: EncoderSpec | None = None
     user_backbone: UserBackbone | None = None  # in place of hidden layers
-    freeze: bool | Patterns = False  # parameters of it
+    freeze: Frozen = False  # parameters of it
 
     @property
     def label_network(self) -> UserBackbone | None:
@@ -265,7 +265,7 @@ def network_from_weights(
         # Modules are made anew, for what is not in their state; draws for their
         # starting values leave torch's generators as they were.
         with borrowed_generators():
-            made = [None if user is None else user.make() for user in users]
+            made = [None if user is None else user.make_again() for user in users]
             network = Network(spec, *made)
         network.load_state_dict({n: to_tensor(a) for n, a in weights.items()})
         return network.to(device)

@@ -16,6 +16,9 @@ from torch import Tensor, nn
 from skmhe.scorers.parts import Samples, name_of_part, part_of
 
 Patterns = str | Sequence[str]
+# What is not trained: everything, what patterns match, or what a function finds.
+Frozen = bool | Patterns | Callable[[nn.Module], Sequence[str]]
+Rates = float | dict[str, float] | Callable[[nn.Module], dict[str, float]]
 Device = torch.device
 
 # Samples that a backbone is given to see what it makes of them.
@@ -68,6 +71,8 @@ class UserBackbone:
     backbone: nn.Module | Callable[..., nn.Module]  # it is copied, or makes a module
     params: dict[str, Any]  # what to call it with
     form: SampleForm | None = None  # None: see `probed`
+    # How the fitted module is made again, to be given its weights; None: as it was.
+    blueprint: Callable[[], nn.Module] | None = None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, UserBackbone):
@@ -110,6 +115,13 @@ class UserBackbone:
                 "values: make it on the CPU or on the device to train on."
             )
         return module.float().cpu()
+
+    def make_again(self) -> nn.Module:
+        """Return a module that is to be given the weights of the fitted one.
+
+        What its weights once came from, such as a file, may be gone.
+        """
+        return self.make() if self.blueprint is None else self.blueprint().float()
 
     def _call(self) -> nn.Module:
         try:
@@ -155,7 +167,9 @@ class UserBackbone:
                 f"backbone={self.name} puts out NaN or infinity for the first samples: "
                 "scale X, or look at how its weights start."
             )
-        return replace(self, form=form._replace(out_features=features.shape[1]))
+        form = form._replace(out_features=features.shape[1])
+        blueprint = getattr(module, "blueprint", None)
+        return replace(self, form=form, blueprint=blueprint and blueprint())
 
     def check_inputs(self, samples: Samples, name: str = "X") -> None:
         """Raise ValueError for samples of another form than those that were fitted.
@@ -226,9 +240,7 @@ class UserModule(nn.Module):
     `freeze`.
     """
 
-    def __init__(
-        self, user: UserBackbone, module: nn.Module, freeze: Patterns | bool
-    ) -> None:
+    def __init__(self, user: UserBackbone, module: nn.Module, freeze: Frozen) -> None:
         super().__init__()
         self.user, self.module = user, module
         self._resting = freeze_parameters(module, freeze)
@@ -277,12 +289,14 @@ def flat_rows(X: np.ndarray) -> np.ndarray | sp.csr_array:
     return sp.csr_array(TfidfTransformer(sublinear_tf=True).fit_transform(counts))
 
 
-def frozen_names(module: nn.Module, freeze: Patterns | bool) -> set[str]:
+def frozen_names(module: nn.Module, freeze: Frozen) -> set[str]:
     """Return the names of the parameters that `freeze` asks for.
 
-    That is all or none of them, or those whose names match patterns, each of which
-    must match something.
+    That is all or none of them, those that a function returns, or those whose names
+    match patterns, each of which must match something.
     """
+    if callable(freeze):
+        return set(freeze(module))
     names = [name for name, _ in module.named_parameters()]
     if isinstance(freeze, bool):
         return set(names) if freeze else set()
@@ -301,7 +315,7 @@ def _matching(pattern: str, names: list[str]) -> list[str]:
     return found
 
 
-def freeze_parameters(module: nn.Module, freeze: Patterns | bool) -> list[nn.Module]:
+def freeze_parameters(module: nn.Module, freeze: Frozen) -> list[nn.Module]:
     """Keep parameters from training; return the modules that have no others.
 
     These must stay in evaluation mode, where they drop nothing and their statistics
@@ -318,13 +332,14 @@ def freeze_parameters(module: nn.Module, freeze: Patterns | bool) -> list[nn.Mod
     return resting
 
 
-def rates_by_name(
-    module: nn.Module, rates: float | dict[str, float] | None
-) -> dict[str, float]:
+def rates_by_name(module: nn.Module, rates: Rates | None) -> dict[str, float]:
     """Return {parameter name: learning rate} of those that have one of their own.
 
-    The rates are one for all, or {pattern of names: rate}, whose last match counts.
+    The rates are one for all, {pattern of names: rate}, whose last match counts, or a
+    function that returns the result.
     """
+    if callable(rates):
+        return rates(module)
     names = [name for name, _ in module.named_parameters()]
     if rates is None:
         return {}

@@ -216,12 +216,7 @@ class Trainer:
                     self.progress.start("network", 1, "epoch")
                 if self.labels is not None:
                     with self.drawing():
-<<<<<<< HEAD
                         self.labels.start_epoch(self.network, self.data, epoch)
-=======
-                        X = self.data.network
-                        self.labels.start_epoch(self.network, X, epoch)
->>>>>>> 4c97845 (Holders of samples give their parts, so that X changes rooms as often as before)
                 loss = self.run_epoch(interruption)
                 if loss is None:
                     break
@@ -318,15 +313,9 @@ class Trainer:
 
     def _loss(self, rows: np.ndarray) -> Tensor:
         """Return the mean loss of some rows: of the head, and of the label encoder."""
-<<<<<<< HEAD
         network, part, device = self.network, self.data.take(rows), self.network.device
         batch = Batch(part.X, device, part.has_features)
         weight = optional_tensor(part.sample_weight, device)
-=======
-        network, batch, device = self.network, self.data.take(rows), self.network.device
-        inputs = rows_to_tensor(batch.network, device)
-        weight = optional_tensor(batch.sample_weight, device)
->>>>>>> 4c97845 (Holders of samples give their parts, so that X changes rooms as often as before)
         rounded: Any = nullcontext()
         if self.plan.dtype is not None:
             rounded = torch.autocast(device.type, self.plan.dtype)

@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from skmhe.scorers.user_backbone import Rates
+
 # "auto" batches divide the samples into a number of steps, as few samples need many
 # steps, and many samples need large batches.
 MIN_AUTO_BATCH = 16
@@ -13,7 +15,7 @@ class BackbonePlan(NamedTuple):
     """How to train a user's network."""
 
     # One for all, or by patterns of names; None: learning_rate_init.
-    learning_rate: float | dict[str, float] | None = None
+    learning_rate: Rates | None = None
     weight_decay: float = 0.0
 
 

@@ -23,6 +23,7 @@ ARROWS = {
     "scorers": {"nn", "labels"},
     "nn": {"labels"},
     "labels": set(),
+    "text": {"estimators"},
     "metrics": {"final_classifier", "labels"},
     "final_classifier": set(),
     "datasets": set(),
@@ -62,6 +63,7 @@ LAYERS = {
         {"model"},
         {"candidates"},
     ),
+    "text": ({"loading"}, {"tokenizer", "transformer"}, {"backbone"}),
     "training": (
         {
             "data",

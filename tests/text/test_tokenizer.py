@@ -1,0 +1,145 @@
+"""Tokens of texts: what they are, what is kept, and what bad input gets."""
+
+import copy
+import pickle
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import get_tags
+from tiny_models import TEXTS, TOKENS, change_config, save_bert, save_tokenizer
+
+from skmhe.text import Tokenizer, loading
+
+
+@pytest.mark.parametrize("with_json", [True, False])
+def test_tokens_of_both_kinds_of_folders(with_json, tmp_path):
+    # The settings of tokenizer.json, to cut and to pad, are not those of this class.
+    folder = save_tokenizer(tmp_path / "tokenizer", with_json)
+    tokenizer = Tokenizer(folder)
+    found = tokenizer.fit_transform(TEXTS)
+    assert_array_equal(found, TOKENS)
+    assert found.dtype == np.int64
+    assert (tokenizer.width_, tokenizer.pad_id_) == (8, 0)
+    assert_array_equal(Tokenizer(str(folder)).fit(TEXTS).transform(TEXTS), TOKENS)
+
+
+@pytest.mark.parametrize(
+    "form", [list, tuple, np.array, lambda t: np.array(t, object), pd.Series]
+)
+def test_forms_of_texts(folder, form):
+    tokenizer = Tokenizer(folder).fit(form(TEXTS))
+    assert_array_equal(tokenizer.transform(form(TEXTS)), TOKENS)
+    assert tokenizer.transform(form(["x"])[:0]).shape == (0, 8)
+
+
+def test_rows_are_as_long_as_the_longest_text_of_fit(folder):
+    tokenizer = Tokenizer(folder).fit(TEXTS[:1])
+    assert_array_equal(tokenizer.transform(TEXTS[:2])[0], TOKENS[0, :5])
+    # Cut texts keep the token that ends them; nobody is told of them any more.
+    assert_array_equal(tokenizer.transform(TEXTS)[1], [2, 9, 10, 11, 3])
+
+
+def test_fit_tells_once_of_texts_that_are_cut(folder):
+    tokenizer = Tokenizer(folder, max_length=5)
+    with pytest.warns(UserWarning, match="2 of 4 texts have more than max_length=5"):
+        found = tokenizer.fit_transform(TEXTS)
+    assert_array_equal(found[3], [2, 15, 16, 17, 3])
+    assert_array_equal(tokenizer.transform(TEXTS), found)
+
+
+def test_texts_are_taken_apart_in_chunks(folder, monkeypatch):
+    monkeypatch.setattr("skmhe.text.tokenizer.TEXTS_PER_CHUNK", 3)
+    with pytest.warns(UserWarning, match="2 of 4"):
+        found = Tokenizer(folder, max_length=5).fit_transform(TEXTS)
+    assert_array_equal(found[0], TOKENS[0, :5])
+
+
+def test_copies_do_not_need_the_folder(tmp_path):
+    folder = save_bert(tmp_path / "bert")
+    tokenizer = Tokenizer(folder, max_length=8).fit(TEXTS)
+    shutil.rmtree(folder)
+    for twin in (copy.deepcopy(tokenizer), pickle.loads(pickle.dumps(tokenizer))):
+        assert_array_equal(twin.transform(TEXTS), TOKENS)
+
+
+def test_it_is_an_estimator_of_texts(folder):
+    tokenizer = clone(Tokenizer(folder, max_length=9)).set_params(max_length=7)
+    assert tokenizer.get_params() == {"name_or_path": folder, "max_length": 7}
+    assert get_tags(tokenizer).input_tags.string
+    assert "Tokenizer" in tokenizer._repr_html_()
+    assert not hasattr(tokenizer, "get_feature_names_out")
+    with pytest.raises(NotFittedError):
+        tokenizer.transform(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("X", "error"),
+    [
+        ("play", r"X='play' must be a sequence of texts: pass \[text\]"),
+        (7, "X=7 must be a sequence"),
+        (["play", None], "no text in row 1, but None: .*fillna"),
+        (pd.Series(["a", "b", np.nan]), "no text in row 2, but nan"),
+        (pd.array(["a", pd.NA]), "no text in row 1, but <NA>"),
+        (["a", b"b"], "row 1 is of type bytes"),
+        ([["a"], ["b"]], "row 0 is of type list"),
+        (np.array([["a"]]), r"shape \(1, 1\), but must be a single column"),
+        (pd.DataFrame({"a": ["b"]}), r"pass X\[name\]"),
+        (np.arange(3), "row 0 is of type int64"),
+        ([], "X has no texts"),
+    ],
+)
+def test_what_are_no_texts(X, error, folder):
+    tokenizer = Tokenizer(folder)
+    with pytest.raises(ValueError, match=error):
+        tokenizer.fit(X)
+    assert not hasattr(tokenizer, "width_")
+
+
+@pytest.mark.parametrize("values", [{"max_length": 2}, {"name_or_path": None}])
+def test_wrong_parameters(values, folder):
+    name, value = next(iter(values.items()))
+    with pytest.raises(ValueError, match=f"'{name}' parameter .* Got {value}"):
+        Tokenizer(folder).set_params(**values).fit(TEXTS)
+
+
+def test_texts_that_the_model_cannot_take(tmp_path):
+    folder = save_bert(tmp_path / "bert", max_position_embeddings=6)
+    with pytest.raises(ValueError, match="max_length=128, but X has texts of 8 tokens"):
+        Tokenizer(folder).fit(TEXTS)
+    with pytest.warns(UserWarning, match="1 of 4 texts"):
+        assert Tokenizer(folder, max_length=6).fit(TEXTS).width_ == 6
+
+
+def test_ids_of_padding(tmp_path):
+    folder = save_bert(tmp_path / "bert")
+    change_config(folder, pad_token_id=4)
+    assert Tokenizer(folder).fit_transform(TEXTS)[0, -1] == 4
+    change_config(folder, pad_token_id=None)  # the tokenizer's then
+    assert Tokenizer(folder).fit_transform(TEXTS)[0, -1] == 0
+    without = {"pad_token_id": None}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "_tokenizer", lambda name: type("T", (), without)())
+        with pytest.raises(ValueError, match="has no padding token"):
+            Tokenizer(folder).fit(TEXTS)
+
+
+def test_names_and_folders_without_a_tokenizer(tmp_path):
+    for name in ("no/such-model", "/no/such/folder"):
+        error = f"name_or_path='{name}' is not a folder here.*network once"
+        with pytest.raises(OSError, match=error):
+            Tokenizer(name).fit(TEXTS)
+    with pytest.raises(ValueError, match="is a folder that AutoTokenizer cannot load"):
+        Tokenizer(tmp_path).fit(TEXTS)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"tokenizer\.json that cannot be read"):
+        Tokenizer(tmp_path).fit(TEXTS)
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "_tokenizer", lambda name: object())
+        with pytest.raises(ValueError, match="written in Python only"):
+            Tokenizer(tmp_path).fit(TEXTS)
