@@ -25,7 +25,6 @@ from skmhe.estimators.short_forms import EstimatorParameters
 from skmhe.estimators.validation.label_features import (
     check_added_labels,
     check_feature_names,
-    check_like_known,
 )
 from skmhe.estimators.validation.samples import (
     check_k,
@@ -186,9 +185,9 @@ class BaseMHE(  # type: ignore[call-arg]
             )
         check_feature_names(label_features, fitted.feature_names, "fit")
         spec = fitted.model.spec
-        user = None if spec is None else spec.label_network
-        added = check_added_labels(label_features, labels, fitted.form, user)
-        check_like_known(added[0], known, user)
+        network = None if spec is None else spec.label_network
+        like = known, network
+        added = check_added_labels(label_features, labels, fitted.form, *like)
         self._show(fitted.with_labels(*added))
         return self
 

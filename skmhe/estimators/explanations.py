@@ -20,8 +20,7 @@ def has_linear(estimator: Any) -> bool:
         has_them = estimator._fitted.model.linear is not None
     else:
         strategy = getattr(estimator.strategy, "name", estimator.strategy)
-        has_them = estimator.model != "network" and estimator.backbone is None
-        has_them = has_them and strategy != "product"
+        has_them = estimator.model != "network" and strategy != "product"
     if not has_them:
         raise AttributeError(
             "top_features tells the weights of linear classifiers, and there are none: "

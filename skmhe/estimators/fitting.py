@@ -43,7 +43,7 @@ from skmhe.scorers.batch import Rows
 from skmhe.scorers.device import own_torch_settings
 from skmhe.scorers.linear import Work, n_tree_levels
 from skmhe.scorers.model import Model
-from skmhe.scorers.parts import Parts, Samples
+from skmhe.scorers.parts import Parts, Samples, part_of
 from skmhe.scorers.progress import Progress, make_progress
 from skmhe.scorers.user_backbone import flat_rows
 from skmhe.training.data import TrainingData

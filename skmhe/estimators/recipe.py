@@ -135,8 +135,9 @@ def _user_backbone(backbone: Backbone, before: UserBackbone | None) -> UserBackb
 def _frozen(backbone: Backbone) -> Frozen:
     """Return which parameters of a user's network are frozen."""
     freeze = backbone.freeze
-    is_one = isinstance(freeze, bool | str) or callable(freeze)
-    return freeze if is_one else tuple(freeze)
+    if isinstance(freeze, bool | str) or callable(freeze):
+        return freeze
+    return tuple(freeze)
 
 
 def _label_backbone(setting: Setting) -> Any:

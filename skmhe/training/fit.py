@@ -28,6 +28,7 @@ from skmhe.scorers.network import (
     weights_to_numpy,
 )
 from skmhe.scorers.own_labels import count_own_labels
+from skmhe.scorers.parts import part_of
 from skmhe.scorers.progress import SILENT
 from skmhe.scorers.storage import round_to_half
 from skmhe.training.data import (

@@ -31,9 +31,9 @@ from skmhe.training.data import TrainingData
 from skmhe.training.fit import (
     TrainingState,
     fit_model,
-    root_mean_square_scale,
     train_further,
 )
+from skmhe.training.networks import root_mean_square_scale
 from skmhe.training.pools import PoolPlan
 from skmhe.training.task import LinearPlan, Recipe, Task
 

@@ -80,15 +80,22 @@ def set_aside(Z: Samples, target: Target) -> tuple[Target, Samples, Samples]:
 
 
 def check_added_labels(
-    label_features: Any, labels: Any, target: Target, user: UserBackbone | None
+    label_features: Any,
+    labels: Any,
+    target: Target,
+    known: Samples,
+    network: UserBackbone | None,
 ) -> tuple[Samples, np.ndarray]:
     """Return rows and names of labels to add to those of a target.
 
-    `user` is the user's network that makes features of labels, if one does. Without
-    names, they are those of a DataFrame's index, or the next integers.
+    The rows must be like those that are `known`, of which a user's `network` may make
+    features. Without names, they are those of a DataFrame's index, or the next
+    integers.
     """
     index, classes = _index_of(label_features), target.classes
-    Z = label_rows(_checked(label_features, user is not None), user is not None)
+    is_for_network = network is not None
+    Z = label_rows(_checked(label_features, is_for_network), is_for_network)
+    _check_like_known(Z, known, network)
     is_numbered = target.is_indicator and np.array_equal(classes, range(len(classes)))
     if labels is None and index is not None and not is_numbered:
         labels = index
@@ -106,17 +113,17 @@ def check_added_labels(
     return Z, names
 
 
-def check_like_known(Z: Samples, known: Samples, user: UserBackbone | None) -> None:
+def _check_like_known(Z: Samples, known: Samples, network: UserBackbone | None) -> None:
     """Raise ValueError unless features of labels are like those that are known."""
     if isinstance(Z, Parts) != isinstance(known, Parts):
         raise ValueError(
             f"label_features is {type(Z).__name__}, but this estimator was fitted with "
             f"{type(known).__name__}: make both by one transformer."
         )
-    if user is not None:
-        user.check_inputs(Z, "label_features")
+    if network is not None:
+        network.check_inputs(Z, "label_features")
     parts: tuple[PartName, ...] = ("network", "linear")
-    for part in parts if user is None else parts[1:]:
+    for part in parts if network is None else parts[1:]:
         width, fitted = part_of(Z, part).shape[1], part_of(known, part).shape[1]
         if width != fitted:
             name = name_of_part(Z, part, "label_features")
