@@ -228,9 +228,9 @@ SAMPLES = inspect.cleandoc(
     """
     X : {array-like, sparse matrix} of shape (n_samples, n_features), or Parts
         Samples; with a `backbone`, an array of any shape (n_samples, ...). Scale dense
-        features, for example with `StandardScaler`: nothing is centered. With `Parts`,
-        the network reads one part, and linear classifiers, centroids and the order of
-        labels another one; what was fitted with `Parts` predicts with them.
+        features, for example with `StandardScaler`: only linear classifiers do. With
+        `Parts`, the network reads one part, and linear classifiers, centroids and the
+        order of labels another one; what was fitted with `Parts` predicts with them.
     """
 )
 

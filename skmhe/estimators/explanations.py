@@ -34,15 +34,17 @@ class Explanations:
     """`top_features`, of estimators with linear classifiers."""
 
     _fitted: Any
+    n_features_in_: int
 
     @available_if(has_linear)
     def top_features(self, label: Any, k: int = 10) -> tuple[np.ndarray, np.ndarray]:
         """Return the features that speak for a label in its linear classifier.
 
         A sample's margin is the sum of its values, scaled to unit length, times the
-        label's weights of them, plus a constant. In a tree ("cascade", or a tree next
-        to "sampling"), the weights are the sums of those of the classifiers on the
-        label's path: features may then speak for a cluster of similar labels.
+        label's weights of them, plus a constant. Values of dense samples are first
+        standardized, so that their weights can be compared. In a tree ("cascade", or a
+        tree next to "sampling"), the weights are the sums of those of the classifiers
+        on the label's path: features may then speak for a cluster of similar labels.
 
         Margins of a classifier count up to 1, a clear yes. What the network adds with
         ``model="both"`` is not told, see `combination_` for how much it counts.
@@ -84,10 +86,13 @@ class Explanations:
             )
         position = self._position_of(label)
         features, weights = label_weights(self._fitted.model.linear, position)
+        # The column that `Scaling` adds is no feature of the samples.
+        speaking = (weights > 0) & (features < self.n_features_in_)
+        features, weights = features[speaking], weights[speaking]
         best = np.argsort(-weights, kind="stable")[: int(k)]
-        best = best[weights[best] > 0]
-        features, names = features[best], getattr(self, "feature_names_in_", None)
-        return features if names is None else names[features], weights[best]
+        features, weights = features[best], weights[best]
+        names = getattr(self, "feature_names_in_", None)
+        return features if names is None else names[features], weights
 
     def _position_of(self, label: Any) -> int:
         """Return the position of a label that the linear classifiers know."""

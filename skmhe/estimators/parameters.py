@@ -18,11 +18,12 @@ class LinearTree(Parameters):
     """Parameters of the linear classifiers.
 
     One-vs-rest linear classifiers (squared hinge loss, as `sklearn.svm.LinearSVC`) of
-    the samples, which are scaled to unit length. They score all labels, or form a tree:
-    with "cascade", whose prefixes are the nodes, and with "sampling". Beside "sampling"
-    and a cascade with hard negatives, there is a tree only where it is much faster, by
-    an estimate from the numbers of samples, of their nonzero features and labels, and
-    of all labels.
+    the samples, which are scaled to unit length; before, the columns of dense ones,
+    with more than a quarter of values that are not 0, are standardized. They score all
+    labels, or form a tree: with "cascade", whose prefixes are the nodes, and with
+    "sampling". Beside "sampling" and a cascade with hard negatives, there is a tree
+    only where it is much faster, by an estimate from the numbers of samples, of their
+    nonzero features and labels, and of all labels.
 
     Parameters
     ----------

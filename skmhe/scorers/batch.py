@@ -39,13 +39,15 @@ class Batch:
     def __len__(self) -> int:
         return self.X.shape[0]
 
+    def part(self, name: PartName) -> Any:
+        """Return what some scorers read of the samples."""
+        return getattr(self.X, name, self.X)
+
     @property
     def tensor(self) -> Tensor | SparseRows:
         """The samples, for the network."""
         if self._tensor is None:
-            self._tensor = rows_to_tensor(
-                getattr(self.X, "network", self.X), self.device
-            )
+            self._tensor = rows_to_tensor(self.part("network"), self.device)
         return self._tensor
 
     def features(self, make: Callable[..., Any]) -> Any:
@@ -58,7 +60,7 @@ class Batch:
 
     def unit_rows(self, sparse: bool | None = None, part: PartName = "linear") -> Rows:
         """Return the samples as `comparable_rows`, as CSR or dense, or as they are."""
-        rows = getattr(self.X, part, self.X)
+        rows = self.part(part)
         sparse = sp.issparse(rows) if sparse is None else sparse
         key = id(rows), sparse
         if key not in self._unit:

@@ -28,7 +28,7 @@ from skmhe.scorers.combination import (
 )
 from skmhe.scorers.device import own_torch_settings
 from skmhe.scorers.label_encoder import LabelEncoderScorer, embed_all_labels
-from skmhe.scorers.linear import LinearScorer
+from skmhe.scorers.linear import LinearScorer, Scaling
 from skmhe.scorers.linear.tables import Level
 from skmhe.scorers.network import (
     Network,
@@ -79,6 +79,7 @@ class Model:
     weights: Weights = field(default_factory=dict)  # of the network
     linear: list[Level] | None = None
     n_linear: int = 0  # number of labels that the linear classifiers know
+    scaling: Scaling | None = None  # of the samples, for the linear classifiers
     # If the network was trained to complete the similarity to them.
     centroids: Centroids | None = None
     # Of all labels, as the label encoder takes them; rows of unit length, if it adds
@@ -351,10 +352,8 @@ class Model:
         if network is not None and weights.network:
             scorers.append(NetworkScorer(network))
         if self.linear is not None and weights.linear:
-            width, weight = settings.linear_beam_width, weights.linear
-            scorers.append(
-                LinearScorer(self.linear, self.n_linear, search, width, weight)
-            )
+            how = settings.linear_beam_width, weights.linear, self.scaling
+            scorers.append(LinearScorer(self.linear, self.n_linear, search, *how))
         if self.centroids is not None and network is not None and weights.network:
             scale = network.centroid_scale.detach()
             assert isinstance(search, FlatSearch)

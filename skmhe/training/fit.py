@@ -19,7 +19,7 @@ from skmhe.scorers.centroids import TrainingCentroids, fit_centroids
 from skmhe.scorers.combination import Mix
 from skmhe.scorers.device import check_gradients
 from skmhe.scorers.generators import Generators
-from skmhe.scorers.linear import fit_levels
+from skmhe.scorers.linear import Scaling, fit_levels, fit_scaling
 from skmhe.scorers.linear.tables import Level
 from skmhe.scorers.model import Model
 from skmhe.scorers.network import (
@@ -167,16 +167,17 @@ def _with_classifiers(
     Returns the task with centroids as well, and the number of steps of the linear
     classifiers.
     """
-    centroids, linear, n_steps = None, None, 0
+    centroids, linear, scaling, n_steps = None, None, None, 0
     if recipe.linear is not None:
         samples = unit_rows(task.data.linear)
         Y = indicator(task.data.y, task.codec.n_labels)
         centroids = _fit_centroids(recipe, task, samples, Y)
-        linear, n_steps = _fit_linear(recipe, task, samples, Y)
+        linear, scaling, n_steps = _fit_linear(recipe, task, samples, Y)
     model = dataclasses.replace(
         model,
         linear=linear,
         n_linear=0 if linear is None else task.codec.n_labels,
+        scaling=scaling,
         centroids=centroids and centroids.for_predictions(),
         own_label_counts=_own_label_counts(recipe, task),
     )
@@ -241,8 +242,11 @@ def _fit_centroids(
 
 def _fit_linear(
     recipe: Recipe, task: Task, samples: Rows, Y: sp.csr_array
-) -> tuple[list[Level], int]:
-    """Fit linear classifiers; returns the number of their steps as well."""
+) -> tuple[list[Level], Scaling | None, int]:
+    """Fit linear classifiers to samples of unit length, or to scaled ones if dense.
+
+    Returns their scaling and the number of their steps as well.
+    """
     assert recipe.linear is not None
     label_weight, weight = task.label_weight, task.data.sample_weight
     if label_weight is not None and not recipe.search.multilabel:
@@ -250,12 +254,15 @@ def _fit_linear(
         # out with its own weight.
         own = label_weight[Y.indices]
         weight, label_weight = own if weight is None else own * weight, None
+    scaling = fit_scaling(task.data.linear, weight)
+    if scaling is not None:
+        samples = scaling.rows(task.data.linear)
     sizes, C, prior, n_near = recipe.linear
     recipe.progress.start("linear classifiers", len(sizes), "level")
     arguments = (sizes, C, prior, weight, label_weight, recipe.progress, n_near)
     linear, n_steps = fit_levels(samples, Y, *arguments)
     round_to_half(linear)
-    return linear, n_steps
+    return linear, scaling, n_steps
 
 
 def _learned_mix(recipe: Recipe, parts: list[Unseen]) -> Mix:

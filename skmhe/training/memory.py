@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from skmhe.scorers.linear.fit import BLOCK_SCORES
+from skmhe.scorers.linear.scaling import is_dense
 from skmhe.scorers.network import HeadSpec, NetworkSpec
 from skmhe.scorers.progress import Progress
 from skmhe.training.data import TrainingData
@@ -63,15 +64,15 @@ def estimate_memory(
 
 def _of_linear(data: TrainingData, n_labels: int) -> tuple[int, int]:
     """Return the bytes of samples of unit length, and of linear classifiers."""
-    X = data.linear
+    X, (n, n_features) = data.linear, data.linear.shape
     work = BYTES_PER_BLOCK_SCORE * BLOCK_SCORES * torch.get_num_threads()
-    if isinstance(X, np.ndarray):
+    if isinstance(X, np.ndarray) or is_dense(X):
         # The weights of all nodes, while they are brought into one array.
-        return 2 * X.nbytes, work + 2 * 4 * n_labels * X.shape[1]
+        of_samples = 2 * X.dtype.itemsize * n * n_features
+        return of_samples, work + 2 * 4 * n_labels * n_features
     n_pairs = np.diff(X.indptr).astype(np.float64) @ _labels_per_sample(data)
-    n_pairs = min(n_pairs, float(n_labels) * X.shape[1])
-    of_samples = BYTES_PER_VALUE * X.nnz + 8 * X.shape[0]
-    return of_samples, work + int(BYTES_PER_PAIR * n_pairs)
+    n_pairs = min(n_pairs, float(n_labels) * n_features)
+    return BYTES_PER_VALUE * X.nnz + 8 * n, work + int(BYTES_PER_PAIR * n_pairs)
 
 
 def _labels_per_sample(data: TrainingData) -> np.ndarray:

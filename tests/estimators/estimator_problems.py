@@ -88,6 +88,8 @@ def model_arrays(clf):
     arrays = {f"network.{name}": weight for name, weight in model.weights.items()}
     for i, level in enumerate(model.linear or []):
         arrays |= {f"linear.{i}.{name}": v for name, v in level._asdict().items()}
+    if model.scaling is not None:
+        arrays |= {f"scaling.{name}": v for name, v in model.scaling._asdict().items()}
     if model.centroids is not None:
         for name in ("frequent", "block", "indptr", "indices", "values"):
             arrays[f"centroids.{name}"] = getattr(model.centroids, name)

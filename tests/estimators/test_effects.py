@@ -23,6 +23,7 @@ from skmhe import (
     Sampling,
 )
 from skmhe.nn import Margin
+from skmhe.scorers.linear import fit_scaling
 
 N = 96
 
@@ -86,7 +87,7 @@ def test_c(cls):
 def test_centroid_prior(cls):
     X, y = make_data(cls)
     Y = np.eye(N_CLASSES)[y] if y.ndim == 1 else y
-    centroids = Y.T @ (X / np.linalg.norm(X, axis=1, keepdims=True))
+    centroids = Y.T @ fit_scaling(X).rows(X)
     centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
     # With next to no cost of errors, the weights are the prior's.
     for prior in (0.0, 1.5):

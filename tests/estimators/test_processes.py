@@ -50,8 +50,8 @@ def test_threads_follow_the_multiply_adds(asked):
     clf = MHEClassifier("full", max_iter=2, early_stopping=True, **settings).fit(X, y)
     of_row = d * hidden + hidden * n_labels
     step, validation = (batch_size * of_row, MIN_STEP_OPERATIONS), (6 * of_row,)
-    # Products with X and with its transpose.
-    linear = 2 * linear_fit.TYPICAL_PRODUCTS * n * d * n_labels
+    # Products with X, which has a constant column more, and with its transpose.
+    linear = 2 * linear_fit.TYPICAL_PRODUCTS * n * (d + 1) * n_labels
     n_steps = 3  # of the 54 samples that are not held out
     epoch = [*[step] * n_steps, validation]
     assert asked == [(linear,), *epoch, *epoch]

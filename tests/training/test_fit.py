@@ -23,7 +23,7 @@ from skmhe import MHEClassifier
 from skmhe.labels import LabelCodec
 from skmhe.labels.clustering import indicator
 from skmhe.scorers.batch import unit_rows
-from skmhe.scorers.linear import fit_levels
+from skmhe.scorers.linear import fit_levels, fit_scaling
 from skmhe.scorers.model import Settings
 from skmhe.scorers.network import EncoderSpec, Network, NetworkSpec
 from skmhe.scorers.user_backbone import UserBackbone
@@ -145,7 +145,8 @@ def test_linear_classifiers_are_fitted_with_all_weights(multilabel, container):
     if not multilabel:  # of the samples, in the problems of all labels
         weight, own = weight * label_weight[data.y], None
     arguments = (Y, (N_LABELS,), 0.5, 2.0, weight, own)
-    (expected,), n_iter = fit_levels(unit_rows(data.X), *arguments)
+    rows = fit_scaling(data.X, weight).rows(data.X)
+    (expected,), n_iter = fit_levels(rows, *arguments)
     for found, wanted in zip(model.linear[0], expected, strict=True):
         assert_allclose(found, wanted, rtol=1e-3, atol=1e-5)
     assert (model.spec, model.weights, history.n_iter) == (None, {}, 0)

@@ -12,6 +12,7 @@ import torch
 
 from skmhe.scorers.batch import Rows
 from skmhe.scorers.linear.near import most_probable
+from skmhe.scorers.linear.scaling import is_dense
 from skmhe.scorers.linear.solver import Problem, Samples, minimize_squared_hinge
 from skmhe.scorers.linear.tables import DenseLevel, Level, SparseLevel, starts_of
 from skmhe.scorers.progress import SILENT, Progress
@@ -23,7 +24,7 @@ from skmhe.scorers.threads import one_blas_thread, one_thread_here, threads_for
 BLOCK_SCORES, MIN_BLOCK_LABELS = 400_000, 16
 # Where X is sparse, smaller weights are dropped: on held-out samples nothing is lost
 # below 0.2. Where most features occur in a sample, small weights add up.
-SMALLEST_WEIGHT, DENSE_DATA_SHARE = 0.1, 0.25
+SMALLEST_WEIGHT = 0.1
 # Most labels' problems take about as many products with all samples.
 TYPICAL_PRODUCTS = 12
 
@@ -77,13 +78,11 @@ def fit_levels(
     """
     levels: list[Level] = []
     n_iter, near = 0, None
-    n_stored = int(np.count_nonzero(X) if isinstance(X, np.ndarray) else X.nnz)
-    is_dense = n_stored > DENSE_DATA_SHARE * X.shape[0] * X.shape[1]
-    smallest = 0.0 if is_dense else SMALLEST_WEIGHT
+    smallest = 0.0 if is_dense(X) else SMALLEST_WEIGHT
     cost = np.full(X.shape[0], C, np.float32)
     if weight is not None:
         cost *= weight
-    with threads_for(_multiply_adds(n_stored, Y, sizes)):
+    with threads_for(_multiply_adds(X.size, Y, sizes)):
         n_threads = torch.get_num_threads()
     # Threads of ours have larger pieces of work than those of a matrix product.
     with (

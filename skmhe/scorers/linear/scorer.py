@@ -14,6 +14,7 @@ from skmhe.nn.tree_search import Beam, beam_search, child_nodes
 from skmhe.scorers.batch import Batch, Rows, take_rows
 from skmhe.scorers.combination import Scorer
 from skmhe.scorers.linear.feature_table import FeatureTable
+from skmhe.scorers.linear.scaling import Scaling
 from skmhe.scorers.linear.tables import DenseLevel, Level, child_scores
 
 # The log-score of a label that the beam does not reach, and of less likely ones.
@@ -47,6 +48,8 @@ class LinearScorer(Scorer):
         Number of nodes that their own beam expands at each level.
     weight : float
         Factor of the scores.
+    scaling : Scaling, default=None
+        That of the samples that were fitted; None for rows of unit length.
 
     References
     ----------
@@ -58,6 +61,7 @@ class LinearScorer(Scorer):
     search: Search
     beam_width: int
     weight: float
+    scaling: Scaling | None = None
     _tables: dict[int, FeatureTable | DenseLevel] = field(
         default_factory=dict, init=False
     )
@@ -96,8 +100,11 @@ class LinearScorer(Scorer):
 
     def bind(self, batch: Batch) -> "LinearScores":
         """Return the scores of a batch."""
-        is_dense = isinstance(self.levels[0], DenseLevel)
-        X = batch.unit_rows(sparse=not is_dense)
+        if self.scaling is None:
+            is_dense = isinstance(self.levels[0], DenseLevel)
+            X = batch.unit_rows(sparse=not is_dense)
+        else:
+            X = self.scaling.rows(batch.part("linear"))
         scores = LinearScores(self, X, batch.device)
         if not self.has_nodes:
             scores.found()  # for all samples at once, before parts are taken
