@@ -37,7 +37,7 @@ class TransformerBackbone(Backbone):
         What is not trained: nothing (False), all of the pretrained transformer (True;
         without `out_features`, features are then computed once), its embeddings, or
         parameters whose names match patterns such as ``"model.encoder.layer.0.*"``.
-    learning_rate : float, default=2e-4
+    learning_rate : float, default=5e-4
         Learning rate of the transformer's uppermost layer at the start. Heads, and the
         layer of `out_features`, have the estimator's `learning_rate_init`.
     layer_decay : float, default=1.0
@@ -93,7 +93,7 @@ class TransformerBackbone(Backbone):
         out_features: int | None = None,
         dropout: float | None = None,
         freeze: bool | str | Sequence[str] = False,
-        learning_rate: float = 2e-4,
+        learning_rate: float = 5e-4,
         layer_decay: float = 1.0,
         weight_decay: float = 0.01,
         max_grad_norm: float | None = 1.0,
