@@ -40,7 +40,7 @@ class TransformerBackbone(Backbone):
     learning_rate : float, default=5e-4
         Learning rate of the transformer's uppermost layer at the start. Heads, and the
         layer of `out_features`, have the estimator's `learning_rate_init`.
-    layer_decay : float, default=1.0
+    layer_decay : float, default=0.8
         Factor of the learning rate from each layer to the one below it: that of a layer
         is ``learning_rate * layer_decay ** n`` for the n layers above it, and that of
         the embeddings is the lowest one.
@@ -94,7 +94,7 @@ class TransformerBackbone(Backbone):
         dropout: float | None = None,
         freeze: bool | str | Sequence[str] = False,
         learning_rate: float = 5e-4,
-        layer_decay: float = 1.0,
+        layer_decay: float = 0.8,
         weight_decay: float = 0.01,
         max_grad_norm: float | None = 1.0,
         averaging_decay: float | None = None,
