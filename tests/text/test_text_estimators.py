@@ -40,7 +40,7 @@ def make(folder, **params):
     "params", [{}, {"freeze": True}, {"out_features": 6}, {"pooling": "cls"}], ids=str
 )
 def test_texts_are_learned(params, folder):
-    n_epochs = 40 if params.get("freeze") else 8
+    n_epochs = 40 if params.get("freeze") else 20
     clf = make(folder, **params).set_params(mheclassifier__max_iter=n_epochs)
     assert clf.fit(TEXTS, Y).score(TEXTS, Y) > 0.9
     assert clf[-1].transform(clf[0].transform(TEXTS[:3])).shape == (
