@@ -184,9 +184,7 @@ class BaseMHE(  # type: ignore[call-arg]
                 "labels: call fit(X, y, label_features=Z) first."
             )
         check_feature_names(label_features, fitted.feature_names, "fit")
-        spec = fitted.model.spec
-        network = None if spec is None else spec.label_network
-        like = known, network
+        like = known, fitted.model.label_network
         added = check_added_labels(label_features, labels, fitted.form, *like)
         self._show(fitted.with_labels(*added))
         return self
@@ -374,9 +372,8 @@ class BaseMHE(  # type: ignore[call-arg]
 
     def _arguments(self, X: Any) -> tuple[Model, Samples, Settings]:
         """Return the model, and what it predicts with."""
-        fitted = self._checked_fitted()
-        model = fitted.model
-        X = check_predict_samples(self, X, model.user_backbone, fitted.widths)
+        model, widths = self._checked_fitted().model, self._fitted.widths
+        X = check_predict_samples(self, X, model.user_backbone, widths)
         return model, X, prediction_settings(self, model)
 
     def _of_all_labels(

@@ -113,6 +113,11 @@ class Model:
         return None if self.spec is None else self.spec.user_backbone
 
     @property
+    def label_network(self) -> UserBackbone | None:
+        """The user's network that makes features of labels, if one does."""
+        return None if self.spec is None else self.spec.label_network
+
+    @property
     def scorer_names(self) -> tuple[str, ...]:
         """Names of the scorers whose scores are added up, as in `ScorerWeights`."""
         encoder = None if self.spec is None else self.spec.encoder

@@ -155,6 +155,9 @@ def test_only_where_there_are_linear_classifiers(cls):
     ]
     for params in without[: 3 if cls is MHEClassifier else 1]:
         clf = make(cls, **params)
+        if "backbone" in params:  # with samples that have parts, there are some
+            assert hasattr(clf, "top_features")
+            clf.fit(X, y)
         for _ in ("before", "after"):
             assert not hasattr(clf, "top_features")
             with pytest.raises(AttributeError, match="weights of linear classifiers"):
