@@ -74,9 +74,9 @@ class Explanations:
         >>> labels = ["cat", "cat", "dog", "dog"]
         >>> pipe = make_pipeline(TfidfVectorizer(), MHEClassifier(model="linear"))
         >>> clf = pipe.fit(texts, labels)[-1]
-        >>> columns, weights = clf.top_features("cat", k=2)
+        >>> columns, weights = clf.top_features("cat", k=1)
         >>> pipe[0].get_feature_names_out()[columns]
-        array(['cat', 'tabby'], dtype=object)
+        array(['cat'], dtype=object)
         """
         check_is_fitted(self, "_fitted")
         if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
@@ -84,10 +84,12 @@ class Explanations:
                 f"k={k!r} must be an integer of at least 1, the largest number of "
                 "features."
             )
-        position = self._position_of(label)
-        features, weights = label_weights(self._fitted.model.linear, position)
-        # The column that `Scaling` adds is no feature of the samples.
-        speaking = (weights > 0) & (features < self.n_features_in_)
+        model, position = self._fitted.model, self._position_of(label)
+        features, weights = label_weights(model.linear, position)
+        speaking = weights > 0
+        if model.scaling is not None:
+            # The column that it adds is no feature of the samples.
+            speaking &= features < len(model.scaling.mean)
         features, weights = features[speaking], weights[speaking]
         best = np.argsort(-weights, kind="stable")[: int(k)]
         features, weights = features[best], weights[best]

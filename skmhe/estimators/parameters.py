@@ -235,8 +235,7 @@ class LabelEncoder(Parameters):
         Share lambda of the encoder's loss in the joint loss,
         ``lambda * L_encoder + (1 - lambda) * L_network``, in [0, 1). With 0, there is
         no encoder, and no other parameter is used.
-    backbone : "auto", "shared", None, Backbone, module, class or function, \
-            default="auto"
+    backbone : "auto", "shared", None, Backbone, module or callable, default="auto"
         What makes features of a label, which the encoder maps to its vector. "shared"
         is what makes those of samples: the estimator's `backbone`, or its first layer
         [1]_. It needs features of labels like those of samples: made by one tokenizer,

@@ -304,14 +304,14 @@ CONTRADICTIONS = (
         ),
         "needs features of labels like those of samples, but label_features is "
         "{label_form} and X {sample_form}, or their columns have other names",
-        "make both by one fitted tokenizer or vectorizer, or use backbone='auto'",
+        "use one fitted tokenizer or vectorizer for both, or backbone='auto'",
     ),
     Contradiction(
         "label_encoder__backbone",
         lambda v, s: s.has_encoder and not s.is_user_encoder and s.has_label_tokens,
         "takes label_features that are integers for token ids, but X is "
         "{sample_form} and label_features {label_form}",
-        "make both by one fitted tokenizer, or pass floats, or a network for labels as "
+        "use one fitted tokenizer for both, or pass floats, or a network for labels as "
         "label_encoder__backbone",
     ),
     Contradiction(

@@ -23,14 +23,11 @@ BYTES_PER_MIB = 2**20
 class Batch:
     """Samples that are scored together, and what several scorers need of them.
 
-    Each is computed at most once. With `has_features`, X is what the network's backbone
-    made of the samples.
+    Each is computed at most once.
     """
 
-    def __init__(
-        self, X: Samples, device: torch.device, has_features: bool = False
-    ) -> None:
-        self.X, self.device, self.has_features = X, device, has_features
+    def __init__(self, X: Samples, device: torch.device) -> None:
+        self.X, self.device = X, device
         self._features: Tensor | SparseRows | None = None
         self._unit: dict[tuple[int, bool], Rows] = {}
         # Not a cached property: until Python 3.12, threads would wait for each other.
@@ -52,10 +49,13 @@ class Batch:
 
     def features(self, make: Callable[..., Any]) -> Any:
         """Return what the network's backbone, which is given, makes of the samples."""
-        if self.has_features:
-            return self.tensor
         if self._features is None:
-            self._features = make(self.tensor)
+            known = getattr(self.X, "features", None)  # of `Featured`
+            self._features = (
+                make(self.tensor)
+                if known is None
+                else rows_to_tensor(known, self.device)
+            )
         return self._features
 
     def unit_rows(self, sparse: bool | None = None, part: PartName = "linear") -> Rows:

@@ -115,6 +115,20 @@ class Parts:
 Samples: TypeAlias = Rows | Parts
 
 
+class Featured(Parts):
+    """Samples with what the network's backbone makes of them, which is not made again.
+
+    Features of shape (n_samples, d); see `Batch.features`.
+    """
+
+    def __init__(self, X: Samples, features: np.ndarray) -> None:
+        super().__init__(network=part_of(X, "network"), linear=part_of(X, "linear"))
+        self.features = features
+
+    def __getitem__(self, key: Any) -> "Featured":
+        return Featured(super().__getitem__(key), self.features[key])
+
+
 def _as_rows(part: Any) -> Any:
     """Return a part as an array or as CSR, of which rows can be taken."""
     return sp.csr_array(part) if sp.issparse(part) else np.asarray(part)
@@ -124,11 +138,6 @@ def part_of(X: Samples, name: PartName) -> Any:
     """Return what some scorers read of samples: all, unless these have parts."""
     # Arrays have no such attributes. What holds samples reads them in the same way.
     return getattr(X, name, X)
-
-
-def with_network_part(X: Samples, part: Rows) -> Samples:
-    """Return samples of which the network reads something else."""
-    return Parts(network=part, linear=X.linear) if isinstance(X, Parts) else part
 
 
 def name_of_part(X: Samples, name: PartName, shown: str = "X") -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from skmhe.scorers.batch import to_tensor
 from skmhe.scorers.centroids import Centroids, TrainingCentroids
-from skmhe.scorers.parts import Samples
+from skmhe.scorers.parts import Featured, Samples
 
 Targets: TypeAlias = np.ndarray | sp.csr_array
 
@@ -31,8 +31,11 @@ class TrainingData(NamedTuple):
     sample_weight: np.ndarray | None = None  # shape: (n,), float32, of mean 1
     # Of these samples, by position; or of others, which leaves no sample out.
     centroids: TrainingCentroids | Centroids | None = None
-    # Whether X holds what the backbone made of the samples, in the network's part.
-    has_features: bool = False
+
+    @property
+    def has_features(self) -> bool:
+        """Whether it is known what the backbone makes of the samples."""
+        return isinstance(self.X, Featured)
 
     @property
     def network(self) -> Any:

@@ -71,7 +71,7 @@ class LabelTraining:
         find = SEARCHES[self.plan.search](self.embeddings(network))
         result = np.empty((data.X.shape[0], k), np.int64)
         for rows in row_chunks(data.X.shape[0], self.Z.shape[0]):
-            batch = Batch(data.X[rows], network.device, data.has_features)
+            batch = Batch(data.X[rows], network.device)
             result[rows] = find(network.embed_samples(batch), k)
         return result
 

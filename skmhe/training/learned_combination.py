@@ -19,6 +19,7 @@ from skmhe.scorers.combination import (
     prior_calibration,
 )
 from skmhe.scorers.model import Model, Settings
+from skmhe.scorers.parts import Featured
 from skmhe.training.data import Targets, TrainingData
 from skmhe.training.learned_calibration import (
     N_RANKED,
@@ -75,6 +76,7 @@ def learn_mix(unseen: Sequence[Unseen], settings: Settings) -> Mix:
     probabilities of their own keeps the calibration of the prior: a factor of their
     scores would change the ranking, and mostly for the worse.
     """
+    unseen = [(part, _featured(part, data, settings)) for part, data in unseen]
     model, truth = unseen[0][0], _truth_of([data for _, data in unseen])
     search, found = model.search, list[Candidates]()
     if not search.steered:
@@ -101,6 +103,17 @@ def learn_mix(unseen: Sequence[Unseen], settings: Settings) -> Mix:
     if found and "label_encoder" in names:
         imputation = learn_imputation(found)
     return Mix(weights, calibrations, imputation)
+
+
+def _featured(model: Model, data: TrainingData, settings: Settings) -> TrainingData:
+    """Return samples with what a user's network makes of them, which takes long.
+
+    All weights that are tried leave that as it is.
+    """
+    if model.user_backbone is None:
+        return data
+    features = model.features(data.X, settings.device)
+    return data._replace(X=Featured(data.X, features))
 
 
 def _truth_of(parts: Sequence[TrainingData]) -> Truth:

@@ -16,7 +16,7 @@ from skmhe.scorers.combination import Bound, Combination, Scorer
 from skmhe.scorers.generators import Generators
 from skmhe.scorers.label_encoder import LabelEncoderScorer
 from skmhe.scorers.network import Network, network_features
-from skmhe.scorers.parts import with_network_part
+from skmhe.scorers.parts import Featured
 from skmhe.scorers.progress import SILENT, Progress
 from skmhe.scorers.similarity import scores_to_complete
 from skmhe.scorers.threads import threads_for
@@ -113,7 +113,7 @@ def validation_score(
     correct = []
     for rows in row_chunks(data.X.shape[0], head.n_scores(1)):
         part = data.take(rows)
-        batch = Batch(part.X, network.device, part.has_features)
+        batch = Batch(part.X, network.device)
         features = batch.features(network.features)
         scorers: list[Scorer] = [Bound(head.bind(features), can_steer=True)]
         extra = extra_scores(network, part)
@@ -136,9 +136,9 @@ def validation_score(
 def with_features(
     network: Network, data: TrainingData, progress: Progress = SILENT
 ) -> TrainingData:
-    """Return data with the backbone's features in place of the samples."""
+    """Return data with the backbone's features, which are not computed again."""
     features = network_features(network, data.network, progress)
-    return data._replace(X=with_network_part(data.X, features), has_features=True)
+    return data._replace(X=Featured(data.X, features))
 
 
 class LastData(NamedTuple):
@@ -314,7 +314,7 @@ class Trainer:
     def _loss(self, rows: np.ndarray) -> Tensor:
         """Return the mean loss of some rows: of the head, and of the label encoder."""
         network, part, device = self.network, self.data.take(rows), self.network.device
-        batch = Batch(part.X, device, part.has_features)
+        batch = Batch(part.X, device)
         weight = optional_tensor(part.sample_weight, device)
         rounded: Any = nullcontext()
         if self.plan.dtype is not None:

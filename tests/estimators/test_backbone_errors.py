@@ -114,7 +114,7 @@ def test_images_of_integers_are_told_from_tokens():
 def test_samples_of_another_form():
     X, y = make_data("images")
     clf = make(module=Images).fit(X, y)
-    with pytest.raises(ValueError, match=r"samples of shape \(1, 4, 5\) and type"):
+    with pytest.raises(ValueError, match=r"rows of shape \(1, 4, 5\) and type"):
         clf.predict(X.transpose(0, 1, 3, 2))
     X, y = make_data("tokens")
     clf = make(module=Tokens).fit(X, y)

@@ -16,7 +16,10 @@ from torch import nn
 import skmhe.scorers.network as networks
 from skmhe import Backbone, LabelEncoder, MHEClassifier, MHEMultiLabelClassifier
 from skmhe.scorers.batch import Batch
+from skmhe.scorers.model import Settings
 from skmhe.scorers.network import network_from_weights
+from skmhe.training.data import TrainingData
+from skmhe.training.learned_combination import learn_mix
 
 N, N_LABELS, LENGTH, N_TOKENS = 96, 12, 5, 40
 CPU = torch.device("cpu")
@@ -421,3 +424,15 @@ def test_embeddings_of_samples_are_those_of_the_network():
         network.embed_samples(batch)
         assert MeanOfTokens.n_rows == N  # computed once for head and encoder
         assert_allclose(features, network.backbone(torch.from_numpy(X)))
+
+
+@pytest.mark.parametrize("strategy", ["full", "cascade"])
+def test_a_combination_is_learned_from_features_that_are_made_once(strategy):
+    X, y, Z = make_tokens()
+    clf = make(strategy=strategy).fit(X, y, label_features=Z)
+    model = clf._fitted.model
+    unseen = [(model, TrainingData(X, model.codec.positions[y]))]
+    MeanOfTokens.n_rows = 0
+    mix = learn_mix(unseen, Settings())
+    assert MeanOfTokens.n_rows == N
+    assert mix.weights.own_labels > 0

@@ -286,7 +286,7 @@ def test_other_parts_than_were_fitted():
         clf.partial_fit(narrow, Y)
     with pytest.raises(ValueError, match=r"X\.network has rows of shape \(3,\)"):
         clf.predict(Parts(network=TOKENS[:, :3], linear=ROWS))
-    with pytest.raises(ValueError, match=r"X\.network has samples .* type float32"):
+    with pytest.raises(ValueError, match=r"X\.network has rows .* type float32"):
         clf.transform(Parts(network=TOKENS * 1.0, linear=ROWS))
     own = MHEClassifier(**FAST).fit(as_parts(ROWS), Y)
     with pytest.raises(ValueError, match=r"X\.network has 5 features, .* with 6"):

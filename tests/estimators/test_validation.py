@@ -307,20 +307,24 @@ def unit(Z):
     return (Z / np.linalg.norm(Z, axis=1, keepdims=True)).astype(np.float32)
 
 
+# Features of known labels, of which no network of a user makes others.
+KNOWN = np.ones((3, 2), np.float32), None
+
+
 def test_label_features():
     target = check_target([0, 1, 2], 3, False)
-    rows, same = check_label_features(Z, target)
-    np.testing.assert_allclose(rows, unit(Z), rtol=1e-6)
+    rows, same = check_label_features(Z, target, False)
+    assert_array_equal(rows, Z.astype(np.float32))
     assert_array_equal(same.classes, target.classes)
-    rows, _ = check_label_features(sp.csr_array(Z), target)
+    rows, _ = check_label_features(sp.csr_array(Z), target, False)
     assert isinstance(rows, sp.csr_array)
 
 
 def test_label_features_are_aligned_by_an_index():
     target = check_target(["a", "b"], 2, False)
     frame = pd.DataFrame(Z, index=["c", "a", "b"])
-    rows, more = check_label_features(frame, target)
-    np.testing.assert_allclose(rows, unit(Z[[1, 2, 0]]), rtol=1e-6)
+    rows, more = check_label_features(frame, target, False)
+    assert_array_equal(rows, Z[[1, 2, 0]].astype(np.float32))
     assert more.classes.tolist() == ["a", "b", "c"]
     assert_array_equal(more.y, [0, 1])
     kept, trained, late = set_aside(rows, more)
@@ -331,7 +335,7 @@ def test_label_features_are_aligned_by_an_index():
 
 def test_integers_may_have_more_rows():
     target = check_target([[0, 2], [2], []], 3, True)
-    rows, more = check_label_features(Z, target)
+    rows, more = check_label_features(Z, target, False)
     assert_array_equal(more.y.toarray(), [[1, 0, 1], [0, 0, 1], [0, 0, 0]])
     kept, trained, late = set_aside(rows, more)
     assert_array_equal(kept.y.toarray(), [[1, 1], [0, 1], [0, 0]])
@@ -356,25 +360,27 @@ def test_integers_may_have_more_rows():
 )
 def test_label_features_are_bad(features, y, match):
     with pytest.raises(ValueError, match=match):
-        check_label_features(features, check_target(y, len(y), False))
+        check_label_features(features, check_target(y, len(y), False), False)
 
 
 def test_an_index_has_more_labels_than_an_indicator():
     with pytest.raises(ValueError, match="names 4 labels, but y has 3 columns"):
-        check_label_features(pd.DataFrame(np.ones((4, 2))), check_target(Y_2D, N, True))
+        check_label_features(
+            pd.DataFrame(np.ones((4, 2))), check_target(Y_2D, N, True), False
+        )
 
 
 def test_added_labels():
     target = Target(None, np.arange(3), "labels")
-    rows, names = check_added_labels(Z, None, target, 2)
+    rows, names = check_added_labels(Z, None, target, *KNOWN)
     np.testing.assert_allclose(rows, unit(Z), rtol=1e-6)
     assert_array_equal(names, [3, 4, 5])
     frame = pd.DataFrame(Z, index=[7, 8, 9])
-    assert_array_equal(check_added_labels(frame, None, target, 2)[1], [7, 8, 9])
+    assert_array_equal(check_added_labels(frame, None, target, *KNOWN)[1], [7, 8, 9])
     indicator = target._replace(kind="dense")
-    assert_array_equal(check_added_labels(frame, None, indicator, 2)[1], [3, 4, 5])
+    assert_array_equal(check_added_labels(frame, None, indicator, *KNOWN)[1], [3, 4, 5])
     strings = Target(None, np.array(["a"]), "lists")
-    names = check_added_labels(Z, ["b", "c", "long"], strings, 2)[1]
+    names = check_added_labels(Z, ["b", "c", "long"], strings, *KNOWN)[1]
     assert names.tolist() == ["b", "c", "long"]
 
 
@@ -397,12 +403,14 @@ def test_added_labels():
 )
 def test_added_labels_are_bad(labels, classes, kind, match):
     with pytest.raises(ValueError, match=match):
-        check_added_labels(Z, labels, Target(None, np.array(classes), kind), 2)
+        check_added_labels(Z, labels, Target(None, np.array(classes), kind), *KNOWN)
 
 
 def test_added_labels_need_the_same_features():
     with pytest.raises(ValueError, match=r"has 2 features, but .* have 5"):
-        check_added_labels(Z, None, Target(None, np.arange(3), "labels"), 5)
+        check_added_labels(
+            Z, None, Target(None, np.arange(3), "labels"), np.ones((3, 5)), None
+        )
 
 
 def test_labels_of_all_samples_as_classes():

@@ -14,7 +14,7 @@ from sklearn.utils import _safe_indexing, indexable, resample, shuffle
 
 from skmhe import MHEClassifier, MHEMultiLabelClassifier, Parts
 from skmhe.scorers.batch import Batch, unit_rows
-from skmhe.scorers.parts import name_of_part, part_of, with_network_part
+from skmhe.scorers.parts import Featured, name_of_part, part_of
 
 N_LABELS = 6
 TOKENS = np.arange(24).reshape(6, 4)
@@ -97,10 +97,20 @@ def test_what_is_read():
     assert part_of(TOKENS, "network") is part_of(TOKENS, "linear") is TOKENS
     assert name_of_part(X, "linear") == "X.linear"
     assert name_of_part(TOKENS, "linear") == "X"
-    changed = with_network_part(X, TOKENS + 1)
-    assert_array_equal(changed.network, TOKENS + 1)
-    assert np.shares_memory(changed.linear.data, X.linear.data)
-    assert with_network_part(TOKENS, WORDS) is WORDS
+
+
+@pytest.mark.parametrize("samples", [X, TOKENS], ids=["parts", "plain"])
+def test_features_that_are_known_are_not_made_again(samples):
+    features = np.arange(12, dtype=np.float32).reshape(6, 2)
+    featured = Featured(samples, features)[np.array([4, 1])]
+    for name in ("network", "linear"):
+        expected = part_of(samples, name)[[4, 1]]
+        assert (part_of(featured, name) != expected).sum() == 0
+    batch = Batch(featured, torch.device("cpu"))
+    assert_array_equal(batch.features(None), features[[4, 1]])
+    made = Batch(samples, torch.device("cpu"))
+    assert made.features(lambda tensor: tensor[:, :1]).shape == (6, 1)
+    assert made.features(None).shape == (6, 1)  # once
 
 
 def test_a_batch_has_a_tensor_of_one_part_and_unit_rows_of_the_other():
@@ -143,7 +153,9 @@ def test_each_scorer_scores_its_own_part(strategy, multilabel):
     if strategy == "sampling":
         scale = np.exp(model.weights["log_centroid_scale"])
         scores = scores + scale * model.centroids.cosines(unit)
-    scores = scores + np.maximum(path_scores(model.linear, unit, N_LABELS), -6)
+    scores = scores + np.maximum(
+        path_scores(model.linear, model.scaling.rows(words), N_LABELS), -6
+    )
     p = expit((scores + 1) / 2) if multilabel else softmax(scores / 1.5, axis=1)
     found = clf.predict_proba(X)[:, model.codec.order]
     assert_allclose(found, p, rtol=2e-3, atol=1e-5)

@@ -284,13 +284,13 @@ def test_validation_adds_the_label_encoder(kind, multilabel):
     assert validation_score(network, data, labels) == pytest.approx(expected)
 
 
-def test_features_in_place_of_samples():
+def test_features_that_are_known():
     network, data = make_network().eval(), make_data(weighted=True)
     features = with_features(network, data)
     assert features.has_features
     with torch.no_grad():
         expected = network.features(torch.from_numpy(data.X))
-    assert_allclose(features.X, expected, rtol=1e-5)
+    assert_allclose(features.X.features, expected, rtol=1e-5)
     expected = validation_score(network, data)
     assert validation_score(network, features) == expected
     # The backbone is not asked again.
