@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
 from torch import nn
-from user_modules import N_LABELS, Dense, Images, Scaled, Tokens, make, make_data
+from user_modules import Dense, Images, Scaled, Tokens, make, make_data
 
 from skmhe import MHEClassifier, MHEMultiLabelClassifier
 
@@ -127,5 +127,3 @@ def test_samples_of_another_form():
         make().fit(np.where(X > 2, np.nan, X), y)
     with pytest.raises(TypeError, match=r"[Ss]parse"):
         make().fit(sp.csr_array(X), y)
-    with pytest.raises(ValueError, match=r"backbone=Dense cannot be used with label_f"):
-        make().fit(X, y, label_features=np.eye(N_LABELS))
