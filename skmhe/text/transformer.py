@@ -11,17 +11,21 @@ import torch
 from torch import Tensor, nn
 
 from skmhe.text.loading import find_pad_id, libraries, load_config, pretrained
+from skmhe.text.packing import pack
 
 # What it costs to compute with one more group of texts, in positions: weights are read
 # once for each. About a tenth of the positions of 200 texts are padding then.
 GROUP_COST = 64
+# Rows of so many tokens at most are short, see `Transformer._attend`.
+MAX_SHORT = 256
 
 
 class Transformer(nn.Module):
     """A model of transformers that makes features of texts.
 
-    It computes with tokens, not with padding: texts of nearly the same length go
-    through the model together, without the columns that none of them needs.
+    It computes with tokens, not with padding: several texts share a row, of which none
+    attends to another one. Where a model cannot do that, texts of nearly the same
+    length go through it together, without the columns that none of them needs.
 
     Parameters
     ----------
@@ -61,9 +65,51 @@ class Transformer(nn.Module):
     ) -> None:
         super().__init__()
         self.model, self.pad_id, self.pooling = model, pad_id, pooling
+        self.first_position: int | None = None
+        self._attends_by_products: bool | None = None
         self.bottleneck = None
         if out_features is not None:
             self.bottleneck = nn.Linear(model.config.hidden_size, out_features)
+        self.first_position = self._find_first_position()
+
+    @torch.no_grad()
+    def _find_first_position(self) -> int | None:
+        """Return the number of a text's first position, to put texts into one row.
+
+        None of a model that cannot do it: whose texts then have other features than
+        alone, or that takes no positions, or no table of what attends to what.
+        """
+        takes = inspect.signature(self.model.forward).parameters
+        if not {"input_ids", "position_ids", "attention_mask"} <= takes.keys():
+            return None
+        n_tokens = self.model.get_input_embeddings().num_embeddings
+        others = [i for i in range(n_tokens) if i != self.pad_id][:5]
+        tokens = torch.full((2, 3), self.pad_id)
+        tokens.view(-1)[: len(others)] = torch.tensor(others)
+        lengths, is_training = (tokens != self.pad_id).sum(1).numpy(), self.training
+        self.eval()
+        try:
+            is_token, alone = tokens != self.pad_id, self._alone(tokens)
+            # RoBERTa's positions follow the number of its padding.
+            for first in (0, self.pad_id + 1):
+                self.first_position = first
+                found, texts = self._packed(tokens, is_token, lengths)
+                shared = torch.zeros_like(alone).index_add(0, texts, found)
+                if torch.allclose(shared, alone, atol=1e-4 * float(alone.abs().max())):
+                    return first
+        except (IndexError, RuntimeError, TypeError, ValueError):
+            return None  # such a model says in its own way that it cannot
+        finally:
+            self.train(is_training)
+        return None
+
+    def _alone(self, tokens: Tensor) -> Tensor:
+        """Return features of texts that each have a row, without the layer on top."""
+        mask = (tokens != self.pad_id).long()
+        hidden = self.model(input_ids=tokens, attention_mask=mask).last_hidden_state
+        if self.pooling == "cls":
+            return hidden[:, 0]
+        return (hidden * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the features of texts.
@@ -85,28 +131,90 @@ class Transformer(nn.Module):
         width = self.model.config.hidden_size
         dtype = next(self.parameters()).dtype
         features = torch.zeros(len(tokens), width, dtype=dtype, device=tokens.device)
-        groups = groups_of_length(lengths.cpu().numpy())
-        if groups:
-            # Looked up at once: the gradient of the table is as large as the table.
-            embedded = self.model.get_input_embeddings()(tokens)
-            parts = []
-            for rows in groups:
-                chosen = rows, slice(int(lengths[rows[-1]]))
-                parts.append(self._pooled(embedded[chosen], is_token[chosen]).to(dtype))
-            index = torch.from_numpy(np.concatenate(groups)).to(tokens.device)
-            features = features.index_copy(0, index, torch.cat(parts))
+        if len(tokens) and lengths.any():
+            make = self._grouped if self.first_position is None else self._packed
+            found, rows = make(tokens, is_token, lengths.cpu().numpy())
+            features = features.index_add(0, rows, found.to(dtype))
         if self.bottleneck is None:
             return features
         return self.bottleneck(features) * (lengths > 0)[:, None]
 
+    def _packed(
+        self, tokens: Tensor, is_token: Tensor, lengths: np.ndarray
+    ) -> tuple[Tensor, Tensor]:
+        """Return parts of features, and of which texts they are, one for each token.
+
+        Texts share rows. Positions start anew with each of them, and none attends to
+        another one.
+        """
+        rows, starts, width = pack(lengths)
+        n_rows, device = int(rows.max()) + 1, tokens.device
+        before = np.repeat(np.cumsum(lengths) - lengths, lengths)
+        indices = np.repeat(np.arange(len(lengths)), lengths), np.arange(len(before))
+        text, position, place = (  # shape: (n_tokens,)
+            torch.from_numpy(index).to(device)
+            for index in (
+                indices[0],
+                indices[1] - before,
+                np.repeat(rows * width + starts, lengths) + indices[1] - before,
+            )
+        )
+        seen = is_token[text, position]
+
+        def in_rows(values: Tensor, fill: int) -> Tensor:
+            result = values.new_full((n_rows * width,), fill)
+            return result.index_copy(0, place, values).view(n_rows, width)
+
+        # A text may hold the padding token, which nothing attends to: that of a row
+        # attends to itself, as no token may attend to nothing.
+        queries, keys = in_rows(text, -1), in_rows(text.where(seen, -2), -1)
+        attends = queries[:, :, None] == keys[:, None]
+        self._attend(by_products=device.type == "cpu" and width <= MAX_SHORT)
+        mask = torch.zeros(attends.shape, device=device)
+        mask = mask.masked_fill(~attends, torch.finfo(mask.dtype).min)
+        hidden = self.model(
+            input_ids=in_rows(tokens[text, position], self.pad_id),
+            position_ids=in_rows(position, 0) + (self.first_position or 0),
+            attention_mask=mask[:, None],
+        ).last_hidden_state
+        hidden = hidden.flatten(0, 1).index_select(0, place).float()
+        if self.pooling == "cls":
+            is_first = position == 0
+            return hidden[is_first], text[is_first]
+        shares = seen / is_token.sum(1)[text]
+        return hidden * shares[:, None], text
+
+    def _attend(self, by_products: bool) -> None:
+        """Choose how the model attends: by torch's own function, or by products.
+
+        On the CPU, the gradient of torch's function takes several times as long as that
+        of the products, whose memory grows with the square of the width.
+        """
+        if by_products != self._attends_by_products:
+            self.model.set_attn_implementation("eager" if by_products else "sdpa")
+            self._attends_by_products = by_products
+
+    def _grouped(
+        self, tokens: Tensor, is_token: Tensor, lengths: np.ndarray
+    ) -> tuple[Tensor, Tensor]:
+        """Return features, and of which texts, of nearly equal length at a time."""
+        # Looked up at once: the gradient of the table is as large as the table.
+        embedded = self.model.get_input_embeddings()(tokens)
+        groups, parts = groups_of_length(lengths), []
+        for rows in groups:
+            chosen = rows, slice(int(lengths[rows[-1]]))
+            parts.append(self._pooled(embedded[chosen], is_token[chosen]))
+        index = torch.from_numpy(np.concatenate(groups)).to(tokens.device)
+        return torch.cat(parts), index
+
     def _pooled(self, embedded: Tensor, is_token: Tensor) -> Tensor:
         """Return the features of texts, without the layer on top."""
         output = self.model(inputs_embeds=embedded, attention_mask=is_token.long())
-        hidden = output.last_hidden_state  # shape: (n, length, width)
+        hidden = output.last_hidden_state.float()  # shape: (n, length, width)
         if self.pooling == "cls":
             return hidden[:, 0]
         shares = is_token / is_token.sum(1, keepdim=True)
-        return (hidden.float() * shares[:, :, None]).sum(1)
+        return (hidden * shares[:, :, None]).sum(1)
 
     def blueprint(self) -> Callable[[], "Transformer"]:
         """Return a function that makes the module again, with other weights."""

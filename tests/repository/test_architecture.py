@@ -63,7 +63,7 @@ LAYERS = {
         {"model"},
         {"candidates"},
     ),
-    "text": ({"loading"}, {"tokenizer", "transformer"}, {"backbone"}),
+    "text": ({"loading", "packing"}, {"tokenizer", "transformer"}, {"backbone"}),
     "training": (
         {
             "data",

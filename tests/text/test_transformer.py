@@ -1,6 +1,7 @@
 """The module: features that do not depend on padding, layers, and how it is loaded."""
 
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,10 +9,13 @@ import torch
 import transformers
 from tiny_models import TOKENS, change_config, save_bert
 from torch.utils.checkpoint import checkpoint
+from transformers import BertConfig, RobertaConfig, RobertaModel
 
 from skmhe.scorers.user_backbone import frozen_names, rates_by_name
+from skmhe.text.packing import pack
 from skmhe.text.transformer import (
     LayerRates,
+    Transformer,
     embedding_names,
     groups_of_length,
     layers_above,
@@ -62,15 +66,87 @@ def test_few_of_the_computed_positions_are_padding(folder):
 
     def count(model, args, inputs):
         nonlocal n_positions
-        n_positions += inputs["attention_mask"].numel()
-        assert inputs["inputs_embeds"].shape[:2] == inputs["attention_mask"].shape
+        n_positions += inputs["input_ids"].numel()
 
     module.model.register_forward_pre_hook(count, with_kwargs=True)
     lengths = np.random.RandomState(0).randint(1, 20, size=400)
     tokens = np.where(np.arange(20) < lengths[:, None], 5, 0)
     with torch.no_grad():
         module(torch.from_numpy(tokens))
-    assert lengths.sum() < n_positions < 1.1 * lengths.sum()
+    assert lengths.sum() <= n_positions < 1.05 * lengths.sum()
+
+
+@pytest.mark.parametrize(
+    "lengths", [[1], [40] * 9, [0, 3, 0, 70, 1], [64], [65, 64, 2], [5, 60] * 7]
+)
+def test_texts_in_rows(lengths):
+    lengths = np.array(lengths)
+    rows, starts, width = pack(lengths)
+    taken = np.zeros((len(lengths), width), int)
+    for length, row, start in zip(lengths, rows, starts, strict=True):
+        assert (row == -1) == (length == 0)
+        if length:
+            taken[row, start : start + length] += 1
+            assert start + length <= width
+    assert taken.max() == 1 and taken.sum() == lengths.sum()
+    used = taken.any(1)
+    assert used[: rows.max() + 1].all()
+    if len(set(lengths)) == 1 and width % lengths[0] == 0:
+        assert taken[: len(lengths) * lengths[0] // width].all()
+
+
+def test_positions_start_anew_where_a_model_counts_them_otherwise(tmp_path):
+    config = RobertaConfig(
+        vocab_size=30,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=20,
+        pad_token_id=1,
+    )
+    torch.manual_seed(0)
+    module = Transformer(RobertaModel(config), pad_id=1).eval()
+    assert module.first_position == 2
+    tokens = torch.tensor([[5, 6, 7, 1], [8, 9, 1, 1], [10, 1, 1, 1]])
+    with torch.no_grad():
+        alone = torch.cat(
+            [module.model(row[row != 1][None])[0].mean(1) for row in tokens]
+        )
+        torch.testing.assert_close(module(tokens), alone, atol=1e-5, rtol=0)
+
+
+class Neighbors(torch.nn.Module):
+    """A model whose tokens look at those next to them, whatever attends to what."""
+
+    def __init__(self):
+        super().__init__()
+        self.config = BertConfig(hidden_size=4)
+        self.table = torch.nn.Embedding(30, 4)
+
+    def get_input_embeddings(self):
+        return self.table
+
+    def forward(
+        self, input_ids=None, position_ids=None, attention_mask=None, inputs_embeds=None
+    ):
+        hidden = self.table(input_ids) if inputs_embeds is None else inputs_embeds
+        if attention_mask.ndim == 2:
+            hidden = hidden * attention_mask[:, :, None]
+        before = torch.nn.functional.pad(hidden, (0, 0, 1, 0))[:, :-1]
+        return SimpleNamespace(last_hidden_state=hidden + before)
+
+    def set_attn_implementation(self, name):
+        assert name in ("eager", "sdpa")
+
+
+def test_models_whose_texts_cannot_share_rows_get_them_by_length():
+    module = Transformer(Neighbors(), pad_id=0).eval()
+    assert module.first_position is None
+    tokens = torch.tensor([[5, 6, 7, 8], [9, 10, 0, 0], [11, 12, 13, 0]])
+    with torch.no_grad():
+        expected = torch.cat([module(row[row != 0][None]) for row in tokens])
+        torch.testing.assert_close(module(tokens), expected)
 
 
 def test_groups_have_every_text_once():
