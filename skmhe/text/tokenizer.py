@@ -23,8 +23,8 @@ class Tokenizer(TransformerMixin, BaseEstimator):
     r"""The tokens of texts, as a pretrained transformer takes them.
 
     Each text becomes a row of token ids, with the model's special tokens, padded on the
-    right. Rows are as long as the longest text given to `fit`, which is all that is
-    learned. An empty text has the special tokens alone.
+    right to `max_length`; it costs a network of `TransformerBackbone` no time. An empty
+    text has the special tokens alone.
 
     Parameters
     ----------
@@ -33,16 +33,16 @@ class Tokenizer(TransformerMixin, BaseEstimator):
         BERT), or the name of a model of the Hugging Face Hub. It is read by `fit`, and
         not needed any more after that.
     max_length : int, default=128
-        Largest number of tokens of a text, with the special ones. Longer texts are cut,
-        of which `fit` warns. Each token takes time, in training and in predictions.
+        Largest number of tokens of a text, with the special ones; at most what the
+        model takes. Longer texts are cut, of which `fit` warns. Each token takes time,
+        in training and in predictions.
 
     Attributes
     ----------
     tokenizer_ : tokenizers.Tokenizer
         The tokenizer, which cuts texts to `width_` tokens.
     width_ : int
-        Number of tokens in a row: `max_length`, or the tokens of the longest text given
-        to `fit` if these are fewer. Longer texts that come later are cut to it.
+        Number of tokens in a row: `max_length`, or what the model takes.
     pad_id_ : int
         The id that fills rows up.
 
@@ -58,10 +58,10 @@ class Tokenizer(TransformerMixin, BaseEstimator):
     >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "world"]
     >>> with TemporaryDirectory() as folder:
     ...     _ = Path(folder, "vocab.txt").write_text("\n".join(words))
-    ...     tokenizer = Tokenizer(folder).fit(["hello world"])
-    >>> tokenizer.transform(["Hello", "world, hello"])
-    array([[2, 5, 3, 0],
-           [2, 6, 1, 3]])
+    ...     tokenizer = Tokenizer(folder, max_length=5).fit(["hello world"])
+    >>> tokenizer.transform(["Hello", "world hello"])
+    array([[2, 5, 3, 0, 0],
+           [2, 6, 5, 3, 0]])
     """
 
     _parameter_constraints = {  # noqa: RUF012
@@ -74,7 +74,7 @@ class Tokenizer(TransformerMixin, BaseEstimator):
         self.max_length = max_length
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Load the tokenizer, and learn how long rows must be.
+        """Load the tokenizer, and tell how many texts are cut.
 
         Parameters
         ----------
@@ -125,7 +125,7 @@ class Tokenizer(TransformerMixin, BaseEstimator):
         return self._padded(_encoded(self.tokenizer_, check_texts(X))[0])
 
     def _fit(self, X: Any) -> list[np.ndarray]:
-        """Learn from texts, and return the tokens of each."""
+        """Load the tokenizer, and return the tokens of each text."""
         self._validate_params()
         texts = check_texts(X)
         if not texts:
@@ -137,25 +137,18 @@ class Tokenizer(TransformerMixin, BaseEstimator):
         tokenizer, pad_id = load_tokenizer(name), find_pad_id(name, config)
         # A file may bring settings of its own.
         tokenizer.no_padding()
-        tokenizer.enable_truncation(self.max_length)
-        rows, n_cut = _encoded(tokenizer, texts)
-        width = max(1, *map(len, rows))
         most = getattr(config, "max_position_embeddings", None)
-        if most is not None and width > most:
-            raise ValueError(
-                f"max_length={self.max_length}, but X has texts of {width} tokens, and "
-                f"the model of name_or_path={os.fspath(name)!r} takes at most {most}: "
-                f"use max_length={most} or less."
-            )
+        width = min(int(self.max_length), most or self.max_length)
+        tokenizer.enable_truncation(width)
+        rows, n_cut = _encoded(tokenizer, texts)
         if n_cut:
             warnings.warn(
                 f"{n_cut} of {len(texts)} texts have more than max_length="
-                f"{self.max_length} tokens, and are cut: raise max_length if what "
-                "matters is in the rest.",
+                f"{width} tokens, and are cut: raise max_length if what matters "
+                "is in the rest, and the model takes it.",
                 UserWarning,
                 stacklevel=3,
             )
-        tokenizer.enable_truncation(width)
         self.tokenizer_, self.width_, self.pad_id_ = tokenizer, width, pad_id
         return rows
 

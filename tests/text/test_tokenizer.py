@@ -20,25 +20,26 @@ from skmhe.text import Tokenizer, loading
 def test_tokens_of_both_kinds_of_folders(with_json, tmp_path):
     # The settings of tokenizer.json, to cut and to pad, are not those of this class.
     folder = save_tokenizer(tmp_path / "tokenizer", with_json)
-    tokenizer = Tokenizer(folder)
+    tokenizer = Tokenizer(folder, max_length=8)
     found = tokenizer.fit_transform(TEXTS)
     assert_array_equal(found, TOKENS)
     assert found.dtype == np.int64
     assert (tokenizer.width_, tokenizer.pad_id_) == (8, 0)
-    assert_array_equal(Tokenizer(str(folder)).fit(TEXTS).transform(TEXTS), TOKENS)
+    found = Tokenizer(str(folder)).fit(TEXTS).transform(TEXTS)
+    assert_array_equal(found, np.pad(TOKENS, ((0, 0), (0, 120))))
 
 
 @pytest.mark.parametrize(
     "form", [list, tuple, np.array, lambda t: np.array(t, object), pd.Series]
 )
 def test_forms_of_texts(folder, form):
-    tokenizer = Tokenizer(folder).fit(form(TEXTS))
+    tokenizer = Tokenizer(folder, max_length=8).fit(form(TEXTS))
     assert_array_equal(tokenizer.transform(form(TEXTS)), TOKENS)
     assert tokenizer.transform(form(["x"])[:0]).shape == (0, 8)
 
 
-def test_rows_are_as_long_as_the_longest_text_of_fit(folder):
-    tokenizer = Tokenizer(folder).fit(TEXTS[:1])
+def test_later_texts_are_cut_to_the_same_length(folder):
+    tokenizer = Tokenizer(folder, max_length=5).fit(TEXTS[:1])
     assert_array_equal(tokenizer.transform(TEXTS[:2])[0], TOKENS[0, :5])
     # Cut texts keep the token that ends them; nobody is told of them any more.
     assert_array_equal(tokenizer.transform(TEXTS)[1], [2, 9, 10, 11, 3])
@@ -109,10 +110,8 @@ def test_wrong_parameters(values, folder):
 
 def test_texts_that_the_model_cannot_take(tmp_path):
     folder = save_bert(tmp_path / "bert", max_position_embeddings=6)
-    with pytest.raises(ValueError, match="max_length=128, but X has texts of 8 tokens"):
-        Tokenizer(folder).fit(TEXTS)
-    with pytest.warns(UserWarning, match="1 of 4 texts"):
-        assert Tokenizer(folder, max_length=6).fit(TEXTS).width_ == 6
+    with pytest.warns(UserWarning, match="1 of 4 texts have more than max_length=6"):
+        assert Tokenizer(folder).fit(TEXTS).width_ == 6
 
 
 def test_ids_of_padding(tmp_path):
