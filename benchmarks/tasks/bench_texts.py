@@ -109,7 +109,7 @@ def main():
     parser.add_argument(
         "--cosine-rate", type=float, default=5e-3, help="of heads with a margin"
     )
-    parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--max-length", type=int, default=48, help="tokens per text")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)

@@ -307,10 +307,10 @@ def _set_dropout(config: Any, dropout: float) -> None:
         and "classifier" not in name
         and isinstance(value, float | int)
     ]
-    if not names:
+    if dropout and not names:
         raise ValueError(
             f"dropout={dropout} cannot be set: {config.model_type} models have no "
-            "dropout. Use dropout=None."
+            "dropout. Use dropout=0.0."
         )
     for name in names:
         setattr(config, name, dropout)
