@@ -8,14 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sklearn
 import torch
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from tiny_models import save_bert
 
-from skmhe import Backbone, MHEClassifier
+from skmhe import Backbone, FeatureParts, LabelEncoder, MHEClassifier
 from skmhe.text import Tokenizer, TransformerBackbone
 from skmhe.text.transformer import load_transformer
 
@@ -197,3 +199,58 @@ def test_a_real_transformer():
     features /= features.norm(dim=1, keepdim=True)
     similarity = features @ features.T
     assert similarity[0, 1] > similarity[0, 2]
+
+
+@pytest.fixture
+def routing():
+    with sklearn.config_context(enable_metadata_routing=True):
+        yield
+
+
+@pytest.mark.parametrize("with_words", [False, True])
+def test_texts_of_labels_go_through_the_pipeline(with_words, folder, routing):
+    tokens = Tokenizer(folder, max_length=8)
+    features = FeatureParts(network=tokens, linear=CountVectorizer())
+    names = np.array(SUBJECTS)[Y]
+    label_texts = ["some money", "what balance", "play jazz", "play some rock"]
+    backbone = TransformerBackbone(folder, learning_rate=2e-3)
+    encoder = LabelEncoder(loss_weight=0.5)
+    clf = MHEClassifier(
+        backbone=backbone,
+        label_encoder=encoder,
+        random_state=0,
+        **FAST | {"max_iter": 20},
+    )
+    pipe = make_pipeline(
+        features if with_words else tokens,
+        clf.set_fit_request(label_features=True),
+        transform_input=["label_features"],
+    )
+    # In the order of the classes: balance, jazz, money, rock.
+    ordered = [label_texts[i] for i in (1, 2, 0, 3)]
+    pipe.fit(TEXTS, names, label_features=ordered)
+    assert pipe.score(TEXTS, names) > 0.9
+    model = pipe[-1]._fitted.model
+    assert model.spec.encoder.is_shared
+    assert set(model.scorer_names) == {"network", "label_encoder", "own_labels"} | (
+        {"linear"} if with_words else set()
+    )
+    assert model.labels_are_like_samples == with_words
+    pipe[-1].add_labels(pipe[0].transform(["my song", ""]), ["song", "nothing"])
+    labels, _ = pipe[-1].predict_topk(pipe[0].transform(["my song"]), k=6)
+    assert set(labels[0]) == {*SUBJECTS, "song", "nothing"}
+    again = pickle.loads(pickle.dumps(pipe))
+    assert_array_equal(again.predict_proba(TEXTS), pipe.predict_proba(TEXTS))
+
+
+def test_label_texts_of_other_forms(folder):
+    tokens = Tokenizer(folder, max_length=8)
+    X, Z = tokens.fit_transform(TEXTS), tokens.transform(SUBJECTS)
+    clf = MHEClassifier(backbone=TransformerBackbone(folder), **FAST)
+    with pytest.raises(ValueError, match="label_features holds texts, such as 'jazz'"):
+        clf.fit(X, Y, label_features=np.array(SUBJECTS)[:, None])
+    with pytest.raises(ValueError, match="label_features has integers from 0 to 99, b"):
+        clf.fit(X, Y, label_features=np.where(Z == 3, 99, Z))
+    with pytest.raises(ValueError, match="X has integers from 0 to 99, but"):
+        clf.fit(np.where(X == 3, 99, X), Y, label_features=Z)
+    assert not hasattr(clf, "classes_")
