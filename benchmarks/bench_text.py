@@ -30,7 +30,16 @@ step; of 2,000 samples.
 
     python benchmarks/bench_text.py FOLDER wordnet --model PATH --table memory
 
-prints the peak memory of a process that takes some steps, by the size of pools.
+prints the peak memory of a process that takes some steps, by the size of pools, and
+
+    python benchmarks/bench_text.py FOLDER wordnet --model PATH --table cost
+
+the time of a step by the number of labels that there are.
+
+    python benchmarks/bench_text.py FOLDER debdeps --model PATH --table heads
+
+compares multi-head encodings over the transformer ("cascade", with a mean of the
+weights and a smaller layer below the heads, as published) with a head of all labels.
 """
 
 import argparse
@@ -313,7 +322,61 @@ def steps(data, args):
     sys.exit()
 
 
+def cost(data, args):
+    """Return the time of a step by the number of labels, of which texts are known."""
+    n, result = args.batch_size, {}
+    features = features_of("unidec", args).fit(data.texts)
+    X, y = features.transform(data.texts[:n]), np.arange(n)
+    Z = features.transform(data.label_texts)
+    for n_labels in [200, 2_000, 20_000]:
+        clf = estimator_of("unidec", y, 0, args)
+        clf.set_params(strategy="sampling")
+        texts = Z[np.arange(n_labels) % len(Z)]
+        clf.partial_fit(X, y, classes=np.arange(n_labels), label_features=texts)
+        seconds = []
+        for _ in range(N_STEPS):
+            start = time.perf_counter()
+            clf.partial_fit(X, y)
+            seconds.append(time.perf_counter() - start)
+        result[f"{n_labels:,} labels"] = {"step_ms": 1000 * np.median(seconds)}
+    return result
+
+
+HEADS = {
+    "full": ("full", {}),
+    "cascade": ("cascade", {}),
+    "cascade, mean of weights": ("cascade", {"averaging_decay": 0.99}),
+    "cascade, 300 features": (
+        "cascade",
+        {"averaging_decay": 0.99, "out_features": 300},
+    ),
+}
+
+
+def heads(data, args):
+    """Return figures of multi-head encodings, and of one head."""
+    result, features = {}, features_of("finetuned", args)
+    X, X_test = features.fit_transform(data.texts), features.transform(data.test_texts)
+    for name, (strategy, of_backbone) in HEADS.items():
+        found = []
+        for seed in range(args.seeds):
+            clf = estimator_of("finetuned", data.y, seed, args)
+            clf.set_params(
+                strategy=strategy,
+                **{f"backbone__{key}": value for key, value in of_backbone.items()},
+            )
+            start = time.perf_counter()
+            clf.fit(X, data.y)
+            seconds = time.perf_counter() - start
+            labels, _ = clf.predict_topk(X_test, k=5)
+            found.append(figures(data.y, data.y_test, labels) | {"fit_s": seconds})
+        result[name] = mean_of(found)
+    return result
+
+
 TABLES = {
+    "cost": cost,
+    "heads": heads,
     "systems": systems_table,
     "new": new_labels,
     "pools": pools,

@@ -343,7 +343,8 @@ def _train(
     )
     history = trainer.train(validation, state.n_epochs)
     moments = moments_of(network, optimizer) if keeps_moments else None
-    model = _with_network(model, network, labels)
+    # While training goes on, labels are embedded when predictions ask for them.
+    model = _with_network(model, network, None if keeps_moments else labels)
     if not recipe.keeps_precision:
         round_to_half([model.weights, model.label_embeddings])
     n_epochs = state.n_epochs + history.n_iter

@@ -436,3 +436,16 @@ def test_a_combination_is_learned_from_features_that_are_made_once(strategy):
     mix = learn_mix(unseen, Settings())
     assert MeanOfTokens.n_rows == N
     assert mix.weights.own_labels > 0
+
+
+def test_partial_fit_embeds_a_pool_and_not_all_labels():
+    X, y, Z = make_tokens()
+    encoder = LabelEncoder(loss_weight=0.5, pool_size=5)
+    clf = make(label_encoder=encoder, batch_size=4).fit(X, y, label_features=Z)
+    MeanOfTokens.n_rows = 0
+    clf.partial_fit(X[:4], y[:4])
+    assert MeanOfTokens.n_rows == 4 + 5
+    assert clf.predict_topk(X[:2], k=2)[0].shape == (2, 2)
+    assert MeanOfTokens.n_rows == 4 + 5 + 2 + N_LABELS  # when they are asked for
+    clf.predict(X[:2])
+    assert MeanOfTokens.n_rows == 4 + 5 + 2 + N_LABELS + 2
