@@ -177,15 +177,14 @@ class BaseMHE(  # type: ignore[call-arg]
         array([5])
         """
         fitted = self._checked_fitted()
-        known = fitted.model.label_features
-        if known is None:
+        if fitted.model.label_features is None:
             raise ValueError(
                 "add_labels needs an estimator that was fitted with features of "
                 "labels: call fit(X, y, label_features=Z) first."
             )
         check_feature_names(label_features, fitted.feature_names, "fit")
-        like = known, fitted.model.label_network
-        added = check_added_labels(label_features, labels, fitted.form, *like)
+        model, form = fitted.model, fitted.form
+        added = check_added_labels(label_features, labels, form, model)
         self._show(fitted.with_labels(*added))
         return self
 

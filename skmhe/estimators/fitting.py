@@ -16,6 +16,7 @@ from skmhe.estimators.table import check_contradictions
 from skmhe.estimators.validation.label_features import (
     check_feature_names,
     check_label_features,
+    check_like_known,
     label_rows,
     set_aside,
 )
@@ -241,6 +242,8 @@ def _prepare(
     if inputs.Z is not None and inputs.has_new_Z:
         Z = label_rows(inputs.Z, setting.is_user_encoder)
         inputs = inputs._replace(Z=Z)
+        if is_partial_fit and previous is not None:
+            check_like_known(Z, previous.model)
     if n_heads is None:
         head_sizes = check_head_sizes(estimator.head_sizes, n_first)
     else:

@@ -231,10 +231,11 @@ class LabelEncoder(Parameters):
 
     Parameters
     ----------
-    loss_weight : float, default=0.1
+    loss_weight : float or "auto", default="auto"
         Share lambda of the encoder's loss in the joint loss,
         ``lambda * L_encoder + (1 - lambda) * L_network``, in [0, 1). With 0, there is
-        no encoder, and no other parameter is used.
+        no encoder, and no other parameter is used. "auto" is 0.5 where a network of
+        yours makes features of labels, such as a transformer, and 0.1 otherwise.
     backbone : "auto", "shared", None, Backbone, module or callable, default="auto"
         What makes features of a label, which the encoder maps to its vector. "shared"
         is what makes those of samples: the estimator's `backbone`, or its first layer
@@ -294,7 +295,7 @@ class LabelEncoder(Parameters):
     def __init__(
         self,
         *,
-        loss_weight: float = 0.1,
+        loss_weight: float | str = "auto",
         backbone: Any = "auto",
         pool_size: int | str = "auto",
         n_positives: int = 3,

@@ -32,6 +32,9 @@ REFERENCE_WIDTH = 256
 # The rate and the steps per epoch of users' networks, of any kind: torch's AdamW has
 # the same rate.
 BACKBONE_RATE, BACKBONE_STEPS = 1e-3, 64
+# Shares of the label encoder's loss, by whether a user's network makes features of
+# labels: what adds up their features needs less. Chosen on held-out samples.
+LOSS_WEIGHTS = {False: 0.1, True: 0.5}
 
 
 def make_recipe(
@@ -114,7 +117,10 @@ def _network(setting: Setting, head: HeadSpec, previous: Model | None) -> Networ
 
 
 def _encoder(setting: Setting, previous: Model | None) -> EncoderSpec:
-    loss_weight = float(setting.values["label_encoder"].loss_weight)
+    loss_weight = setting.values["label_encoder"].loss_weight
+    if isinstance(loss_weight, str):
+        loss_weight = LOSS_WEIGHTS[setting.is_user_encoder]
+    loss_weight = float(loss_weight)
     backbone = _label_backbone(setting)
     if backbone is None:
         return EncoderSpec(loss_weight, n_features=setting.n_label_features)

@@ -66,14 +66,20 @@ class Setting(NamedTuple):
     @property
     def is_user_encoder(self) -> bool:
         """Whether a user's network makes features of labels."""
+        if not self.has_encoder:
+            return False
         if self.shares_encoder:
             return self.has_backbone
         return self.label_backbone is not None
 
     @property
     def has_label_tokens(self) -> bool:
-        """Whether features of labels are token ids."""
-        return self.forms is not None and self.forms[1].is_tokens
+        """Whether features of labels are token ids, or numbers that look like them."""
+        if self.forms is None:
+            return False
+        of_samples, of_labels = self.forms
+        looks_like_them = of_samples.is_tokens and of_samples.shape == of_labels.shape
+        return of_labels.is_tokens or looks_like_them
 
     @property
     def sample_form(self) -> Form:
@@ -123,7 +129,9 @@ class Setting(NamedTuple):
     @property
     def has_encoder(self) -> bool:
         """Whether there is a label encoder."""
-        return self.has_label_features and self.values["label_encoder__loss_weight"] > 0
+        return (
+            self.has_label_features and self.values["label_encoder__loss_weight"] != 0
+        )
 
     @property
     def scorers(self) -> tuple[str, ...]:

@@ -123,7 +123,7 @@ TABLE: dict[str, tuple[Parameter, ...]] = {
         Parameter("beam_width", [COUNT], when.OWN_BEAM),
     ),
     "LabelEncoder": (
-        Parameter("loss_weight", [SHARE], when.ALWAYS),
+        Parameter("loss_weight", [AUTO, SHARE], when.ALWAYS),
         Parameter(
             "backbone", [_one_of("auto", "shared"), callable, None], when.ENCODER
         ),
@@ -308,11 +308,16 @@ CONTRADICTIONS = (
     ),
     Contradiction(
         "label_encoder__backbone",
-        lambda v, s: s.has_encoder and not s.is_user_encoder and s.has_label_tokens,
-        "takes label_features that are integers for token ids, but X is "
-        "{sample_form} and label_features {label_form}",
-        "use one fitted tokenizer for both, or pass floats, or a network for labels as "
-        "label_encoder__backbone",
+        lambda v, s: (
+            isinstance(v, str)
+            and s.has_encoder
+            and not s.is_user_encoder
+            and s.has_label_tokens
+        ),
+        "is for token ids of labels like those of samples, but X is {sample_form} and "
+        "label_features {label_form}",
+        "use one fitted tokenizer for both, or backbone=None for features that are "
+        "added up, or a network for labels",
     ),
     Contradiction(
         "label_encoder__score_with",

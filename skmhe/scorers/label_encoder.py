@@ -1,5 +1,7 @@
 """Scores of the label encoder: cosines of embedded samples and embedded labels."""
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -7,10 +9,18 @@ from torch import Tensor
 
 from skmhe.nn.products import grouped_linear
 from skmhe.nn.scores import Search
-from skmhe.scorers.batch import Batch, Rows, add_entries, comparable_rows, take_rows
+from skmhe.scorers.batch import (
+    Batch,
+    Rows,
+    add_entries,
+    comparable_rows,
+    take_rows,
+    to_tensor,
+)
 from skmhe.scorers.combination import Imputation, Scorer, ScorerWeights
 from skmhe.scorers.network import Network
 from skmhe.scorers.own_labels import own_labels
+from skmhe.scorers.storage import compacted, restored
 
 # Labels that are embedded at a time.
 LABELS_PER_CHUNK = 2**14
@@ -24,6 +34,29 @@ def embed_all_labels(network: Network, Z: Rows, has_features: bool = False) -> T
         for start in range(0, Z.shape[0], LABELS_PER_CHUNK)
     ]
     return torch.cat(parts)
+
+
+class LabelTable:
+    """What a user's network makes of labels: made when it is asked for, and kept."""
+
+    def __init__(self, known: np.ndarray | None = None) -> None:
+        self.known = known  # of the first labels; (n_known, dim)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return compacted(self.__dict__)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(restored(state))
+
+    def embeddings(self, network: Network, Z: Rows) -> Tensor:
+        """Return those of all labels, shape (n_labels, dim)."""
+        known = self.known
+        if known is None or len(known) < Z.shape[0]:
+            n_known = 0 if known is None else len(known)
+            rest = embed_all_labels(network, Z[n_known:]).cpu().numpy()
+            self.known = rest if known is None else np.concatenate([known, rest])
+            known = self.known
+        return to_tensor(known).to(network.device)
 
 
 class LabelEncoderScorer(Scorer):

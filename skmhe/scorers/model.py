@@ -14,7 +14,6 @@ from skmhe.nn.calibrated_search import CalibratedSearch, CutSearch
 from skmhe.nn.scores import Search
 from skmhe.nn.search import FlatSearch
 from skmhe.nn.tree_search import wide_beam
-from skmhe.scorers.batch import to_tensor
 from skmhe.scorers.centroids import Centroids
 from skmhe.scorers.combination import (
     Calibration,
@@ -27,7 +26,7 @@ from skmhe.scorers.combination import (
     prior_calibration,
 )
 from skmhe.scorers.device import own_torch_settings
-from skmhe.scorers.label_encoder import LabelEncoderScorer, embed_all_labels
+from skmhe.scorers.label_encoder import LabelEncoderScorer, LabelTable
 from skmhe.scorers.linear import LinearScorer, Scaling
 from skmhe.scorers.linear.tables import Level
 from skmhe.scorers.network import (
@@ -85,8 +84,8 @@ class Model:
     # Of all labels, as the label encoder takes them; rows of unit length, if it adds
     # them up.
     label_features: Samples | None = None
-    # What the label encoder makes of them, where that takes long; (n_labels, dim)
-    label_embeddings: np.ndarray | None = None
+    # What the label encoder makes of them, where that takes long.
+    label_table: LabelTable | None = None
     # Whether the linear classifiers could read features of labels, as they do samples.
     labels_are_like_samples: bool = False
     # See `count_own_labels`; shape: (2,)
@@ -181,21 +180,14 @@ class Model:
         The codec is that of all labels (see `LabelCodec.extend`); Z has the features
         of those that are added.
         """
-        embeddings = self.label_embeddings
-        if embeddings is not None:
-            embeddings = np.concatenate([embeddings, self._embedded(Z)])
         assert self.label_features is not None
-        Z = stacked(self.label_features, Z)
+        table = self.label_table and LabelTable(self.label_table.known)
         return dataclasses.replace(
-            self, codec=codec, label_features=Z, label_embeddings=embeddings
+            self,
+            codec=codec,
+            label_features=stacked(self.label_features, Z),
+            label_table=table,
         )
-
-    @own_torch_settings()
-    def _embedded(self, Z: Samples) -> np.ndarray:
-        """Return what the label encoder makes of labels, shape (n, dim)."""
-        network = self._network(Settings(), 1)
-        assert network is not None
-        return embed_all_labels(network, part_of(Z, "network")).numpy()
 
     def grow(self) -> "Model":
         """Return the model whose search and network have all labels, to train them.
@@ -369,17 +361,11 @@ class Model:
             if has_late and self.mix is not None:
                 imputation = self.mix.imputation
             if weights.label_encoder or own_score or has_late:
-                scorers.append(
-                    LabelEncoderScorer(
-                        network,
-                        part_of(self.label_features, "network"),
-                        search,
-                        own_score,
-                        weights,
-                        self._table(network),
-                        imputation,
-                    )
-                )
+                Z, embeddings = part_of(self.label_features, "network"), None
+                if self.label_table is not None:
+                    embeddings = self.label_table.embeddings(network, Z)
+                of_labels = own_score, weights, embeddings, imputation
+                scorers.append(LabelEncoderScorer(network, Z, search, *of_labels))
         if network is not None and self.n_late and imputation is None:
             texts = self.late_features if self.labels_are_like_samples else None
             start = CENTROID_SCALES[self.search.multilabel]
@@ -387,9 +373,3 @@ class Model:
                 late_label_scorer(network, weights, self.n_late, texts, start)
             )
         return tuple(scorers)
-
-    def _table(self, network: Network) -> torch.Tensor | None:
-        """Return the labels' embeddings, if they are kept."""
-        if self.label_embeddings is None:
-            return None
-        return to_tensor(self.label_embeddings).to(network.device)

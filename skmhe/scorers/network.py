@@ -241,7 +241,7 @@ class Network(nn.Module):
         if not self.training:
             return network(rows).to(self.dtype)
         n_chunks = -(-len(rows) // LABELS_PER_CHUNK)
-        if n_chunks == 1:
+        if n_chunks == 1 or network.has_batch_norm:
             return network(rows)
         # "Gradient cache" (Gao et al., 2021): each chunk is run without its
         # computation kept, and again when its gradient is known.

@@ -256,6 +256,15 @@ class UserModule(nn.Module):
         """Whether it makes the same features of a sample in every epoch."""
         return any(part is self.module for part in self._resting)
 
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether its features depend on what is in a batch, and on how often it runs.
+
+        In training, as statistics of batches are used, and gathered.
+        """
+        kinds = nn.modules.batchnorm._BatchNorm
+        return any(isinstance(part, kinds) for part in self.module.modules())
+
     def train(self, mode: bool = True) -> Self:
         """Set the mode; what is frozen stays in evaluation mode."""
         super().train(mode)

@@ -19,6 +19,7 @@ from skmhe.scorers.centroids import TrainingCentroids, fit_centroids
 from skmhe.scorers.combination import Mix
 from skmhe.scorers.device import check_gradients
 from skmhe.scorers.generators import Generators
+from skmhe.scorers.label_encoder import LabelTable
 from skmhe.scorers.linear import Scaling, fit_levels, fit_scaling
 from skmhe.scorers.linear.tables import Level
 from skmhe.scorers.model import Model
@@ -95,6 +96,9 @@ def _fit(
     network = None
     if recipe.spec is not None:
         network = make_network(recipe.spec, task, previous, state.rng, recipe.device)
+    everything = task
+    if network is not None:
+        task = task._replace(data=_with_frozen(recipe, network, task.data))
     held_out = held_out_of_network(recipe, task, state.rng)
     part = task if held_out is None else task.take(held_out[0])
     spec = None if network is None else network.spec
@@ -111,7 +115,7 @@ def _fit(
     if held_out is not None:
         unseen = [(model, as_all(task.data, *held_out))]
     elif not history.was_cut_short:
-        unseen = _models_of_parts(recipe, task, state)
+        unseen = _models_of_parts(recipe, everything, state)
     if unseen:
         model = dataclasses.replace(model, mix=_learned_mix(recipe, unseen))
     return model, state, history
@@ -303,12 +307,16 @@ def _models_of_parts(recipe: Recipe, task: Task, state: TrainingState) -> list[U
 def _for_network(recipe: Recipe, network: Network, data: TrainingData) -> TrainingData:
     """Return data as the network's training reads it.
 
-    Without what only linear classifiers do, and with what a frozen backbone makes of
-    it, the same in every epoch.
+    Without what only linear classifiers do.
     """
-    if data.centroids is None:
+    if data.centroids is None and not data.has_features:
         data = data._replace(X=data.network)
-    if not network.is_frozen:
+    return _with_frozen(recipe, network, data)
+
+
+def _with_frozen(recipe: Recipe, network: Network, data: TrainingData) -> TrainingData:
+    """Return data with what a frozen backbone makes of it, the same in every epoch."""
+    if data.has_features or not network.is_frozen:
         return data
     recipe.progress.start("features of the frozen backbone")
     data = with_features(network, data, recipe.progress)
@@ -346,7 +354,8 @@ def _train(
     # While training goes on, labels are embedded when predictions ask for them.
     model = _with_network(model, network, None if keeps_moments else labels)
     if not recipe.keeps_precision:
-        round_to_half([model.weights, model.label_embeddings])
+        table = model.label_table
+        round_to_half([model.weights, None if table is None else table.known])
     n_epochs = state.n_epochs + history.n_iter
     return model, TrainingState(rng, moments, counts, n_epochs), history
 
@@ -368,8 +377,8 @@ def _with_network(
 
     The weights share the network's memory: it must not be trained any more.
     """
-    embeddings = None
-    if labels is not None and network.embeds_labels_slowly:
-        embeddings = labels.embeddings(network).cpu().numpy()
+    table = LabelTable() if network.embeds_labels_slowly else None
+    if labels is not None and table is not None:
+        table.known = labels.embeddings(network).cpu().numpy()
     weights = weights_to_numpy(network)
-    return dataclasses.replace(model, weights=weights, label_embeddings=embeddings)
+    return dataclasses.replace(model, weights=weights, label_table=table)

@@ -101,7 +101,7 @@ def learn_mix(unseen: Sequence[Unseen], settings: Settings) -> Mix:
         calibrations[part] = learn(rank, truth.share, prior(of_part))
     imputation = None
     if found and "label_encoder" in names:
-        imputation = learn_imputation(found)
+        imputation = learn_imputation(found, truth.share)
     return Mix(weights, calibrations, imputation)
 
 
@@ -110,7 +110,7 @@ def _featured(model: Model, data: TrainingData, settings: Settings) -> TrainingD
 
     All weights that are tried leave that as it is.
     """
-    if model.user_backbone is None:
+    if model.user_backbone is None or data.has_features:
         return data
     features = model.features(data.X, settings.device)
     return data._replace(X=Featured(data.X, features))
@@ -265,14 +265,19 @@ def _parts(weights: ScorerWeights) -> list[ScorerWeights]:
     return [part for part in every if part.network or part.linear]
 
 
-def learn_imputation(found: Sequence[Candidates]) -> Imputation | None:
+def learn_imputation(
+    found: Sequence[Candidates], share: np.ndarray
+) -> Imputation | None:
     """Learn what classifiers say of labels, by how near the label encoder finds them.
 
     Of the candidates, and of labels that stand for all others, by quantiles of the gap
-    to the best label; the nearer, the higher. None if there is no gap at all.
+    to the best label; the nearer, the higher. Samples count by their share. None if
+    there is no gap at all.
     """
-    gaps, scores, counts = [], [], []
+    gaps, scores, counts, start = [], [], [], 0
     for part in found:
+        stop = start + len(part.labels)
+        of_rows, start = share[start:stop, None], stop
         exists = part.labels >= 0
         encoder = np.where(exists, part.scores[..., ENCODER], -np.inf)
         best = encoder.max(1, keepdims=True)
@@ -283,7 +288,7 @@ def learn_imputation(found: Sequence[Candidates]) -> Imputation | None:
             inside = weight > 0
             gaps.append((values[..., ENCODER] - best)[inside])
             scores.append(values[inside][:, :ENCODER])  # of network and linear
-            counts.append(weight[inside])
+            counts.append((weight * of_rows)[inside])
     gap, table, count = map(np.concatenate, (gaps, scores, counts))
     # Most labels are far away: the near ones, of which few are, need the finer steps.
     near = gap[gap > np.median(gap)]

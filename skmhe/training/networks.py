@@ -83,7 +83,11 @@ def make_label_training(
     before = np.pad(before, (0, n_labels - len(before)))
     now = np.bincount(true_pairs(y)[1], minlength=n_labels)
     counts = before + now, n_before + y.shape[0]
-    Z, is_frozen = part_of(task.label_features, "network"), network.has_frozen_labels
+    Z = part_of(task.label_features, "network")
+    # What is the same in every step is computed once, unless steps need less of it.
+    n_embedded = -(-y.shape[0] // recipe.plan.batch_size) * recipe.plan.max_iter
+    n_embedded *= min(recipe.pools.pool_size, n_labels)
+    is_frozen = network.has_frozen_labels and n_embedded >= n_labels
     if is_frozen:
         recipe.progress.start("features of labels")
         network.eval()

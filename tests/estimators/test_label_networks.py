@@ -14,7 +14,13 @@ from sklearn.preprocessing import FunctionTransformer
 from torch import nn
 
 import skmhe.scorers.network as networks
-from skmhe import Backbone, LabelEncoder, MHEClassifier, MHEMultiLabelClassifier
+from skmhe import (
+    Backbone,
+    LabelEncoder,
+    MHEClassifier,
+    MHEMultiLabelClassifier,
+    Parts,
+)
 from skmhe.scorers.batch import Batch
 from skmhe.scorers.model import Settings
 from skmhe.scorers.network import network_from_weights
@@ -163,8 +169,8 @@ def test_auto_shares_the_network_where_labels_are_like_samples():
     assert spec.encoder.is_shared
     assert spec.label_network is spec.user_backbone
     assert fitted(Z, backbone="shared").encoder.is_shared
-    # Floats, or other widths of them, are features of a layer of their own.
-    for other in (Z.astype(float), Z[:, :3].astype(float), sp.csr_array(Z)):
+    # Floats of another width are features of a layer of their own.
+    for other in (Z[:, :3].astype(float), sp.csr_array(Z[:, :3])):
         spec = fitted(other)
         assert spec.encoder.n_features == other.shape[1]
         assert spec.label_network is None
@@ -262,10 +268,11 @@ def test_labels_are_added_by_their_texts(strategy):
     clf.fit(X, y, label_features=Z[:N_LABELS])
     MeanOfTokens.n_rows = 0
     clf.add_labels(Z[N_LABELS:])
-    assert MeanOfTokens.n_rows == 2  # the others are known
+    assert MeanOfTokens.n_rows == 0  # until predictions ask for them
     assert clf.classes_.tolist() == [*range(N_LABELS + 2)]
     clf.set_params(label_encoder__score_with="encoder")
     assert clf.predict_proba(X).shape == (N, N_LABELS + 2)
+    assert MeanOfTokens.n_rows == N + 2  # the others are known
     # A sample with a text of a new label is found by that.
     assert N_LABELS + 1 in clf.predict_topk(Z[-1:], k=2)[0]
     before = clf.predict_proba(X)
@@ -297,7 +304,7 @@ def test_what_else_training_does(params):
     clf.fit(X, y)  # goes on, with the same features of labels
     assert not np.allclose(clf.predict_proba(X), before)
     with pytest.raises(ValueError, match=r"label_encoder=.* with these label_features"):
-        clf.fit(X, y, label_features=sp.csr_array(Z))
+        clf.fit(X, y, label_features=sp.csr_array(Z[:, :3]))
 
 
 def test_a_search_over_parameters_of_the_labels_network():
@@ -392,7 +399,7 @@ def test_features_that_no_network_takes():
         make(label_encoder=LabelEncoder(backbone="shared")).fit(
             X, y, label_features=Z[:, :4]
         )
-    match = "takes label_features that are integers for token ids, but X is integers"
+    match = "is for token ids of labels like those of samples, but X is integers"
     with pytest.raises(ValueError, match=match):
         make().fit(X, y, label_features=Z[:, :4])
     match = r"label_features has shape \(12, 5, 1\), but must have one row per label"
@@ -447,5 +454,85 @@ def test_partial_fit_embeds_a_pool_and_not_all_labels():
     assert MeanOfTokens.n_rows == 4 + 5
     assert clf.predict_topk(X[:2], k=2)[0].shape == (2, 2)
     assert MeanOfTokens.n_rows == 4 + 5 + 2 + N_LABELS  # when they are asked for
-    clf.predict(X[:2])
+    # They are kept, also by copies and by files, and with other settings.
+    again = pickle.loads(pickle.dumps(clf)).set_params(label_encoder__score_with="both")
+    weights = {"network": 1, "label_encoder": 2}
+    again.set_params(combination=weights).predict(X[:2])
     assert MeanOfTokens.n_rows == 4 + 5 + 2 + N_LABELS + 2
+
+
+def test_partial_fit_of_a_frozen_network_embeds_what_it_needs():
+    X, y, Z = make_tokens()
+    encoder = LabelEncoder(loss_weight=0.5, pool_size=5)
+    backbone = Backbone(MeanOfTokens, freeze=True)
+    clf = make(backbone=backbone, label_encoder=encoder, batch_size=4)
+    clf.fit(X, y, label_features=Z)
+    MeanOfTokens.n_rows = 0
+    clf.partial_fit(X[:4], y[:4])
+    assert MeanOfTokens.n_rows == 4 + 5
+
+
+def test_a_frozen_network_reads_samples_once_also_where_some_are_held_out():
+    X, y, Z = make_tokens()
+    X, y = np.tile(X, (25, 1)), np.tile(y, 25)
+    backbone = Backbone(MeanOfTokens, freeze=True)
+    clf = make(backbone=backbone, combination="learned", batch_size=256)
+    MeanOfTokens.n_rows = 0
+    clf.fit(X, y, label_features=Z)
+    assert clf._fitted.model.mix is not None
+    # Labels again for the scores that the combination is learned from.
+    assert MeanOfTokens.n_rows <= len(X) + 3 * N_LABELS + 2
+
+
+def test_other_features_in_partial_fit():
+    X, y, Z = make_tokens()
+    clf = make().fit(X, y, label_features=Parts(network=Z, linear=np.eye(N_LABELS)))
+    with pytest.raises(ValueError, match="label_features is ndarray, but this estima"):
+        clf.partial_fit(X, y, label_features=Z)
+    other = Parts(network=Z, linear=np.eye(N_LABELS, 3))
+    with pytest.raises(ValueError, match=r"label_features\.linear has 3 features"):
+        clf.partial_fit(X, y, label_features=other)
+
+
+class Normed(MeanOfTokens):
+    """The same with batch normalization."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(6)
+
+    def forward(self, tokens):
+        return self.norm(super().forward(tokens))
+
+
+def test_batch_normalization_sees_each_pool_once(monkeypatch):
+    monkeypatch.setattr(networks, "LABELS_PER_CHUNK", 5)
+    network, Z = make_network(backbone=Normed)
+    before = network.backbone.module.norm.num_batches_tracked.item()
+    network.train()
+    gradients(network, Z)
+    assert network.backbone.module.norm.num_batches_tracked == before + 1
+
+
+def test_without_an_encoder_features_of_labels_need_no_network():
+    X, y, Z = make_tokens()
+    encoder = LabelEncoder(loss_weight=0.0, backbone=MeanOfTokens)
+    clf = make(label_encoder=encoder).fit(X, y, label_features=sp.csr_array(Z))
+    assert clf._fitted.model.spec.encoder is None
+
+
+def test_numbers_in_the_shape_of_tokens():
+    X, y, Z = make_tokens()
+    match = "is for token ids of labels like those of samples, but X is integers of"
+    with pytest.raises(ValueError, match=match):
+        make().fit(X, y, label_features=Z * 1.0)
+    make(label_encoder=LabelEncoder(backbone=None)).fit(X, y, label_features=Z * 1.0)
+
+
+@pytest.mark.parametrize("kind", ["shared", "layer"])
+def test_the_loss_has_a_weight_that_fits_the_network(kind):
+    X, y, Z = make_tokens()
+    _, Z = LABEL_ENCODERS[kind](Z)
+    clf = make(label_encoder=LabelEncoder()).fit(X, y, label_features=Z)
+    expected = 0.5 if kind == "shared" else 0.1
+    assert clf._fitted.model.spec.encoder.loss_weight == expected

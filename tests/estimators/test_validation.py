@@ -1,5 +1,7 @@
 """What users pass as samples, targets, weights and features of labels."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -307,8 +309,7 @@ def unit(Z):
     return (Z / np.linalg.norm(Z, axis=1, keepdims=True)).astype(np.float32)
 
 
-# Features of known labels, of which no network of a user makes others.
-KNOWN = np.ones((3, 2), np.float32), None
+KNOWN = SimpleNamespace(label_features=np.ones((3, 2)), label_network=None)
 
 
 def test_label_features():
@@ -372,15 +373,15 @@ def test_an_index_has_more_labels_than_an_indicator():
 
 def test_added_labels():
     target = Target(None, np.arange(3), "labels")
-    rows, names = check_added_labels(Z, None, target, *KNOWN)
+    rows, names = check_added_labels(Z, None, target, KNOWN)
     np.testing.assert_allclose(rows, unit(Z), rtol=1e-6)
     assert_array_equal(names, [3, 4, 5])
     frame = pd.DataFrame(Z, index=[7, 8, 9])
-    assert_array_equal(check_added_labels(frame, None, target, *KNOWN)[1], [7, 8, 9])
+    assert_array_equal(check_added_labels(frame, None, target, KNOWN)[1], [7, 8, 9])
     indicator = target._replace(kind="dense")
-    assert_array_equal(check_added_labels(frame, None, indicator, *KNOWN)[1], [3, 4, 5])
+    assert_array_equal(check_added_labels(frame, None, indicator, KNOWN)[1], [3, 4, 5])
     strings = Target(None, np.array(["a"]), "lists")
-    names = check_added_labels(Z, ["b", "c", "long"], strings, *KNOWN)[1]
+    names = check_added_labels(Z, ["b", "c", "long"], strings, KNOWN)[1]
     assert names.tolist() == ["b", "c", "long"]
 
 
@@ -403,14 +404,13 @@ def test_added_labels():
 )
 def test_added_labels_are_bad(labels, classes, kind, match):
     with pytest.raises(ValueError, match=match):
-        check_added_labels(Z, labels, Target(None, np.array(classes), kind), *KNOWN)
+        check_added_labels(Z, labels, Target(None, np.array(classes), kind), KNOWN)
 
 
 def test_added_labels_need_the_same_features():
+    known = SimpleNamespace(label_features=np.ones((3, 5)), label_network=None)
     with pytest.raises(ValueError, match=r"has 2 features, but .* have 5"):
-        check_added_labels(
-            Z, None, Target(None, np.arange(3), "labels"), np.ones((3, 5)), None
-        )
+        check_added_labels(Z, None, Target(None, np.arange(3), "labels"), known)
 
 
 def test_labels_of_all_samples_as_classes():

@@ -10,6 +10,7 @@ from skmhe.scorers.candidates import Candidates
 from skmhe.scorers.combination import Imputation, ScorerWeights
 from skmhe.training.learned_combination import learn_imputation
 
+SHARE = np.full(60, 1 / 60)
 CURVE = Imputation((-4.0, -1.0, 0.0), (-2.0, 0.0, 1.0), (-6.0, -3.0, -1.0))
 
 
@@ -37,7 +38,8 @@ def make_candidates(slope, n=60, m=8, seed=0):
 
 
 def test_the_curve_is_that_of_known_labels():
-    curve = learn_imputation([make_candidates(1.0), make_candidates(1.0, seed=1)])
+    parts = [make_candidates(1.0), make_candidates(1.0, seed=1)]
+    curve = learn_imputation(parts, np.full(120, 1 / 120))
     gaps = np.array(curve.gaps)
     near = gaps > -10
     assert near.sum() >= 10
@@ -53,12 +55,13 @@ def test_places_without_a_label_do_not_count():
     labels[:, -1], scores[:, -1, 2] = -1, 1e6
     without = found._replace(labels=labels, scores=scores)
     fewer = found._replace(labels=labels[:, :-1], scores=scores[:, :-1])
-    for one, other in zip(*map(learn_imputation, ([without], [fewer])), strict=True):
+    found = (learn_imputation([part], SHARE) for part in (without, fewer))
+    for one, other in zip(*found, strict=True):
         assert_allclose(one, other)
 
 
 def test_what_is_far_is_never_better_than_what_is_near():
-    curve = learn_imputation([make_candidates(-1.0)])
+    curve = learn_imputation([make_candidates(-1.0)], SHARE)
     for values in curve:
         assert (np.diff(values) >= 0).all()
 
@@ -66,7 +69,14 @@ def test_what_is_far_is_never_better_than_what_is_near():
 def test_nothing_is_learned_from_labels_that_are_all_as_near():
     found = make_candidates(1.0)
     found.scores[..., 2], found.drawn[..., 2] = 3.0, 3.0
-    assert learn_imputation([found]) is None
+    assert learn_imputation([found], SHARE) is None
+
+
+def test_samples_count_by_their_share():
+    one, other = make_candidates(1.0), make_candidates(3.0, seed=1)
+    curve = learn_imputation([one, other], np.repeat([1.0, 1e-9], 60))
+    gaps = torch.linspace(-4, 0, 20, dtype=torch.float64)
+    assert_allclose(curve.scores(gaps, ScorerWeights()), 1 + 3 * gaps, atol=1.5)
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from skmhe.labels.containers import (
     names_of_labels,
 )
 from skmhe.scorers.batch import Rows, unit_rows
+from skmhe.scorers.model import Model
 from skmhe.scorers.parts import PartName, Parts, Samples, name_of_part, part_of
-from skmhe.scorers.user_backbone import UserBackbone
 
 REMEDY = "Pass one row per label, in the order of the classes (of y's columns)"
 
@@ -83,19 +83,17 @@ def check_added_labels(
     label_features: Any,
     labels: Any,
     target: Target,
-    known: Samples,
-    network: UserBackbone | None,
+    model: Model,
 ) -> tuple[Samples, np.ndarray]:
     """Return rows and names of labels to add to those of a target.
 
-    The rows must be like those that are `known`, of which a user's `network` may make
-    features. Without names, they are those of a DataFrame's index, or the next
-    integers.
+    The rows must be like those that the model knows. Without names, they are those of
+    a DataFrame's index, or the next integers.
     """
     index, classes = _index_of(label_features), target.classes
-    is_for_network = network is not None
+    is_for_network = model.label_network is not None
     Z = label_rows(_checked(label_features, is_for_network), is_for_network)
-    _check_like_known(Z, known, network)
+    check_like_known(Z, model)
     is_numbered = target.is_indicator and np.array_equal(classes, range(len(classes)))
     if labels is None and index is not None and not is_numbered:
         labels = index
@@ -113,8 +111,11 @@ def check_added_labels(
     return Z, names
 
 
-def _check_like_known(Z: Samples, known: Samples, network: UserBackbone | None) -> None:
-    """Raise ValueError unless features of labels are like those that are known."""
+def check_like_known(Z: Samples, model: Model) -> None:
+    """Raise ValueError unless features of labels are like those of a model, if any."""
+    known, network = model.label_features, model.label_network
+    if known is None:
+        return
     if isinstance(Z, Parts) != isinstance(known, Parts):
         raise ValueError(
             f"label_features is {type(Z).__name__}, but this estimator was fitted with "
