@@ -140,10 +140,9 @@ class BaseMHE(  # type: ignore[call-arg]
     def add_labels(self, label_features: Any, labels: Any = None) -> Self:
         """Add labels of which only the features are known, without training.
 
-        Predictions may then return them. Their scores are those of the label encoder
-        and, where samples and labels have the same features, the similarity to these;
-        the samples of trained labels tell how likely such a label is. `partial_fit`
-        trains them with samples.
+        Predictions may then return them. Their scores are those of the label encoder,
+        and what classifiers say of known labels that it finds as near to a sample, as
+        the samples tell that a combination was learned from. `partial_fit` trains them.
 
         Parameters
         ----------

@@ -259,9 +259,10 @@ LABEL_FEATURES = inspect.cleandoc(
     label_features : {array-like, sparse matrix} of shape (n_labels, d), default=None
         d features of each label, in the order of the sorted labels (of an indicator's
         columns), by which a label encoder scores them; or features of any shape that a
-        network of yours takes (`LabelEncoder`), such as token ids. A DataFrame is
-        aligned by its index. Labels without a sample may have rows, too: named by the
-        index or, where labels are integers, the rows 0 to n_rows - 1. They are not
-        trained, but added as by `add_labels`.
+        network of yours takes (`LabelEncoder`), such as token ids; or, where X is, the
+        `Parts` that one transformer makes of both. A DataFrame is aligned by its index.
+        Labels without a sample may have rows, too: named by the index or, where labels
+        are integers, the rows 0 to n_rows - 1. They are not trained, but added as by
+        `add_labels`.
     """
 )
