@@ -247,8 +247,9 @@ class LabelEncoder(Parameters):
         "auto" is "shared" where both are alike in shape and type and, where both are
         DataFrames, in the names of their columns, and None otherwise.
     pool_size : int or "auto", default="auto"
-        Number of labels in a pool. "auto" is ``2 * batch_size``. If there are no more
-        labels than that, all of them are scored: the full softmax.
+        Number of labels in a pool. "auto" is ``2 * batch_size``, or `batch_size` where
+        a network of yours makes features of labels. If there are no more labels than
+        that, all of them are scored: the full softmax.
     n_positives : int, default=3
         Number of each sample's true labels that are drawn into the pool first.
         {n_positives}

@@ -213,8 +213,10 @@ def _auto_rate(setting: Setting) -> float:
 def _pools(setting: Setting, plan: TrainingPlan) -> PoolPlan:
     encoder = setting.values["label_encoder"]
     is_auto = encoder.pool_size == "auto"
+    # A network of the user's takes as long for a label as for a sample.
+    times = 1 if setting.is_user_encoder else 2
     return PoolPlan(
-        pool_size=2 * plan.batch_size if is_auto else encoder.pool_size,
+        pool_size=times * plan.batch_size if is_auto else encoder.pool_size,
         n_positives=encoder.n_positives,
         n_shortlisted=encoder.n_shortlisted,
         shortlist_size=encoder.shortlist_size,

@@ -14,6 +14,7 @@ from sklearn.preprocessing import FunctionTransformer
 from torch import nn
 
 import skmhe.scorers.network as networks
+import skmhe.training.label_encoder as label_training
 from skmhe import (
     Backbone,
     LabelEncoder,
@@ -536,3 +537,17 @@ def test_the_loss_has_a_weight_that_fits_the_network(kind):
     clf = make(label_encoder=LabelEncoder()).fit(X, y, label_features=Z)
     expected = 0.5 if kind == "shared" else 0.1
     assert clf._fitted.model.spec.encoder.loss_weight == expected
+
+
+@pytest.mark.parametrize(("kind", "times"), [("shared", 1), ("layer", 2)])
+def test_a_pool_has_as_many_labels_as_a_batch_has_samples(kind, times, monkeypatch):
+    X, y, Z = make_tokens()
+    _, Z = LABEL_ENCODERS[kind](Z)
+    sizes, draw = [], label_training.draw_pool
+    monkeypatch.setattr(
+        label_training,
+        "draw_pool",
+        lambda plan, *args: sizes.append(plan.pool_size) or draw(plan, *args),
+    )
+    make(batch_size=4).fit(X, y, label_features=Z)
+    assert set(sizes) == {4 * times}
