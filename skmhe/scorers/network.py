@@ -172,7 +172,8 @@ class Network(nn.Module):
     @property
     def embeds_labels_slowly(self) -> bool:
         """Whether a user's network makes features of labels."""
-        return isinstance(self._label_network, UserModule)
+        has_encoder = self.encoder is not None
+        return has_encoder and isinstance(self._label_network, UserModule)
 
     @property
     def has_frozen_labels(self) -> bool:
