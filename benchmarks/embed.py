@@ -38,7 +38,7 @@ BATCH_SIZE = 256
 @torch.inference_mode()
 def encode(folder, texts):
     """Return the features of texts, rows of unit length."""
-    module = TransformerBackbone(folder).plain().module(folder).eval()
+    module = TransformerBackbone(folder).plain().module().eval()
     tokens = torch.from_numpy(Tokenizer(folder, max_length=256).fit_transform(texts))
     parts = [module(part) for part in tokens.split(BATCH_SIZE)]
     return torch.nn.functional.normalize(torch.cat(parts), dim=1).numpy()

@@ -8,7 +8,7 @@ from skmhe.estimators._sklearn import Interval, StrOptions
 from skmhe.estimators.names import Parameters, explained_names
 from skmhe.estimators.parameters import Backbone
 from skmhe.estimators.table import ABOVE_0, COUNT, SHARE, constraints
-from skmhe.text.transformer import LayerRates, embedding_names, load_transformer
+from skmhe.text.transformer import LayerRates, TransformerLoader, embedding_names
 
 
 class TransformerBackbone(Backbone):
@@ -117,7 +117,7 @@ class TransformerBackbone(Backbone):
     _validate_params = Parameters._validate_params
 
     def plain(self) -> Backbone:
-        """Return a backbone with the function that loads the transformer.
+        """Return a backbone with the object that loads the transformer.
 
         Returns
         -------
@@ -130,14 +130,12 @@ class TransformerBackbone(Backbone):
         elif freeze is True and self.out_features is not None:
             freeze = "model.*"  # but not the new layer
         return Backbone(
-            load_transformer,
+            TransformerLoader(
+                self.name_or_path, self.pooling, self.out_features, self.dropout
+            ),
             freeze=freeze,  # type: ignore[arg-type]
             learning_rate=LayerRates(self.learning_rate, self.layer_decay),  # type: ignore[arg-type]
             weight_decay=self.weight_decay,
             max_grad_norm=self.max_grad_norm,
             averaging_decay=self.averaging_decay,
-            name_or_path=self.name_or_path,
-            pooling=self.pooling,
-            out_features=self.out_features,
-            dropout=self.dropout,
         )

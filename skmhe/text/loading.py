@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+
 # What transformers prints is a global setting: one thread at a time changes it.
 _PRINTING = threading.Lock()
 
@@ -43,8 +45,9 @@ def quietly(transformers: Any) -> Iterator[None]:
                 printing.enable_progress_bar()
 
 
-def pretrained(kind: str, name: str | os.PathLike[str], **options: Any) -> Any:
-    """Return what a class of transformers, such as "AutoModel", loads.
+@contextmanager
+def _loading(kind: str, name: str | os.PathLike[str]) -> Iterator[Any]:
+    """Give a class of transformers, such as "AutoModel", to load something with.
 
     The error for what cannot be loaded says what to pass.
     """
@@ -52,8 +55,8 @@ def pretrained(kind: str, name: str | os.PathLike[str], **options: Any) -> Any:
     name = os.fspath(name)
     try:
         with quietly(transformers):
-            return getattr(transformers, kind).from_pretrained(name, **options)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+            yield getattr(transformers, kind)
+    except Exception as error:  # each format of files has errors of its own
         files = "config.json, model.safetensors and tokenizer.json or vocab.txt"
         if Path(name).is_dir():
             raise ValueError(
@@ -66,6 +69,42 @@ def pretrained(kind: str, name: str | os.PathLike[str], **options: Any) -> Any:
             "to the network once, after which the model is kept on this machine. "
             f"{kind} says: {error}"
         ) from error
+
+
+def pretrained(kind: str, name: str | os.PathLike[str], **options: Any) -> Any:
+    """Return what a class of transformers, such as "AutoModel", loads."""
+    with _loading(kind, name) as loader:
+        return loader.from_pretrained(os.fspath(name), **options)
+
+
+def empty_model(name: str | os.PathLike[str], config: Any) -> Any:
+    """Return the model of a configuration, with shapes but without weights."""
+    with _loading("AutoModel", name) as loader, torch.device("meta"):
+        return loader.from_config(config)
+
+
+def most_tokens(model: Any) -> int | None:
+    """Return how many tokens of a text a model takes; None if it sets no limit."""
+    n_positions = getattr(model.config, "max_position_embeddings", None) or 0
+    for name, part in model.named_modules():
+        # RoBERTa and its like count positions from the one that follows padding's.
+        pad_position = getattr(part, "padding_idx", None)
+        if name.endswith("position_embeddings") and pad_position is not None:
+            n_positions -= pad_position + 1
+            break
+    return n_positions if n_positions > 0 else None  # XLNet's is -1
+
+
+def set_attention(model: Any, kind: str) -> bool:
+    """Let a model attend in another way; return whether it can."""
+    transformers, _ = libraries()
+    with quietly(transformers):
+        try:
+            model.set_attn_implementation(kind)
+        except (AttributeError, ImportError, ValueError):
+            return False
+    # Some models stay as they are, of which transformers warns.
+    return bool(model.config._attn_implementation == kind)
 
 
 def load_config(name: str | os.PathLike[str]) -> Any:

@@ -13,7 +13,13 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skmhe.estimators._sklearn import Interval, is_pandas_na, is_scalar_nan
-from skmhe.text.loading import find_pad_id, load_config, load_tokenizer
+from skmhe.text.loading import (
+    empty_model,
+    find_pad_id,
+    load_config,
+    load_tokenizer,
+    most_tokens,
+)
 
 # Texts that are taken apart at a time: their tokens are objects before they are rows.
 TEXTS_PER_CHUNK = 8192
@@ -130,14 +136,14 @@ class Tokenizer(TransformerMixin, BaseEstimator):
         texts = check_texts(X)
         if not texts:
             raise ValueError("X has no texts: pass at least one.")
-        name, config = self.name_or_path, None
+        name, config, most = self.name_or_path, None, None
         # A folder may hold a tokenizer alone.
         if not Path(name).is_dir() or (Path(name) / "config.json").is_file():
             config = load_config(name)
+            most = most_tokens(empty_model(name, config))
         tokenizer, pad_id = load_tokenizer(name), find_pad_id(name, config)
         # A file may bring settings of its own.
         tokenizer.no_padding()
-        most = getattr(config, "max_position_embeddings", None)
         width = min(int(self.max_length), most or self.max_length)
         tokenizer.enable_truncation(width)
         rows, n_cut = _encoded(tokenizer, texts)

@@ -4,13 +4,21 @@ import functools
 import inspect
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skmhe.text.loading import find_pad_id, libraries, load_config, pretrained
+from skmhe.text.loading import (
+    find_pad_id,
+    libraries,
+    load_config,
+    most_tokens,
+    pretrained,
+    set_attention,
+)
 from skmhe.text.packing import pack
 
 # What it costs to compute with one more group of texts, in positions: weights are read
@@ -66,11 +74,17 @@ class Transformer(nn.Module):
         super().__init__()
         self.model, self.pad_id, self.pooling = model, pad_id, pooling
         self.first_position: int | None = None
-        self._attends_by_products: bool | None = None
+        self._most_tokens = most_tokens(model)
         self.bottleneck = None
         if out_features is not None:
             self.bottleneck = nn.Linear(model.config.hidden_size, out_features)
+        attention = model.config._attn_implementation
+        # The ways to attend that the model can change to, and the current one.
+        self._attentions = [k for k in ("sdpa", "eager") if set_attention(model, k)]
+        self._attention: str | None = None
         self.first_position = self._find_first_position()
+        if self.first_position is None and self._attentions:
+            set_attention(model, attention)
 
     @torch.no_grad()
     def _find_first_position(self) -> int | None:
@@ -117,13 +131,19 @@ class Transformer(nn.Module):
         Parameters
         ----------
         tokens : int64 tensor of shape (n, length)
-            Token ids, padded on the right.
+            Token ids, padded on the right; not more than the model takes.
 
         Returns
         -------
         features : tensor of shape (n, d)
             Rows without any token are 0.
         """
+        if self._most_tokens is not None and tokens.shape[1] > self._most_tokens:
+            raise ValueError(
+                f"texts have {tokens.shape[1]} tokens, but the model takes "
+                f"{self._most_tokens} at most: make tokens by skmhe.text.Tokenizer "
+                "with the model's own name_or_path, which cuts texts to that."
+            )
         is_token = tokens != self.pad_id
         places = torch.arange(1, tokens.shape[1] + 1, device=tokens.device)
         # A text may hold the padding token itself: what counts is the last other one.
@@ -190,9 +210,10 @@ class Transformer(nn.Module):
         On the CPU, the gradient of torch's function takes several times as long as that
         of the products, whose memory grows with the square of the width.
         """
-        if by_products != self._attends_by_products:
-            self.model.set_attn_implementation("eager" if by_products else "sdpa")
-            self._attends_by_products = by_products
+        kind = "eager" if by_products else "sdpa"
+        if kind != self._attention and kind in self._attentions:
+            set_attention(self.model, kind)
+            self._attention = kind
 
     def _grouped(
         self, tokens: Tensor, is_token: Tensor, lengths: np.ndarray
@@ -276,6 +297,26 @@ def load_transformer(
             "folder whose weights are those of its config.json."
         )
     return Transformer(model, pad_id, pooling, out_features)
+
+
+@dataclass(frozen=True)
+class TransformerLoader:
+    """Loads a pretrained transformer; errors call it by what users write."""
+
+    name_or_path: str | os.PathLike[str]
+    pooling: str
+    out_features: int | None
+    dropout: float | None
+
+    @property
+    def __name__(self) -> str:
+        return f"TransformerBackbone({os.fspath(self.name_or_path)!r})"
+
+    def __call__(self) -> Transformer:
+        """Return a new one."""
+        return load_transformer(
+            self.name_or_path, self.pooling, self.out_features, self.dropout
+        )
 
 
 def untrained(

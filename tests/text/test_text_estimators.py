@@ -165,6 +165,13 @@ def test_tokens_of_another_vocabulary(folder):
         clf.fit(["play some", "jazz"], [0, 1])
 
 
+def test_errors_call_the_backbone_by_what_users_write(folder):
+    clf = MHEClassifier(backbone=TransformerBackbone(folder), **FAST)
+    error = r"backbone=TransformerBackbone\('.*bert'\) failed .* the model takes 20 at"
+    with pytest.raises(ValueError, match=error):
+        clf.fit(np.ones((4, 21), int), [0, 1, 0, 1])
+
+
 def test_without_the_extra(folder, monkeypatch):
     real = builtins.__import__
 
@@ -193,7 +200,7 @@ def test_a_real_transformer():
     tokens = Tokenizer(folder, max_length=8).fit_transform(texts)
     assert_array_equal(tokens[:, 0], 101)
     assert_array_equal((tokens == 0).sum(axis=1), [0, 2, 3])
-    module = TransformerBackbone(folder).plain().module(folder).eval()
+    module = TransformerBackbone(folder).plain().module().eval()
     with torch.no_grad():
         features = module(torch.from_numpy(tokens))
     features /= features.norm(dim=1, keepdim=True)

@@ -7,6 +7,8 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+import transformers
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -14,6 +16,7 @@ from sklearn.utils import get_tags
 from tiny_models import TEXTS, TOKENS, change_config, save_bert, save_tokenizer
 
 from skmhe.text import Tokenizer, loading
+from skmhe.text.transformer import load_transformer
 
 
 @pytest.mark.parametrize("with_json", [True, False])
@@ -114,6 +117,31 @@ def test_texts_that_the_model_cannot_take(tmp_path):
         assert Tokenizer(folder).fit(TEXTS).width_ == 6
 
 
+def test_positions_that_follow_that_of_padding(tmp_path):
+    folder = save_tokenizer(tmp_path / "roberta")
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    size |= {"intermediate_size": 16, "vocab_size": 23, "max_position_embeddings": 20}
+    config = transformers.RobertaConfig(pad_token_id=1, **size)
+    with torch.random.fork_rng(), loading.quietly(transformers):
+        transformers.RobertaModel(config).save_pretrained(folder)
+    long = ["play " * 30, "jazz " * 30]
+    with pytest.warns(UserWarning, match="2 of 2 texts have more than max_length=18"):
+        tokens = torch.from_numpy(Tokenizer(folder).fit_transform(long))
+    assert tokens.shape == (2, 18)
+    module = load_transformer(folder).eval()
+    assert torch.isfinite(module(tokens)).all()
+    with pytest.raises(ValueError, match=r"texts have 19 tokens, but .* takes 18 at"):
+        module(torch.nn.functional.pad(tokens, (0, 1), value=1))
+
+
+def test_models_of_texts_of_any_length(tmp_path):
+    folder = save_tokenizer(tmp_path / "xlnet")
+    config = transformers.XLNetConfig(d_model=8, n_layer=1, n_head=2, d_inner=8)
+    assert config.max_position_embeddings == -1
+    config.save_pretrained(folder)
+    assert Tokenizer(folder, max_length=200).fit(TEXTS).width_ == 200
+
+
 def test_ids_of_padding(tmp_path):
     folder = save_bert(tmp_path / "bert")
     change_config(folder, pad_token_id=4)
@@ -142,3 +170,13 @@ def test_names_and_folders_without_a_tokenizer(tmp_path):
         patch.setattr(loading, "_tokenizer", lambda name: object())
         with pytest.raises(ValueError, match="written in Python only"):
             Tokenizer(tmp_path).fit(TEXTS)
+
+
+def test_libraries_that_a_tokenizer_lacks(tmp_path, monkeypatch):
+    def lacking(name):
+        raise ImportError("pip install sentencepiece")
+
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", lacking)
+    error = "is a folder that AutoTokenizer cannot load: pip install sentencepiece"
+    with pytest.raises(ValueError, match=error):
+        Tokenizer(tmp_path).fit(TEXTS)

@@ -116,6 +116,38 @@ def test_positions_start_anew_where_a_model_counts_them_otherwise(tmp_path):
         torch.testing.assert_close(module(tokens), alone, atol=1e-5, rtol=0)
 
 
+SMALL = {"vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 1}
+SMALL |= {"num_attention_heads": 2, "intermediate_size": 16}
+
+
+def test_models_whose_texts_do_not_share_rows_attend_as_before():
+    config = transformers.GPT2Config(
+        vocab_size=30, n_embd=16, n_layer=1, n_head=2, bos_token_id=1, eos_token_id=2
+    )
+    module = Transformer(transformers.GPT2Model(config), pad_id=0).eval()
+    assert module.first_position is None
+    assert module.model.config._attn_implementation == "sdpa"
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["BertConfig", "MPNetConfig"])
+def test_ways_to_attend(kind, monkeypatch, caplog):
+    config = getattr(transformers, kind)(**SMALL)
+    can_change = kind == "BertConfig"
+    with caplog.at_level("WARNING", "transformers"):
+        monkeypatch.setattr(transformers.utils.logging.get_logger(), "propagate", True)
+        model = transformers.AutoModel.from_config(config)
+        module = Transformer(model, config.pad_token_id).eval()
+        assert module.first_position is not None
+        for n_tokens, expected in [(300, "sdpa"), (40, "eager")]:
+            module(torch.full((2, n_tokens), 7))
+            if can_change:
+                assert model.config._attn_implementation == expected
+            else:  # of which transformers would warn each time
+                assert model.config._attn_implementation == "eager"
+    assert not caplog.records
+
+
 class Neighbors(torch.nn.Module):
     """A model whose tokens look at those next to them, whatever attends to what."""
 
@@ -256,7 +288,11 @@ def test_models_that_cannot_be_loaded(tmp_path):
     change_config(folder, num_hidden_layers=2, hidden_size=64)
     with pytest.raises(ValueError, match="is a folder that AutoModel cannot load"):
         load_transformer(folder)
-    (folder / "model.safetensors").unlink()
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(ValueError, match="is a folder that AutoModel cannot load"):
+        load_transformer(folder)
+    file.unlink()
     with pytest.raises(
         ValueError, match=r"no file named model\.safetensors.* Pass one with"
     ):
