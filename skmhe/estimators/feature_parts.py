@@ -5,10 +5,9 @@ from typing import Any, Self
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from skmhe.scorers.parts import Parts
+from skmhe.scorers.parts import PART_NAMES, Parts
 
 PASSTHROUGH = "passthrough"
-NAMES = ("network", "linear")
 
 
 class FeatureParts(TransformerMixin, BaseEstimator):
@@ -119,7 +118,7 @@ class FeatureParts(TransformerMixin, BaseEstimator):
 
     def _copies(self) -> list[Any]:
         """Return copies of the transformers to fit, which are what they should be."""
-        for name in NAMES:
+        for name in PART_NAMES:
             part = getattr(self, name)
             if isinstance(part, type) or not (
                 is_passed(part) or (hasattr(part, "fit") and hasattr(part, "transform"))
@@ -128,7 +127,7 @@ class FeatureParts(TransformerMixin, BaseEstimator):
                     f"{name}={part!r} is not a transformer: pass an object with the "
                     f"methods fit and transform, or {PASSTHROUGH!r} for X as it is."
                 )
-        given = (getattr(self, name) for name in NAMES)
+        given = (getattr(self, name) for name in PART_NAMES)
         return [part if is_passed(part) else clone(part) for part in given]
 
 

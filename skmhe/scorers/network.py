@@ -27,7 +27,7 @@ Weights = dict[str, np.ndarray]
 BAG_DROPOUT = 0.6
 # Labels whose embeddings a step holds all of the computation of: a user's network is
 # run again for these in the backward pass, so that memory does not grow with the pool.
-LABELS_PER_CHUNK = 64
+LABELS_COMPUTED_AGAIN = 64
 
 
 class HeadSpec(NamedTuple):
@@ -241,7 +241,7 @@ class Network(nn.Module):
             return network.without_bias(self.bag_dropout(rows))
         if not self.training:
             return network(rows).to(self.dtype)
-        n_chunks = -(-len(rows) // LABELS_PER_CHUNK)
+        n_chunks = -(-len(rows) // LABELS_COMPUTED_AGAIN)
         if n_chunks == 1 or network.has_batch_norm:
             return network(rows)
         # "Gradient cache" (Gao et al., 2021): each chunk is run without its

@@ -1,6 +1,6 @@
 """Samples of two parts: what the network reads, and what linear classifiers read."""
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import scipy.sparse as sp
@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from skmhe.labels.clustering import Rows
 
 PartName: TypeAlias = Literal["network", "linear"]
+PART_NAMES: tuple[PartName, ...] = get_args(PartName)
 
 
 class Parts:

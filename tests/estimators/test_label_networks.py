@@ -210,7 +210,7 @@ def gradients(network, Z):
 def test_pools_are_embedded_in_chunks_with_the_same_gradient(dropout, monkeypatch):
     network, Z = make_network(backbone=Backbone(MeanOfTokens, dropout=dropout))
     network.train()
-    monkeypatch.setattr(networks, "LABELS_PER_CHUNK", 5)
+    monkeypatch.setattr(networks, "LABELS_COMPUTED_AGAIN", 5)
     MeanOfTokens.n_rows = MeanOfTokens.most_rows = 0
     in_chunks = gradients(network, Z)
     assert MeanOfTokens.most_rows == 4  # 12 labels in three equal chunks

@@ -17,7 +17,7 @@ from skmhe.labels.containers import (
 )
 from skmhe.scorers.batch import Rows, unit_rows
 from skmhe.scorers.model import Model
-from skmhe.scorers.parts import PartName, Parts, Samples, name_of_part, part_of
+from skmhe.scorers.parts import PART_NAMES, Parts, Samples, name_of_part, part_of
 
 REMEDY = "Pass one row per label, in the order of the classes (of y's columns)"
 
@@ -123,8 +123,7 @@ def check_like_known(Z: Samples, model: Model) -> None:
         )
     if network is not None:
         network.check_inputs(Z, "label_features")
-    parts: tuple[PartName, ...] = ("network", "linear")
-    for part in parts if network is None else parts[1:]:
+    for part in PART_NAMES if network is None else PART_NAMES[1:]:
         width, fitted = part_of(Z, part).shape[1], part_of(known, part).shape[1]
         if width != fitted:
             name = name_of_part(Z, part, "label_features")

@@ -13,12 +13,11 @@ from sklearn.utils.validation import check_array, validate_data
 
 from skmhe.estimators._sklearn import check_sample_weight
 from skmhe.scorers.batch import Rows
-from skmhe.scorers.parts import Parts, Samples
+from skmhe.scorers.parts import PART_NAMES, Parts, Samples
 from skmhe.scorers.user_backbone import UserBackbone
 
 # Labels that predict_topk returns, if there are so many.
 DEFAULT_K = 5
-PART_NAMES = "network", "linear"
 # Of the values of CSR samples, those that need no closer look: vectorizers' own.
 PLAIN_TYPES = np.float32, np.float64
 
