@@ -25,7 +25,7 @@ def has_linear(estimator: Any) -> bool:
         raise AttributeError(
             "top_features tells the weights of linear classifiers, and there are none: "
             "call fit with model='linear' or 'both', a strategy other than 'product' "
-            "and no backbone; partial_fit alone fits none."
+            "and, with a backbone, samples that are Parts; partial_fit alone fits none."
         )
     return True
 
@@ -61,7 +61,8 @@ class Explanations:
         features : ndarray of shape (n_found,)
             Features with the largest weights, largest first; only positive weights
             count, so that there may be fewer than `k`. Their `feature_names_in_` or,
-            without names, the indices of their columns.
+            without names, the indices of their columns; of `Parts`, those of the part
+            `linear`.
         weights : ndarray of float64, of shape (n_found,)
             Their weights.
 

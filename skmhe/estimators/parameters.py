@@ -290,10 +290,12 @@ class LabelEncoder(Parameters):
     """
 
     _parameter_constraints = constraints("LabelEncoder")
-    _parameter_constraints["backbone"] = [
-        *_parameter_constraints["backbone"],
-        ObjectOf(Backbone, "Backbone"),
-    ]
+    _parameter_constraints |= {
+        "backbone": [
+            *_parameter_constraints["backbone"],
+            ObjectOf(Backbone, "Backbone"),
+        ]
+    }
 
     @explained_names
     def __init__(

@@ -47,6 +47,9 @@ class Parts:
     -----
     Rows are taken by a slice, a mask or an array of row numbers: ``X[:10]``.
 
+    DataFrames become arrays, without the names of their columns: estimators that were
+    fitted with parts have no `feature_names_in_`, and do not compare names.
+
     Examples
     --------
     >>> import numpy as np
@@ -61,13 +64,8 @@ class Parts:
     """
 
     def __init__(self, *, network: Any, linear: Any) -> None:
-        self.network, self.linear = _as_rows(network), _as_rows(linear)
-        for name in ("network", "linear"):
-            if getattr(self, name).ndim < 1:
-                raise ValueError(
-                    f"{name}={getattr(self, name)!r} has no rows, but a part needs one "
-                    "for each sample: pass an array or a sparse matrix."
-                )
+        self.network = _as_rows(network, "network")
+        self.linear = _as_rows(linear, "linear")
         n, n_linear = self.network.shape[0], self.linear.shape[0]
         if n != n_linear:
             raise ValueError(
@@ -130,9 +128,22 @@ class Featured(Parts):
         return Featured(super().__getitem__(key), self.features[key])
 
 
-def _as_rows(part: Any) -> Any:
+def _as_rows(part: Any, name: PartName) -> Any:
     """Return a part as an array or as CSR, of which rows can be taken."""
-    return sp.csr_array(part) if sp.issparse(part) else np.asarray(part)
+    try:
+        rows = sp.csr_array(part) if sp.issparse(part) else np.asarray(part)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} is no array: {error}. Pass the same number of values for each "
+            "sample: pad tokens to one length, or pass a sparse matrix of features."
+        ) from error
+    if rows.ndim < 2:
+        raise ValueError(
+            f"{name} has shape {rows.shape} and type {rows.dtype}, but a part needs a "
+            "row of numbers for each sample: pass an array of shape (n_samples, "
+            "n_features), such as a vectorizer makes of texts (see FeatureParts)."
+        )
+    return rows
 
 
 def part_of(X: Samples, name: PartName) -> Any:

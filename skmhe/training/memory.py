@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from skmhe.scorers.linear.fit import BLOCK_SCORES
-from skmhe.scorers.linear.scaling import is_dense
+from skmhe.scorers.linear.scaling import DENSE_DATA_SHARE, is_dense
 from skmhe.scorers.network import HeadSpec, NetworkSpec
 from skmhe.scorers.progress import Progress
 from skmhe.training.data import TrainingData
@@ -28,13 +28,16 @@ BYTES_PER_PAIR = 24
 BYTES_PER_VALUE = 12
 # A score of a block of linear classifiers, with all that a Newton step needs of it.
 BYTES_PER_BLOCK_SCORE = 16 * 4
+SPARSE_REMEDY = (
+    f"sparse X of which at most {DENSE_DATA_SHARE:.0%} of the values are stored"
+)
 # What can be done about a part that takes most of the memory.
 REMEDIES = {
     "weights of the network": "smaller hidden_layer_sizes, or strategy='cascade' or "
     "'product'",
     "scores of a step": "a smaller batch_size, or strategy='sampling' or 'cascade'",
-    "linear classifiers": "model='network', or sparse X",
-    "samples": "fewer samples, or sparse X",
+    "linear classifiers": f"model='network', or {SPARSE_REMEDY}",
+    "samples": f"fewer samples, or {SPARSE_REMEDY}",
 }
 
 
@@ -86,10 +89,11 @@ def _n_weights(spec: NetworkSpec) -> int:
     """Return the number of weights of the tables, of a network that is not built."""
     widths, encoder = [spec.n_features, *spec.hidden_layer_sizes], spec.encoder
     if spec.user_backbone is not None:
-        widths = [1]
+        # Its width is not known yet: tables as wide as it are left out.
+        widths, encoder = [0], None
     n_weights = sum((n + 1) * m for n, m in pairwise(widths))
     if encoder is not None and encoder.n_features is not None:
-        n_weights += encoder.n_features * widths[:2][-1]
+        n_weights += encoder.n_features * spec.hidden_layer_sizes[0]
     with torch.device("meta"):
         head = spec.head.make(widths[-1])
     return n_weights + sum(table.numel() for table in head.parameters())

@@ -59,7 +59,7 @@ def test_the_table_has_the_parameters_of_the_objects(cls):
     found, expected = cls._parameter_constraints, constraints(cls.__name__)
     assert found.keys() == expected.keys()
     for name, allowed in expected.items():
-        # The class adds a `Backbone`, which the table cannot know, to a list of its own.
+        # To a list of its own, the class adds `Backbone`, which the table cannot know.
         assert found[name][: len(allowed)] == allowed
         types = [getattr(one, "type", None) for one in allowed]
         assert skmhe.Backbone not in types

@@ -82,8 +82,22 @@ def test_other_indices_are_refused(key):
 def test_parts_of_unlike_lengths():
     with pytest.raises(ValueError, match="network has 6 rows and linear 5, but both"):
         Parts(network=TOKENS, linear=WORDS[:5])
-    with pytest.raises(ValueError, match=r"network=array\(3\) has no rows"):
-        Parts(network=3, linear=WORDS)
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        (3, r"has shape \(\) and type int64, but a part needs a row of numbers"),
+        (np.arange(6), r"has shape \(6,\) and type int64, but .*: pass an array of sh"),
+        (["a text"] * 6, r"has shape \(6,\) and type <U6, .* a vectorizer makes of t"),
+        ([[1, 2], [3]], "is no array: .* Pass the same number of values for each"),
+    ],
+    ids=["number", "vector", "texts", "ragged"],
+)
+@pytest.mark.parametrize("name", ["network", "linear"])
+def test_parts_that_have_no_rows_of_numbers(name, part, message):
+    with pytest.raises(ValueError, match=f"^{name} {message}"):
+        Parts(**({"network": WORDS, "linear": WORDS} | {name: part}))
 
 
 def test_parts_are_not_an_array():

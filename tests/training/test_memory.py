@@ -5,8 +5,16 @@ import re
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from torch import nn
 
-from skmhe import Cascade, Full, MHEClassifier, MHEMultiLabelClassifier, Sampling
+from skmhe import (
+    Cascade,
+    Full,
+    LabelEncoder,
+    MHEClassifier,
+    MHEMultiLabelClassifier,
+    Sampling,
+)
 from skmhe.training import fit as fit_module
 from skmhe.training import memory
 from skmhe.training.memory import _Group, _groups, _left_in, available_memory
@@ -20,13 +28,13 @@ def make_data(container=sp.csr_array):
     return container(X.astype(np.float32)), np.arange(N) % N_LABELS
 
 
-def estimate(monkeypatch, clf, X, y):
+def estimate(monkeypatch, clf, X, y, **given):
     """Fit, and return the parts of the estimate that was made before."""
     seen = []
     monkeypatch.setattr(
         fit_module, "check_memory", lambda parts, left: seen.append(parts)
     )
-    clf.fit(X, y)
+    clf.fit(X, y, **given)
     (parts,) = seen
     return parts
 
@@ -40,6 +48,16 @@ def test_weights_and_moments_of_the_network(strategy, monkeypatch):
     found = parts["weights of the network"] / memory.BYTES_PER_WEIGHT
     # A pool's frequencies of labels, and scales, are not trained.
     assert n_weights - N_LABELS - 2 <= found <= n_weights
+
+
+def test_of_tables_as_wide_as_a_users_network_nothing_is_known(monkeypatch):
+    X, y = make_data(np.asarray)
+    encoder = LabelEncoder(backbone=None)
+    clf = MHEClassifier(backbone=nn.Linear(N_FEATURES, 3), label_encoder=encoder)
+    clf.set_params(strategy="full", max_iter=1)
+    parts = estimate(monkeypatch, clf, X, y, label_features=np.eye(N_LABELS, 50))
+    biases = memory.BYTES_PER_WEIGHT * N_LABELS
+    assert parts["weights of the network"] == biases
 
 
 @pytest.mark.parametrize(
