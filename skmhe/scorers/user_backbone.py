@@ -2,7 +2,7 @@
 
 import copy
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, Self
@@ -304,9 +304,11 @@ def frozen_names(module: nn.Module, freeze: Frozen) -> set[str]:
     That is all or none of them, those that a function returns, or those whose names
     match patterns, each of which must match something.
     """
-    if callable(freeze):
-        return set(freeze(module))
     names = [name for name, _ in module.named_parameters()]
+    if callable(freeze):
+        found = set(freeze(module))
+        _check_names(found, names, "freeze")
+        return found
     if isinstance(freeze, bool):
         return set(names) if freeze else set()
     patterns = [freeze] if isinstance(freeze, str) else freeze
@@ -347,19 +349,33 @@ def rates_by_name(module: nn.Module, rates: Rates | None) -> dict[str, float]:
     The rates are one for all, {pattern of names: rate}, whose last match counts, or a
     function that returns the result.
     """
-    if callable(rates):
-        return rates(module)
     names = [name for name, _ in module.named_parameters()]
     if rates is None:
         return {}
-    if not isinstance(rates, dict):
-        return dict.fromkeys(names, float(rates))
+    given = rates(module) if callable(rates) else rates
+    if not isinstance(given, dict):
+        return dict.fromkeys(names, float(given))
+    if callable(rates):
+        _check_names(given, names, "learning_rate")
     found: dict[str, float] = {}
-    for pattern, rate in rates.items():
+    for pattern, rate in given.items():
         if not rate > 0:
             raise ValueError(
                 f"backbone learning_rate={{{pattern!r}: {rate!r}}} must have rates "
                 "above 0: name what is not to be trained in freeze."
             )
-        found |= dict.fromkeys(_matching(pattern, names), float(rate))
+        # What a function returns are names, not patterns.
+        named = [pattern] if callable(rates) else _matching(pattern, names)
+        found |= dict.fromkeys(named, float(rate))
     return found
+
+
+def _check_names(found: Iterable[str], names: list[str], argument: str) -> None:
+    """Raise ValueError unless a user's function has returned names of parameters."""
+    unknown = [name for name in found if name not in names]
+    if unknown:
+        raise ValueError(
+            f"the function {argument} returned {unknown[0]!r}, which is none of the "
+            f"backbone's {len(names)} parameters, such as {', '.join(names[:5])}: "
+            "return names of backbone.named_parameters()."
+        )

@@ -156,6 +156,18 @@ def test_rates_of_parameters():
         rates_by_name(module, {"first.*": 0})
 
 
+def test_what_functions_return_is_checked():
+    module, rates = Small(), {"first.weight": 0.5}
+    assert frozen_names(module, lambda m: ["first.weight"]) == {"first.weight"}
+    assert rates_by_name(module, lambda m: rates) == rates
+    with pytest.raises(ValueError, match="function freeze returned 'third', which is"):
+        frozen_names(module, lambda m: ["first.weight", "third"])
+    with pytest.raises(ValueError, match="function learning_rate returned 'first"):
+        rates_by_name(module, lambda m: {"first.*": 0.5})
+    with pytest.raises(ValueError, match="must have rates above 0"):
+        rates_by_name(module, lambda m: {"first.weight": -1})
+
+
 def test_predictions_are_made_in_chunks(monkeypatch):
     monkeypatch.setattr(user_backbone, "SAMPLES_PER_CHUNK", 8)
     sizes, module = [], Small()
