@@ -507,7 +507,7 @@ class Normed(MeanOfTokens):
 
 
 def test_batch_normalization_sees_each_pool_once(monkeypatch):
-    monkeypatch.setattr(networks, "LABELS_PER_CHUNK", 5)
+    monkeypatch.setattr(networks, "LABELS_COMPUTED_AGAIN", 5)
     network, Z = make_network(backbone=Normed)
     before = network.backbone.module.norm.num_batches_tracked.item()
     network.train()
