@@ -187,6 +187,12 @@ TABLES = {
             *("bound_mib", "estimate_mib", "excess"),
         ),
     ),
+    "text-steps": Table(
+        "text.json",
+        ("peak_mib", "step_ms"),
+        data=("wordnet, memory", "wordnet, cost"),
+        heads=("table", "steps with"),
+    ),
     "growth-epoch": Table(
         "growth_epoch.json",
         ("fit_s", "rows_per_s", "peak_mib"),
