@@ -104,16 +104,6 @@ class Inputs(NamedTuple):
     feature_names: np.ndarray | None  # of the labels' features
     has_new_Z: bool  # whether Z was given, not kept from an earlier call
 
-    @property
-    def network(self) -> Any:
-        """What the network reads of the samples."""
-        return getattr(self.X, "network", self.X)
-
-    @property
-    def linear(self) -> Any:
-        """What linear classifiers and centroids read of the samples."""
-        return getattr(self.X, "linear", self.X)
-
 
 @own_torch_settings()
 def fit(
@@ -213,7 +203,7 @@ def _prepare(
     Y = indicator(target.y, n_labels)
     n_first = n_labels if previous is None else previous.n_first_labels
     # A sparse array's size is the number of stored values.
-    rows = inputs.linear
+    rows = part_of(inputs.X, "linear")
     has_parts = isinstance(inputs.X, Parts)
     n_levels = 1
     if has_parts or estimator.backbone is None:  # there may be linear classifiers
@@ -227,7 +217,7 @@ def _prepare(
         n_labels=n_labels,
         multilabel=target.multilabel,
         n_samples=Y.shape[0],
-        n_features=inputs.network.shape[1],
+        n_features=part_of(inputs.X, "network").shape[1],
         has_parts=has_parts,
         n_label_features=None
         if inputs.Z is None

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from skmhe.labels.clustering import Rows as Rows
 from skmhe.nn import SparseRows
-from skmhe.scorers.parts import PartName, Samples
+from skmhe.scorers.parts import PartName, Samples, part_of
 
 # Bounds the memory of features and of gathered rows, which scores do not count.
 MAX_CHUNK_ROWS = 2048
@@ -38,7 +38,7 @@ class Batch:
 
     def part(self, name: PartName) -> Any:
         """Return what some scorers read of the samples."""
-        return getattr(self.X, name, self.X)
+        return part_of(self.X, name)
 
     @property
     def tensor(self) -> Tensor | SparseRows:

@@ -148,7 +148,7 @@ def _as_rows(part: Any, name: PartName) -> Any:
 
 def part_of(X: Samples, name: PartName) -> Any:
     """Return what some scorers read of samples: all, unless these have parts."""
-    # Arrays have no such attributes. What holds samples reads them in the same way.
+    # Arrays have no such attributes.
     return getattr(X, name, X)
 
 

@@ -32,8 +32,8 @@ class TransformerBackbone(Backbone):
         own width, without such a layer.
     dropout : float or None, default=0.0
         Share of values that the transformer drops in training. None is what its
-        config.json says, often 0.1: a fit of few epochs takes half as long again then,
-        and learns less.
+        config.json says, often 0.1: each step takes longer then, and few epochs learn
+        less.
     freeze : bool, "embeddings", str or sequence of str, default=False
         What is not trained: nothing (False), all of the pretrained transformer (True;
         without `out_features`, features are then computed once), its embeddings, or
