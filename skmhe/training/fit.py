@@ -149,7 +149,9 @@ def _train_and_complete(
     last = LastData(task.data.y, learn)
     arguments = recipe, part, state, network, model, keeps_moments
     trained, state, history = _train(*arguments, last)
-    return dataclasses.replace(complete, weights=trained.weights), state, history
+    weights, table = trained.weights, trained.label_table
+    complete = dataclasses.replace(complete, weights=weights, label_table=table)
+    return complete, state, history
 
 
 def _unfitted(recipe: Recipe, task: Task, spec: NetworkSpec | None) -> Model:

@@ -251,9 +251,13 @@ def test_a_frozen_network_embeds_everything_once():
     assert_allclose(clf.predict_proba(X), softmax(encoder_scores(clf, X, Z)), atol=1e-5)
 
 
-def test_predictions_use_the_embeddings_that_fitting_kept():
+@pytest.mark.parametrize(("times", "combination"), [(1, "equal"), (25, "learned")])
+def test_predictions_use_the_embeddings_that_fitting_kept(times, combination):
     X, y, Z = make_tokens()
-    clf = pickle.loads(pickle.dumps(make().fit(X, y, label_features=Z)))
+    X, y = np.tile(X, (times, 1)), np.tile(y, times)
+    clf = make(combination=combination, max_iter=2).fit(X, y, label_features=Z)
+    assert (clf._fitted.model.mix is not None) == (combination == "learned")
+    clf = pickle.loads(pickle.dumps(clf))
     MeanOfTokens.n_rows = 0
     clf.predict(X[:3])
     assert MeanOfTokens.n_rows == 3
