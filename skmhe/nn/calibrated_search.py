@@ -36,7 +36,7 @@ def cut_off(log_prob: Tensor) -> tuple[Tensor, Tensor]:
     return cut, cut.sum(1, keepdim=True)
 
 
-class _OfSearch:
+class OfSearch:
     """All but the probabilities is that of another search."""
 
     def __init__(self, search: Any, *numbers: float) -> None:
@@ -50,7 +50,7 @@ class _OfSearch:
         return type(self)(self._search.with_beam_width(beam_width), *self._numbers)
 
 
-class CutSearch(_OfSearch):
+class CutSearch(OfSearch):
     """Mixes a softmax with what is left of it if the best labels alone are kept.
 
     A softmax of very many labels gives all that are improbable much in total. Of each
@@ -96,7 +96,7 @@ class CutSearch(_OfSearch):
         return samples, labels
 
 
-class CalibratedSearch(_OfSearch):
+class CalibratedSearch(OfSearch):
     """Corrects the log-odds of a multi-label search, label by label.
 
     Log-odds x of a probability p become ``slope * x + bend * log(p) + intercept``:

@@ -8,12 +8,6 @@ from torch import Tensor
 class Scores(Protocol):
     """Scores of n samples."""
 
-    def late(self) -> Tensor | None:
-        """Return the scores of labels that were added after training, (n, n_late).
-
-        They follow the labels that were trained, and are in no group or tree.
-        """
-
     def take(self, rows: slice | Tensor) -> Self:
         """Return the scores of some of the samples."""
 
@@ -22,7 +16,7 @@ class FlatScores(Scores, Protocol):
     """Scores of labels that are not ordered in a tree."""
 
     def labels(self) -> Tensor:
-        """Return the scores of all labels, late ones last, shape (n, n_labels).
+        """Return the scores of all labels, shape (n, n_labels).
 
         Searches may write to them.
         """
@@ -72,7 +66,7 @@ class Search(Protocol):
 
     @property
     def n_labels(self) -> int:
-        """Number of labels, without late ones."""
+        """Number of labels."""
 
     @property
     def head_sizes(self) -> tuple[int, ...]:

@@ -19,13 +19,6 @@ from skmhe.nn.scores import FlatScores
 N_SPREAD = 256
 
 
-def with_late(scores: Tensor, late: Tensor | None) -> Tensor:
-    """Return scores (n, m), followed by those of late labels, if there are any."""
-    if late is None or not late.shape[1]:
-        return scores
-    return torch.cat([scores, late.to(scores.dtype)], dim=1)
-
-
 def pairs_above(log_prob: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
     """Return the (sample, label) pairs of more than a log-probability, sorted."""
     samples, labels = (log_prob > threshold).nonzero(as_tuple=True)
@@ -41,7 +34,7 @@ class FlatSearch:
     multilabel : bool
         Whether a sample may have any number of labels.
     n_labels : int
-        Number of labels, without late ones.
+        Number of labels.
     group_size : int
         Number of labels of a group of a shortlist.
     """
@@ -88,14 +81,10 @@ class FlatSearch:
         if groups is None or groups.shape[1] <= -(-k // self.group_size):
             return self._best(scores.labels(), k)
         found = scores.candidates(groups).flatten(1)
-        n_inside = found.shape[1]
         outside = None if self.multilabel else self._outside(scores, groups)
-        places, log_p = self._best(with_late(found, scores.late()), k, outside)
-        inside = places.clamp(max=n_inside - 1)
-        chosen = groups.gather(1, inside // self.group_size)
-        labels = chosen * self.group_size + inside % self.group_size
-        beyond = places - n_inside
-        return torch.where(beyond < 0, labels, self.n_labels + beyond), log_p
+        places, log_p = self._best(found, k, outside)
+        chosen = groups.gather(1, places // self.group_size)
+        return chosen * self.group_size + places % self.group_size, log_p
 
     def spread(self, device: torch.device) -> Tensor:
         """Return the labels that stand for all of them, sorted."""

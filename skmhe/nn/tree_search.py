@@ -11,7 +11,7 @@ from torch import Tensor
 
 from skmhe.nn.calibrated_search import odds_of
 from skmhe.nn.scores import TreeScores
-from skmhe.nn.search import pairs_above, with_late
+from skmhe.nn.search import pairs_above
 
 # Children that a beam scores at a level at least, if there are so many: that takes less
 # time than all else that a sample costs. And nodes that it has at least.
@@ -172,12 +172,9 @@ class TreeSearch:
         k = min(k, self.n_labels)
         return max(self.beam_width, -(-k // self.head_sizes[-1]) + 1)
 
-    def _first(self, scores: TreeScores) -> tuple[Tensor, Tensor]:
-        """Return log P of the first nodes, and of late labels, which compete."""
-        first = scores.nodes(0)
-        both = with_late(first, scores.late())
-        log_p = local_log_probs(both, self.multilabel)
-        return log_p[:, : first.shape[1]], log_p[:, first.shape[1] :]
+    def _first(self, scores: TreeScores) -> Tensor:
+        """Return log P of the first nodes."""
+        return local_log_probs(scores.nodes(0), self.multilabel)
 
     def _join(self, path: Tensor, children: Tensor) -> Tensor:
         if self.joint:
@@ -185,8 +182,7 @@ class TreeSearch:
         return path + local_log_probs(children, self.multilabel)
 
     def _all_joint(self, scores: TreeScores) -> Tensor:
-        found = scores.nodes(self.n_levels - 1)
-        return with_late(found, scores.late()).log_softmax(1)
+        return scores.nodes(self.n_levels - 1).log_softmax(1)
 
     def log_prob(self, scores: TreeScores) -> Tensor:
         """Return the log-probability of every label, shape (n, n_labels)."""
@@ -194,7 +190,7 @@ class TreeSearch:
             return self._all_joint(scores)
         if self.joint:
             return F.logsigmoid(self.log_odds(scores))
-        log_p, late = self._first(scores)
+        log_p = self._first(scores)
         for level in range(1, self.n_levels):
             size, n_nodes = self.head_sizes[level], self.n_nodes[level]
             n_missing = log_p.shape[1] * size - n_nodes
@@ -206,7 +202,7 @@ class TreeSearch:
             else:
                 log_p = found + (parents - found.logsumexp(2, keepdim=True))
             log_p = log_p.flatten(1)[:, :n_nodes]
-        return with_late(log_p, late)
+        return log_p
 
     def prob(self, scores: TreeScores) -> Tensor:
         """Return the probability of every label, shape (n, n_labels)."""
@@ -214,25 +210,27 @@ class TreeSearch:
             return self.log_prob(scores).exp_()
         if self.joint:
             return self.log_odds(scores).sigmoid_()
-        both = with_late(scores.nodes(0), scores.late())
-        both = both.sigmoid() if self.multilabel else both.softmax(1)
+        first = scores.nodes(0)
+        first = first.sigmoid() if self.multilabel else first.softmax(1)
         join = _multiply_sigmoids if self.multilabel else _multiply_softmax
-        return self._descend(scores, both, join)
+        return self._descend(scores, first, join)
 
     def log_odds(self, scores: TreeScores) -> Tensor:
         """Return the log-odds of every label of a multi-label task, (n, n_labels)."""
-        both = with_late(scores.nodes(0), scores.late())
-        return self._descend(scores, both, _join_odds if self.joint else _join_log_odds)
+        join = _join_odds if self.joint else _join_log_odds
+        return self._descend(scores, scores.nodes(0), join)
 
     def _descend(
-        self, scores: TreeScores, both: Tensor, join: Callable[[Tensor, Tensor], None]
+        self,
+        scores: TreeScores,
+        values: Tensor,
+        join: Callable[[Tensor, Tensor], None],
     ) -> Tensor:
-        """Return the values of all labels from those of the first nodes, and late ones.
+        """Return the values of all labels from those of the first nodes.
 
         `join` replaces the scores of children (n, m, L) by their values, given their
         parents' values (n, m, 1).
         """
-        values, late = both[:, : self.n_nodes[0]], both[:, self.n_nodes[0] :]
         for level in range(1, self.n_levels):
             found, size = scores.nodes(level), self.head_sizes[level]
             n_whole = found.shape[1] // size
@@ -241,7 +239,7 @@ class TreeSearch:
             if last.shape[2]:
                 join(values[:, n_whole:, None], last)
             values = found
-        return with_late(values, late)
+        return values
 
     def topk(
         self, scores: TreeScores, k: int, exact: bool = False
@@ -256,12 +254,12 @@ class TreeSearch:
                 return self._joint_topk(scores, k)
             log_p, labels = self._all_joint(scores).topk(k, dim=1)
             return labels, log_p
-        log_p, late = self._first(scores)
+        log_p = self._first(scores)
         n, first_nodes = len(log_p), torch.arange(log_p.shape[1], device=log_p.device)
         start = Beam(first_nodes.expand(n, -1), log_p, log_p.new_full((n,), -torch.inf))
         levels = range(1, self.n_levels)
         found = beam_search(scores, start, levels, self.width(k), self._join)
-        labels, best = self._best(found.nodes, with_late(found.scores, late), k)
+        labels, best = _best(found, k)
         if exact:
             # P(label) never exceeds P(node): nothing was missed unless a node that was
             # left out is more probable than the k-th label.
@@ -271,15 +269,6 @@ class TreeSearch:
                 labels[rows], best[rows] = _merged(labels[rows], best[rows], *more)
         return labels, best
 
-    def _best(self, nodes: Tensor, scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """Return the k best of the labels that were found, followed by late ones."""
-        best, places = scores.topk(k, dim=1)
-        n_late = scores.shape[1] - nodes.shape[1]
-        if n_late:
-            beyond = self.n_labels + torch.arange(n_late, device=nodes.device)
-            nodes = torch.cat([nodes, beyond.expand(len(nodes), -1)], dim=1)
-        return nodes.gather(1, places), best
-
     def _joint_topk(self, scores: TreeScores, k: int) -> tuple[Tensor, Tensor]:
         """Return the best labels below the beam, and their share of what is there."""
         first = scores.nodes(0)
@@ -288,9 +277,8 @@ class TreeSearch:
         found = beam_search(
             scores, start, range(1, self.n_levels), self.width(k), _last_scores
         )
-        both = with_late(found.scores, scores.late())
-        labels, best = self._best(found.nodes, both, k)
-        return labels, best - both.logsumexp(1, keepdim=True)
+        labels, best = _best(found, k)
+        return labels, best - found.scores.logsumexp(1, keepdim=True)
 
     def above(self, scores: TreeScores, threshold: float) -> tuple[Tensor, Tensor]:
         """Return the (sample, label) pairs of more than a log-probability, sorted."""
@@ -306,7 +294,7 @@ class TreeSearch:
 
         P(node) never exceeds P(parent): only nodes above the threshold are expanded.
         """
-        log_p, late = self._first(scores)
+        log_p = self._first(scores)
         limits = torch.as_tensor(threshold, dtype=log_p.dtype, device=log_p.device)
         limits = limits.expand(len(log_p))
         samples, nodes = (log_p > limits[:, None]).nonzero(as_tuple=True)
@@ -318,13 +306,7 @@ class TreeSearch:
             samples = samples[pairs]
             nodes = nodes[pairs] * self.head_sizes[level] + digits
             path = found[pairs, digits]
-        rows, beyond = (late > limits[:, None]).nonzero(as_tuple=True)
-        samples = torch.cat([samples, rows])
-        nodes = torch.cat([nodes, beyond + self.n_labels])
-        path = torch.cat([path, late[rows, beyond]])
-        # Late labels follow all others, so that a sample's labels stay in order.
-        order = torch.argsort(samples, stable=True)
-        return samples[order], nodes[order], path[order]
+        return samples, nodes, path
 
     def n_scored(self, k: int = 1) -> list[int]:
         """Return how many nodes of each level are scored for a sample."""
@@ -337,6 +319,12 @@ class TreeSearch:
     def n_scores(self, k: int = 1) -> int:
         """Return the largest number of scores that `topk` holds for a sample."""
         return 3 * max(self.n_scored(k))
+
+
+def _best(found: Beam, k: int) -> tuple[Tensor, Tensor]:
+    """Return the k best of the labels that were found, and their scores."""
+    best, places = found.scores.topk(k, dim=1)
+    return found.nodes.gather(1, places), best
 
 
 def _multiply_softmax(parents: Tensor, scores: Tensor) -> None:

@@ -7,8 +7,6 @@ from functools import reduce
 from operator import add
 from typing import Any, NamedTuple, Self
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from skmhe.scorers.batch import Batch, Rows, take_rows
@@ -79,39 +77,18 @@ def prior_calibration(
     return Calibration(1 / total, intercept=intercept / total)
 
 
-class Imputation(NamedTuple):
-    """Scores of a label that no classifier knows, by what the label encoder says of it.
-
-    A label whose scaled cosine is by a `gap` below that of the best known label (a
-    negative number) is scored as known labels of this gap are, on average. Between the
-    gaps, scores are interpolated.
-    """
-
-    gaps: tuple[float, ...]  # ascending
-    network: tuple[float, ...]
-    linear: tuple[float, ...]
-
-    def scores(self, gaps: Tensor, weights: ScorerWeights) -> Tensor:
-        """Return the weighted sum of the classifiers' scores for gaps of any shape."""
-        network, linear = np.array(self.network), np.array(self.linear)
-        values = weights.network * network + weights.linear * linear
-        found = np.interp(gaps.double().cpu().numpy(), self.gaps, values)
-        return torch.from_numpy(found).to(gaps)
-
-
 class Mix(NamedTuple):
     """What was learned about a sum: weights, and calibrations of its parts."""
 
     weights: ScorerWeights
     calibrations: dict[str, Calibration]  # by what scores the labels, see `of_part`
-    imputation: Imputation | None = None  # for labels that come later
 
 
 class Scorer(ABC):
     """What scores labels, and tells which scores it has."""
 
     scores_labels = False  # of labels that are searched
-    scores_late = False  # of labels that came later, which follow all others
+    scores_by_features = False  # of all labels, also late ones, which follow the others
     can_steer = False  # of nodes: can steer a search of the tree
     proposes_groups = False  # finds labels: may have a shortlist of groups
     part: PartName = "linear"  # which part of samples it reads, if they have parts
@@ -205,10 +182,8 @@ class SumOfScores:
         return total if factor == 1.0 else total.mul_(factor)
 
     def labels(self) -> Tensor:
-        """Return the scores of all labels, those that came later last."""
-        scores = self._sum(part.labels() for part in self._able("scores_labels"))
-        late = self.late()
-        return scores if late is None else torch.cat([scores, late], dim=1)
+        """Return the scores of all labels that are searched, shape (n, n_labels)."""
+        return self._sum(part.labels() for part in self._able("scores_labels"))
 
     def candidates(self, groups: Tensor) -> Tensor:
         """Return the scores of the labels of groups, (n, n_groups, group_size)."""
@@ -220,10 +195,13 @@ class SumOfScores:
         """Return the scores of some labels outside of the shortlist, shape (n, m)."""
         return self._sum(part.outside(labels) for part in self._able("scores_labels"))
 
-    def late(self) -> Tensor | None:
-        """Return the scores of labels that came later, shape (n, n_late)."""
-        found = [part.late() for part in self._able("scores_late")]
-        return self._sum(found) if found else None
+    def by_features(self) -> Tensor:
+        """Return what features tell of all labels, late ones last, shape (n, n_all).
+
+        Neither weights nor a factor were learned for late labels.
+        """
+        able = self._able("scores_by_features")
+        return reduce(add, (part.by_features() for part in able))
 
     def nodes(self, level: int) -> Tensor:
         """Return the scores of all nodes of a level, shape (n, n_nodes)."""

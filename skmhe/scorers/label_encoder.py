@@ -17,7 +17,7 @@ from skmhe.scorers.batch import (
     take_rows,
     to_tensor,
 )
-from skmhe.scorers.combination import Imputation, Scorer, ScorerWeights
+from skmhe.scorers.combination import Scorer
 from skmhe.scorers.network import Network
 from skmhe.scorers.own_labels import own_labels
 from skmhe.scorers.storage import compacted, restored
@@ -66,10 +66,7 @@ class LabelEncoderScorer(Scorer):
     later last; `own_score` is added to the score of a label whose features are those of
     the sample. `embeddings` are those of all labels, if they are known already.
 
-    Of the weights, that of the label encoder is a factor of the cosines. Labels that
-    came later get what the other scorers would say of them by `imputation`. Without it,
-    they keep their cosines: the encoder tells how much better they are than the best of
-    the others, whose score has the weight.
+    `weight` is a factor of the cosines of labels that are searched.
     """
 
     scores_labels = True
@@ -82,14 +79,11 @@ class LabelEncoderScorer(Scorer):
         Z: Rows,
         search: Search,
         own_score: float = 0.0,
-        weights: ScorerWeights = ScorerWeights(),  # noqa: B008, a tuple
+        weight: float = 1.0,
         embeddings: Tensor | None = None,
-        imputation: Imputation | None = None,
     ) -> None:
         assert network.encoder is not None and network.spec.encoder is not None
-        self.network, self.own_score = network, own_score
-        self.weights, self.weight = weights, weights.label_encoder
-        self.imputation = imputation
+        self.network, self.own_score, self.weight = network, own_score, weight
         self.own_rows: Rows | None = None
         if own_score and network.spec.encoder.is_shared:
             self.own_rows = comparable_rows(Z)
@@ -98,15 +92,19 @@ class LabelEncoderScorer(Scorer):
         self.last_level = search.n_levels - 1
         if embeddings is None:
             embeddings = embed_all_labels(network, Z)
-        table = embeddings * network.encoder.log_scale.detach().exp()
-        self.table, self.late_table = table[: self.n_labels], table[self.n_labels :]
-        self.scores_late = len(self.late_table) > 0
+        self.whole_table = embeddings * network.encoder.log_scale.detach().exp()
+        self.table = self.whole_table[: self.n_labels]
+        self.scores_by_features = len(self.whole_table) > self.n_labels
         # With one label per sample, the best label may be found by the encoder alone.
         self.needs_all_labels = not search.multilabel
 
     def multiply_adds(self, n_stored: float) -> float:
         """Estimate those of an embedding, and of its products with all labels."""
-        return self.table.shape[1] * (n_stored + sum(self.table.shape))
+        return self.table.shape[1] * (n_stored + sum(self.whole_table.shape))
+
+    def n_scores(self) -> int:
+        """Return how many scores of a sample are held, whatever is searched."""
+        return len(self.whole_table) if self.scores_by_features else 0
 
     def bind(self, batch: Batch) -> "LabelEncoderScores":
         """Return the scores of a batch."""
@@ -146,19 +144,9 @@ class LabelEncoderScores:
         samples = self.samples * self.scorer.weight
         return add_entries(samples @ self.scorer.table.T, known)
 
-    def late(self) -> Tensor:
-        """Return the scores of labels that came later, shape (n, n_late)."""
-        late = self._own(slice(self.scorer.n_labels, None))
-        scores, scorer = self.samples @ self.scorer.late_table.T, self.scorer
-        if scorer.imputation is None and scorer.weight == 1:
-            return add_entries(scores, late)
-        best = (self.samples @ scorer.table.T).amax(1, keepdim=True)
-        if scorer.imputation is None:
-            scores += (scorer.weight - 1) * best
-        else:
-            imputed = scorer.imputation.scores(scores - best, scorer.weights)
-            scores = scorer.weight * scores + imputed
-        return add_entries(scores, late)
+    def by_features(self) -> Tensor:
+        """Return the scores of all labels, late ones last, shape (n, n_all)."""
+        return add_entries(self.samples @ self.scorer.whole_table.T, self.own)
 
     def candidates(self, groups: Tensor) -> Tensor:
         """Return the scores of the labels of groups, (n, n_groups, group_size)."""

@@ -11,6 +11,7 @@ import torch
 
 from skmhe.labels import LabelCodec
 from skmhe.nn.calibrated_search import CalibratedSearch, CutSearch
+from skmhe.nn.late_search import LateSearch
 from skmhe.nn.scores import Search
 from skmhe.nn.search import FlatSearch
 from skmhe.nn.tree_search import wide_beam
@@ -18,7 +19,6 @@ from skmhe.scorers.centroids import Centroids
 from skmhe.scorers.combination import (
     Calibration,
     Combination,
-    Imputation,
     Mix,
     Scorer,
     ScorerWeights,
@@ -41,7 +41,7 @@ from skmhe.scorers.network import (
 from skmhe.scorers.own_labels import own_label_score
 from skmhe.scorers.parts import Samples, part_of, stacked
 from skmhe.scorers.scoring import AllScores, Scoring
-from skmhe.scorers.similarity import CentroidScorer, late_label_scorer
+from skmhe.scorers.similarity import CentroidScorer, TextScorer
 from skmhe.scorers.storage import compacted, restored
 from skmhe.scorers.threads import threads_for
 from skmhe.scorers.user_backbone import UserBackbone
@@ -130,10 +130,9 @@ class Model:
         return tuple(name for name, there in pairs if there)
 
     @property
-    def late_features(self) -> Any:
-        """Features of labels that came later, as the linear classifiers read them."""
-        rows = part_of(self.label_features, "linear")
-        return rows[self.search.n_labels :]
+    def label_texts(self) -> Any:
+        """Features of all labels, as the linear classifiers read those of samples."""
+        return part_of(self.label_features, "linear")
 
     def weights_for(self, settings: Settings) -> ScorerWeights:
         """Return the weights that scores are added with, 0 for scorers that are not.
@@ -204,7 +203,7 @@ class Model:
         if centroids is not None:
             rows = sp.csr_array((self.n_late, centroids.n_features))
             if self.labels_are_like_samples:
-                rows = sp.csr_array(self.late_features)
+                rows = sp.csr_array(self.label_texts[self.search.n_labels :])
             centroids = centroids.extended(rows)
         return dataclasses.replace(
             self,
@@ -316,13 +315,17 @@ class Model:
         ranking: Any = self.search.with_beam_width(width)
         calibration = self.calibration_for(settings)
         if settings.score_with == "encoder":
-            ranking = FlatSearch(ranking.multilabel, ranking.n_labels)
+            # The encoder makes no difference between labels.
+            ranking = FlatSearch(ranking.multilabel, self.codec.n_labels)
         scorers, search = self._scorers(ranking, network, settings), ranking
         _, *of_log_odds, best_share = calibration
         if ranking.multilabel and of_log_odds != [1.0, 0.0, 0.0]:
             search = CalibratedSearch(ranking, *of_log_odds)
         elif best_share:
             search = CutSearch(ranking, best_share)
+        if search.n_labels < self.codec.n_labels:
+            # Probabilities decide how late labels rank among the others.
+            search = ranking = LateSearch(search)
         combination = Combination(scorers, calibration.factor)
         return Scoring(search, ranking, combination, network, settings.device)
 
@@ -344,7 +347,8 @@ class Model:
         self, search: Search, network: Network | None, settings: Settings
     ) -> tuple[Scorer, ...]:
         scorers: list[Scorer] = []
-        imputation: Imputation | None = None
+        n_all = self.codec.n_labels
+        has_late, asks_both = search.n_labels < n_all, settings.score_with == "both"
         weights = self.weights_for(settings).of_part(settings.score_with)
         if network is not None and weights.network:
             scorers.append(NetworkScorer(network))
@@ -357,19 +361,22 @@ class Model:
             scorers.append(CentroidScorer(self.centroids, scale, search))
         if network is not None and network.encoder is not None:
             own_score = weights.own_labels * own_label_score(self.own_label_counts)
-            has_late = self.n_late > 0 and settings.score_with == "both"
-            if has_late and self.mix is not None:
-                imputation = self.mix.imputation
-            if weights.label_encoder or own_score or has_late:
+            if weights.label_encoder or own_score or (has_late and asks_both):
                 Z, embeddings = part_of(self.label_features, "network"), None
                 if self.label_table is not None:
                     embeddings = self.label_table.embeddings(network, Z)
-                of_labels = own_score, weights, embeddings, imputation
+                of_labels = own_score, weights.label_encoder, embeddings
                 scorers.append(LabelEncoderScorer(network, Z, search, *of_labels))
-        if network is not None and self.n_late and imputation is None:
-            texts = self.late_features if self.labels_are_like_samples else None
-            start = CENTROID_SCALES[self.search.multilabel]
-            scorers.append(
-                late_label_scorer(network, weights, self.n_late, texts, start)
-            )
+        if network is not None and has_late:
+            scorers.append(self._text_scorer(network))
         return tuple(scorers)
+
+    def _text_scorer(self, network: Network) -> TextScorer:
+        """Return what compares samples with features of labels, if it can be done."""
+        texts, scale = None, torch.tensor(CENTROID_SCALES[self.search.multilabel])
+        if network.spec.centroid_scale is not None:
+            scale = network.centroid_scale.detach()
+        if self.labels_are_like_samples:
+            texts = self.label_texts
+            texts = sp.csr_array(texts.T) if sp.issparse(texts) else texts.T
+        return TextScorer(self.codec.n_labels, scale.to(network.device), texts)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skmhe.nn.late_search import LateSearch
 from skmhe.nn.scores import Search
 from skmhe.scorers.batch import Batch, rows_per_chunk
 from skmhe.scorers.combination import Combination, SumOfScores
@@ -40,18 +41,18 @@ class AllScores(NamedTuple):
 
     # Of the nodes of each level, if the search is steered; otherwise of the labels.
     levels: tuple[Tensor, ...] = ()
-    later: Tensor | None = None
+    featured: Tensor | None = None  # by features of labels, if some came later
     digits: tuple[Tensor, ...] = ()  # what independent heads give
 
     @classmethod
     def of(cls, search: Search, sums: SumOfScores) -> Self:
         """Compute the scores that a search asks for."""
+        featured = sums.by_features().cpu() if isinstance(search, LateSearch) else None
         if search.steered:
             nodes = [sums.nodes(level).cpu() for level in range(search.n_levels)]
-            late = sums.late()
-            return cls(tuple(nodes), None if late is None else late.cpu())
+            return cls(tuple(nodes), featured)
         if search.scores_all:
-            return cls((sums.labels().cpu(),))
+            return cls((sums.labels().cpu(),), featured)
         log_mix, heads = sums.local_log_probs(wide=True)
         return cls(digits=(log_mix, *heads))
 
@@ -59,7 +60,7 @@ class AllScores(NamedTuple):
         """Return the scores of some of the samples."""
         return type(self)(
             tuple(scores[rows] for scores in self.levels),
-            None if self.later is None else self.later[rows],
+            None if self.featured is None else self.featured[rows],
             tuple(log_p[rows] for log_p in self.digits),
         )
 
@@ -68,12 +69,13 @@ class AllScores(NamedTuple):
         return self.levels[level].double()
 
     def labels(self) -> Tensor:
-        """Return the scores of all labels, those that came later last."""
+        """Return the scores of all labels that are searched, shape (n, n_labels)."""
         return self.levels[0].double()
 
-    def late(self) -> Tensor | None:
-        """Return the scores of labels that came later, shape (n, n_late)."""
-        return None if self.later is None else self.later.double()
+    def by_features(self) -> Tensor:
+        """Return what features tell of all labels, late ones last."""
+        assert self.featured is not None
+        return self.featured.double()
 
     def local_log_probs(self) -> tuple[Tensor, list[Tensor]]:
         """Return what independent heads give, which nothing is added to."""

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor
 
@@ -13,13 +12,10 @@ from skmhe.nn.search import FlatSearch
 from skmhe.scorers.batch import Batch, Rows, in_form
 from skmhe.scorers.centroids import Centroids, TrainingCentroids
 from skmhe.scorers.combination import (
-    LINEAR_AT_MARGIN,
     RowScores,
     Scorer,
-    ScorerWeights,
 )
 from skmhe.scorers.linear.feature_table import FeatureTable
-from skmhe.scorers.network import Network
 
 # Groups of labels that similarities add to a shortlist. With one label per sample, a
 # tenth of the best five labels are outside of the linear classifiers' ten groups; on
@@ -122,69 +118,41 @@ class CentroidScores(RowScores):
 
 
 @dataclass(frozen=True, eq=False)
-class LateLabelScorer(Scorer):
-    """Scores of labels that came later, of which only the features are known.
+class TextScorer(Scorer):
+    """Similarities of samples and features of labels, where both are of the same kind.
 
-    A label's score is a constant, that of a label of which the sample says nothing;
-    and the cosine of the sample and the label's features, where both are of the same
-    kind, in place of that to the centroid of the label's samples.
+    Scaled cosines, as those to the centroids of labels' samples; 0 for all labels if
+    there is nothing to compare.
     """
 
-    n_late: int
-    constant: float
+    n_labels: int  # of all labels, also late ones
     scale: Tensor  # factor of the cosines; shape: ()
-    texts: Rows | None = None  # in columns of unit length; (n_features, n_late)
+    texts: Rows | None = None  # in columns of unit length; (n_features, n_labels)
 
-    scores_late = True
+    scores_by_features = True
 
     def multiply_adds(self, n_stored: float) -> float:
         """Estimate those of all labels, as if no feature were 0."""
-        return n_stored * self.n_late
+        return n_stored * self.n_labels
 
-    def bind(self, batch: Batch) -> "LateLabelScores":
+    def n_scores(self) -> int:
+        """Return how many scores of a sample are held, whatever is searched."""
+        return self.n_labels
+
+    def bind(self, batch: Batch) -> "TextScores":
         """Return the scores of a batch."""
-        return LateLabelScores(self, batch.unit_rows())
+        return TextScores(self, batch.unit_rows())
 
 
-class LateLabelScores(RowScores):
+class TextScores(RowScores):
     """The same, for some samples."""
 
-    def late(self) -> Tensor:
-        """Return the scores of labels that came later, shape (n, n_late)."""
+    def by_features(self) -> Tensor:
+        """Return the scores of all labels, shape (n, n_labels)."""
         scorer = self.scorer
-        shape = self.X.shape[0], scorer.n_late
-        scores = scorer.scale.new_full(shape, scorer.constant)
         if scorer.texts is None:
-            return scores
-        cosines = in_form(self.X @ scorer.texts, sparse=False)
-        return scores.add_(torch.from_numpy(cosines).to(scores) * scorer.scale)
-
-
-def late_label_scorer(
-    network: Network,
-    weights: ScorerWeights,
-    n_late: int,
-    texts: Rows | None,
-    start_scale: float,
-) -> LateLabelScorer:
-    """Return the scorer of labels of which nothing is learned.
-
-    Its constant is the score of the median label for a sample that says nothing of it:
-    its linear classifier has a margin of 0. Cosines with the labels' texts, in rows of
-    unit length if they are like samples, have the scale of those with centroids, or
-    where there are none, that which its training starts from.
-    """
-    biases = network.head.biases
-    constant = LINEAR_AT_MARGIN * weights.linear
-    if weights.network:
-        constant += sum(bias.median().item() for bias in biases)
-    scale = biases[0].new_tensor(start_scale)
-    if texts is None or not weights.network:
-        return LateLabelScorer(n_late, constant, scale)
-    if network.spec.centroid_scale is not None:
-        scale = network.centroid_scale.detach()
-    columns = sp.csr_array(texts.T) if sp.issparse(texts) else texts.T
-    return LateLabelScorer(n_late, constant, scale, columns)
+            return scorer.scale.new_zeros(self.X.shape[0], scorer.n_labels)
+        return _scaled(in_form(self.X @ scorer.texts, sparse=False), scorer.scale)
 
 
 def _scaled(cosines: np.ndarray, scale: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ from skmhe.nn.scores import Search
 from skmhe.scorers.candidates import Candidates, find_candidates
 from skmhe.scorers.combination import (
     Calibration,
-    Imputation,
     Mix,
     ScorerWeights,
     prior_calibration,
@@ -30,9 +29,6 @@ from skmhe.training.learned_calibration import (
 
 # Weights of a scorer that are tried, with all of the others.
 GRID = (0.0, *(2.0**exponent for exponent in range(-3, 5)))
-
-# Steps of an `Imputation`, and the place of the label encoder among the scorers.
-N_GAPS, ENCODER = 24, ScorerWeights._fields.index("label_encoder")
 
 # Ranks labels for some weights and a factor of the sum: tells which of the best ones
 # are right, and their log-probabilities; both of shape (n, k), best first.
@@ -99,10 +95,7 @@ def learn_mix(unseen: Sequence[Unseen], settings: Settings) -> Mix:
         learn = learn_log_odds if search.multilabel else learn_softmax
         rank = partial(ranking, of_part)
         calibrations[part] = learn(rank, truth.share, prior(of_part))
-    imputation = None
-    if found and "label_encoder" in names:
-        imputation = learn_imputation(found, truth.share)
-    return Mix(weights, calibrations, imputation)
+    return Mix(weights, calibrations)
 
 
 def _featured(model: Model, data: TrainingData, settings: Settings) -> TrainingData:
@@ -263,45 +256,3 @@ def _parts(weights: ScorerWeights) -> list[ScorerWeights]:
         for encoder in (weights.label_encoder, 0.0)
     ]
     return [part for part in every if part.network or part.linear]
-
-
-def learn_imputation(
-    found: Sequence[Candidates], share: np.ndarray
-) -> Imputation | None:
-    """Learn what classifiers say of labels, by how near the label encoder finds them.
-
-    Of the candidates, and of labels that stand for all others, by quantiles of the gap
-    to the best label; the nearer, the higher. Samples count by their share. None if
-    there is no gap at all.
-    """
-    gaps, scores, counts, start = [], [], [], 0
-    for part in found:
-        stop = start + len(part.labels)
-        of_rows, start = share[start:stop, None], stop
-        exists = part.labels >= 0
-        encoder = np.where(exists, part.scores[..., ENCODER], -np.inf)
-        best = encoder.max(1, keepdims=True)
-        for values, weight in (
-            (part.scores, exists.astype(float)),
-            (part.drawn, part.stands_for),
-        ):
-            inside = weight > 0
-            gaps.append((values[..., ENCODER] - best)[inside])
-            scores.append(values[inside][:, :ENCODER])  # of network and linear
-            counts.append((weight * of_rows)[inside])
-    gap, table, count = map(np.concatenate, (gaps, scores, counts))
-    # Most labels are far away: the near ones, of which few are, need the finer steps.
-    near = gap[gap > np.median(gap)]
-    if not len(near):
-        return None
-    edges = np.unique(np.quantile(near, np.linspace(0, 1, N_GAPS)))
-    places = np.searchsorted(edges, gap)
-    total = np.bincount(places, count)
-    exists = total > 0
-    means = [
-        np.bincount(places, count * values)[exists] / total[exists]
-        for values in (gap, *table.T)
-    ]
-    return Imputation(
-        tuple(means[0]), *(tuple(np.maximum.accumulate(m)) for m in means[1:])
-    )

@@ -13,10 +13,10 @@ from skmhe.nn.tree_search import TreeSearch
 
 
 class TreeTables:
-    """Scores of n samples for the nodes of each level and for late labels."""
+    """Scores of n samples for the nodes of each level."""
 
-    def __init__(self, levels, sizes, late=None):
-        self.levels, self.sizes, self.late_scores = levels, sizes, late
+    def __init__(self, levels, sizes):
+        self.levels, self.sizes = levels, sizes
         self.expanded, self.taken = [], []
 
     def nodes(self, level):
@@ -30,23 +30,18 @@ class TreeTables:
         scores = table[samples[:, None], children.clamp(max=table.shape[1] - 1)]
         return scores.masked_fill(children >= table.shape[1], -torch.inf)
 
-    def late(self):
-        return self.late_scores
-
     def take(self, rows):
         self.taken.append(rows.tolist())
-        late = None if self.late_scores is None else self.late_scores[rows]
-        part = TreeTables([level[rows] for level in self.levels], self.sizes, late)
+        part = TreeTables([level[rows] for level in self.levels], self.sizes)
         part.expanded = self.expanded
         return part
 
 
 class FlatTables:
-    """Scores of n samples for all labels, late ones last, and a shortlist of groups."""
+    """Scores of n samples for all labels, and a shortlist of groups."""
 
-    def __init__(self, scores, n_late, groups, group_size):
-        self.scores, self.n_late = scores, n_late
-        self.groups, self.group_size = groups, group_size
+    def __init__(self, scores, groups, group_size):
+        self.scores, self.groups, self.group_size = scores, groups, group_size
 
     def labels(self):
         return self.scores.clone()
@@ -55,28 +50,22 @@ class FlatTables:
         return self.groups
 
     def candidates(self, groups):
-        scores = self.scores[:, : self.scores.shape[1] - self.n_late]
-        padded = F.pad(scores, (0, self.group_size), value=-torch.inf)
+        padded = F.pad(self.scores, (0, self.group_size), value=-torch.inf)
         labels = groups[:, :, None] * self.group_size + torch.arange(self.group_size)
         return padded.gather(1, labels.flatten(1)).view(labels.shape)
 
     def outside(self, labels):
         return self.scores[:, labels]
 
-    def late(self):
-        return self.scores[:, -self.n_late :] if self.n_late else None
 
-
-def path_log_probs(search, levels, late):
-    """Return log P of the nodes of each level and of late labels, of one sample."""
-    local = [log_sigmoid(s) for s in late]
+def path_log_probs(search, levels):
+    """Return log P of the nodes of each level, of one sample."""
     log_p = []
     for level, (size, scores) in enumerate(zip(search.head_sizes, levels, strict=True)):
         if search.multilabel:
             own = [log_sigmoid(s) for s in scores]
         elif level == 0:
-            own = log_softmax([*scores, *late])
-            own, local = own[: len(scores)], own[len(scores) :]
+            own = log_softmax(scores)
         else:
             own = []
             for start in range(0, len(scores), size):
@@ -85,27 +74,24 @@ def path_log_probs(search, levels, late):
         above = [parents[node // size] if level else 0.0 for node in range(len(own))]
         join = add_odds_against if search.joint else operator.add
         log_p.append([join(*pair) for pair in zip(above, own, strict=True)])
-    return log_p, local
+    return log_p
 
 
 def label_log_probs(search, scores):
-    """Return log P of all labels, late ones last, shape (n, n_labels + n_late)."""
+    """Return log P of all labels, shape (n, n_labels)."""
     rows = []
-    for levels, late in samples_of(scores):
+    for levels in samples_of(scores):
         if search.one_softmax:
-            rows.append(log_softmax([*levels[-1], *late]))
+            rows.append(log_softmax(levels[-1]))
         else:
-            log_p, local = path_log_probs(search, levels, late)
-            rows.append([*log_p[-1], *local])
+            rows.append(path_log_probs(search, levels)[-1])
     return torch.tensor(rows, dtype=torch.float64)
 
 
 def samples_of(scores):
-    """Return each sample's lists of scores of the levels, and of late labels."""
+    """Return each sample's lists of scores of the levels."""
     n = len(scores.levels[0])
-    late = scores.late_scores
-    late = [[]] * n if late is None else late.tolist()
-    return [([level[i].tolist() for level in scores.levels], late[i]) for i in range(n)]
+    return [[level[i].tolist() for level in scores.levels] for i in range(n)]
 
 
 def beam_of(search, levels, log_p, k):
@@ -127,7 +113,6 @@ def trees(draw, values=None, **options):
     n_labels = draw(st.integers(1, math.prod(sizes)))
     chosen = {"multilabel": draw(st.booleans()), "beam_width": draw(st.integers(1, 3))}
     search = TreeSearch(n_labels=n_labels, head_sizes=sizes, **chosen | options)
-    n_late = draw(st.integers(0, 3))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 999)))
 
     def table(n_columns):
@@ -136,18 +121,18 @@ def trees(draw, values=None, **options):
 
     is_integer = draw(st.booleans()) if values is None else values == "integers"
     levels = [table(n_nodes) for n_nodes in search.n_nodes]
-    return search, TreeTables(levels, sizes, table(n_late) if n_late else None)
+    return search, TreeTables(levels, sizes)
 
 
 @st.composite
 def flats(draw):
     """Return a search, and scores of 3 samples with a shortlist."""
-    n_labels, n_late = draw(st.integers(1, 12)), draw(st.integers(0, 3))
+    n_labels = draw(st.integers(1, 12))
     size = draw(st.integers(1, n_labels))
     n_groups = -(-n_labels // size)
     generator = torch.Generator().manual_seed(draw(st.integers(0, 999)))
-    scores = torch.randn(3, n_labels + n_late, generator=generator, dtype=torch.float64)
+    scores = torch.randn(3, n_labels, generator=generator, dtype=torch.float64)
     order = torch.stack([torch.randperm(n_groups, generator=generator) for _ in "123"])
     groups = order[:, : draw(st.integers(1, n_groups))]
     search = FlatSearch(draw(st.booleans()), n_labels, size)
-    return search, FlatTables(scores, n_late, groups, size)
+    return search, FlatTables(scores, groups, size)

@@ -155,13 +155,6 @@ def test_the_rest_of_a_cut_search_is_that_of_the_search():
     assert mixed.beam_width == 3 and mixed.joint and mixed.n_labels == 60
 
 
-def test_late_labels_are_cut_off_like_others():
-    search, scores = flat_of_many()
-    scores.scores[:, 40:] += 2.0
-    late = CutSearch(FlatSearch(False, 40), 0.5)
-    assert_allclose(late.prob(scores), CutSearch(search, 0.5).prob(scores))
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_equal_and_extreme_scores_have_finite_probabilities(dtype):
     scores = torch.zeros(4, 50, dtype=dtype)

@@ -173,8 +173,7 @@ def test_scores_of_some_samples_are_those_of_all(name, sparse):
         assert_close(head.search.log_prob(part), expected[rows])
         nested = part.take(torch.tensor([2, 0]))
         assert_close(head.search.log_prob(nested), expected[rows][[2, 0]])
-    # A head alone has neither labels that came later nor a shortlist.
-    assert scores.late() is None
+    # A head alone has no shortlist.
     assert scores.shortlist() is None
 
 

@@ -73,20 +73,15 @@ def test_log_odds_of_scores_that_are_out_of_range():
 
 @given(trees(values="floats"), st.booleans())
 @settings(max_examples=150)
-def test_search_of_a_tree_is_a_beam_search_and_late_labels(problem, joint):
+def test_search_of_a_tree_is_a_beam_search(problem, joint):
     search, scores = problem
     search = with_joint(search, joint)
     everything = label_log_probs(search, scores)
     for k in every_k(everything.shape[1]):
         labels, log_p = search.topk(scores, k)
-        for i, (levels, late) in enumerate(samples_of(scores)):
-            by = (
-                levels
-                if search.one_softmax
-                else path_log_probs(search, levels, late)[0]
-            )
+        for i, levels in enumerate(samples_of(scores)):
+            by = levels if search.one_softmax else path_log_probs(search, levels)
             found = beam_of(search, levels, by, k)
-            found += [search.n_labels + j for j in range(len(late))]
             values = everything[i, found]
             if search.one_softmax:  # their share of what was found
                 values = values - values.logsumexp(0)
@@ -113,8 +108,8 @@ def test_only_nodes_above_the_threshold_are_expanded(problem, joint, threshold):
     search.above(scores, threshold)
     expected = {
         (level + 1, i, node)
-        for i, (levels, late) in enumerate(samples_of(scores))
-        for level, row in enumerate(path_log_probs(search, levels, late)[0][:-1])
+        for i, levels in enumerate(samples_of(scores))
+        for level, row in enumerate(path_log_probs(search, levels)[:-1])
         for node, log_p in enumerate(row)
         if log_p > threshold
     }
@@ -122,13 +117,13 @@ def test_only_nodes_above_the_threshold_are_expanded(problem, joint, threshold):
     assert set(scores.expanded) == expected
 
 
-def two_samples(late=None):
+def two_samples():
     """Return a search of three levels that misses the best label of sample 1."""
     search = TreeSearch(False, 8, (2, 2, 2), beam_width=1)
     first = torch.tensor([[9.0, 0.0], [0.3, 0.0]])
     second = torch.tensor([[9.0, 0, 0, 0], [0, 0.1, 0.2, 0]])
     third = torch.tensor([[5.0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 9]])
-    scores = TreeTables([t.double() for t in (first, second, third)], (2, 2, 2), late)
+    scores = TreeTables([t.double() for t in (first, second, third)], (2, 2, 2))
     # The beam has two nodes, of which level 1 has four.
     return search, scores
 
@@ -158,25 +153,13 @@ def test_a_label_below_a_node_that_was_left_out_long_before_is_found():
     check_best(*search.topk(scores, 1, exact=True), expected)
 
 
-def test_a_late_label_can_make_a_search_exact():
-    # It is likelier than any node that the beam left out.
-    search, scores = two_samples(late=torch.tensor([[0.0], [5.0]]).double())
-    labels, log_p = search.topk(scores, 1, exact=True)
-    assert labels[:, 0].tolist() == [0, 8]
-    assert scores.taken == []
-    check_best(labels, log_p, label_log_probs(search, scores))
-    # The second best may be below these, however.
-    labels, log_p = search.topk(scores, 2, exact=True)
-    check_best(labels, log_p, label_log_probs(search, scores))
-
-
 @pytest.mark.parametrize("multilabel", [False, True])
 def test_equal_scores_everywhere_give_distinct_labels(multilabel):
     search = TreeSearch(multilabel, 23, (3, 4, 2), beam_width=1)
     levels = [torch.zeros(2, n, dtype=torch.float64) for n in search.n_nodes]
-    scores = TreeTables(levels, search.head_sizes, torch.zeros(2, 2).double())
+    scores = TreeTables(levels, search.head_sizes)
     expected = label_log_probs(search, scores)
-    for k in range(1, 26):
+    for k in range(1, 24):
         check_best(*search.topk(scores, k, exact=True), expected)
 
 
@@ -231,24 +214,21 @@ def test_children_are_expanded_pair_by_pair():
 
 @given(flats())
 @settings(max_examples=200)
-def test_a_shortlist_is_searched_with_the_late_labels(problem):
+def test_a_shortlist_is_searched(problem):
     search, scores = problem
-    n_all = scores.scores.shape[1]
-    late = list(range(search.n_labels, n_all))
-    for k in every_k(n_all):
+    for k in every_k(search.n_labels):
         labels, log_p = search.topk(scores, k)
         for i, row in enumerate(scores.scores.tolist()):
             groups = scores.groups[i].tolist()
             # Groups that may hold fewer than k labels are not enough.
             if len(groups) <= math.ceil(k / search.group_size):
-                chosen = list(range(n_all))
+                chosen = list(range(search.n_labels))
             else:
-                in_groups = [
+                chosen = [
                     label
                     for label in range(search.n_labels)
                     if label // search.group_size in groups
                 ]
-                chosen = in_groups + late
             # Of few labels, the probability outside of the shortlist is known, too.
             values = map(log_sigmoid, row) if search.multilabel else log_softmax(row)
             values = [value for i, value in enumerate(values) if i in chosen]
@@ -264,7 +244,7 @@ def test_the_probability_outside_of_a_shortlist_is_estimated_from_some_labels():
     search = FlatSearch(False, n_labels, size)
     groups = scores.argmax(1, keepdim=True) // size
     groups = torch.cat([groups, (groups + 7) % 500], dim=1)
-    tables = FlatTables(scores, 0, groups, size)
+    tables = FlatTables(scores, groups, size)
     asked = []
     outside = tables.outside
     tables.outside = lambda labels: asked.append(labels) or outside(labels)
@@ -297,8 +277,8 @@ def test_all_labels_are_scored_on_demand(problem):
 
 
 def test_no_shortlist_is_all_labels():
-    search, scores = FlatSearch(False, 6, 2), torch.rand(3, 7)
-    tables = FlatTables(scores, 1, None, 2)
+    search, scores = FlatSearch(False, 6, 2), torch.rand(3, 6)
+    tables = FlatTables(scores, None, 2)
     labels, log_p = search.topk(tables, 4)
     check_best(labels, log_p, scores.log_softmax(1))
 

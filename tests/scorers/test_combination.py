@@ -37,13 +37,12 @@ class Table(Scorer):
 
     scores_labels = can_steer = True
 
-    def __init__(self, seed=0, n_late=0, groups=None):
+    def __init__(self, seed=0, groups=None):
         generator = torch.Generator().manual_seed(seed)
         draws = {"generator": generator, "dtype": torch.float64}
         self.first = torch.randn(N, 4, **draws)
         self.leaves = torch.randn(N, 4, 3, **draws)
-        self.later, self.groups = torch.randn(N, n_late, **draws), groups
-        self.scores_late, self.proposes_groups = n_late > 0, groups is not None
+        self.groups, self.proposes_groups = groups, groups is not None
 
     def bind(self, batch):
         return self
@@ -51,14 +50,10 @@ class Table(Scorer):
     def take(self, rows):
         part = Table(groups=None if self.groups is None else self.groups[rows])
         part.first, part.leaves = self.first[rows], self.leaves[rows]
-        part.later = self.later[rows]
         return part
 
     def labels(self):
         return self.leaves.flatten(1)[:, :N_LABELS].clone()
-
-    def late(self):
-        return self.later.clone()  # sums write to it
 
     def shortlist(self, groups):
         return self.groups if groups is None else torch.cat([groups, self.groups], 1)
@@ -76,10 +71,25 @@ class Table(Scorer):
         return self.leaves[samples, nodes] if level else self.first[samples]
 
 
-class Late(Table):
-    """Scores of labels that came later only."""
+class Told(Scorer):
+    """What features tell of 11 labels and 2 late ones."""
 
-    scores_labels = can_steer = False
+    scores_by_features = True
+
+    def __init__(self, seed):
+        generator = torch.Generator().manual_seed(seed)
+        self.told = torch.randn(N, N_LABELS + 2, generator=generator).double()
+
+    def bind(self, batch):
+        return self
+
+    def take(self, rows):
+        part = Told(0)
+        part.told = self.told[rows]
+        return part
+
+    def by_features(self):
+        return self.told.clone()
 
 
 def make_head(cls, *args, **options):
@@ -117,71 +127,63 @@ def check_search(search, scores, expected):
 # ------------------------------------------------------------ sums
 
 
-@pytest.mark.parametrize("n_late", [0, 2])
 @pytest.mark.parametrize("multilabel", [False, True])
-def test_tree_search_of_sums(multilabel, n_late):
+def test_tree_search_of_sums(multilabel):
     head, features = make_head(CascadeHead, (4, 3), N_LABELS, multilabel, 1)
-    tables = [Table(0), Table(1), Late(2, n_late)]
-    combination = Combination((HeadScorer(head), *tables), 0.5)
+    tables = [Table(0), Table(1)]
+    combination = Combination((HeadScorer(head), *tables, Told(2)), 0.5)
     first = linear_scores(head, features) + tables[0].first + tables[1].first
     leaves = torch.nn.functional.pad(
         linear_scores(head, features, 1), (0, 1), value=-torch.inf
     )
     leaves = leaves.view(N, 4, 3) + tables[0].leaves + tables[1].leaves
-    # Late labels compete with the first nodes.
-    p = probabilities(0.5 * torch.cat([first, tables[2].later], dim=1), multilabel)
+    p = probabilities(0.5 * first, multilabel)
     below = probabilities(0.5 * leaves, multilabel)
     # Hard negatives of several labels, by default: a norm of the odds against.
-    norm = ((1 / p[:, :4, None] - 1) ** 4 + (1 / below - 1) ** 4) ** 0.25
+    norm = ((1 / p[:, :, None] - 1) ** 4 + (1 / below - 1) ** 4) ** 0.25
     joined = 1 / (1 + norm) if multilabel else None
-    expected = p[:, :4, None] * below if joined is None else joined
-    expected = torch.cat([expected.flatten(1)[:, :N_LABELS], p[:, 4:]], dim=1)
+    expected = p[:, :, None] * below if joined is None else joined
+    expected = expected.flatten(1)[:, :N_LABELS]
     check_search(head.search, combination.bind(features), expected)
     rows = torch.tensor([4, 1])
     check_search(head.search, combination.bind(features).take(rows), expected[rows])
 
 
-@pytest.mark.parametrize("n_late", [0, 2])
 @pytest.mark.parametrize("multilabel", [False, True])
-def test_flat_search_of_sums(multilabel, n_late):
+def test_flat_search_of_sums(multilabel):
     head, features = make_head(FullHead, N_LABELS, multilabel)
-    tables = [Table(0), Table(1), Late(2, n_late)]
-    combination = Combination((HeadScorer(head), *tables), 0.5)
+    tables = [Table(0), Table(1)]
+    combination = Combination((HeadScorer(head), *tables, Told(2)), 0.5)
     scores = linear_scores(head, features) + tables[0].labels() + tables[1].labels()
-    scores = torch.cat([scores, tables[2].later], dim=1)
     expected = probabilities(0.5 * scores, multilabel)
     check_search(head.search, combination.bind(features), expected)
     part = combination.bind(features).take(slice(2, 5))
     check_search(head.search, part, expected[2:5])
 
 
-def test_a_scorer_of_known_and_late_labels_is_asked_for_both():
-    table = Table(0, n_late=2)
-    sums = Combination((table, Late(1, 2)), 2.0).bind(None)
-    late = 2 * (table.later + Late(1, 2).later)
-    expected = torch.cat([2 * table.labels(), late], dim=1)
-    assert_allclose(sums.labels(), expected)
-    assert_allclose(sums.late(), late)
-    assert Combination((Table(0),)).bind(None).late() is None
+def test_what_features_tell_has_no_factor():
+    told = Told(0), Told(1)
+    sums = Combination((Table(0), *told), 2.0).bind(None)
+    expected = told[0].told + told[1].told
+    assert_allclose(sums.by_features(), expected)
+    assert_allclose(sums.take(slice(1, 3)).by_features(), expected[1:3])
+    assert_allclose(sums.labels(), 2 * Table(0).labels())
 
 
-@pytest.mark.parametrize("n_late", [0, 2])
 @pytest.mark.parametrize("multilabel", [False, True])
-def test_only_proposed_groups_are_scored(multilabel, n_late):
+def test_only_proposed_groups_are_scored(multilabel):
     options = {"group_size": 3, "multilabel": multilabel}
     head, features = make_head(SamplingHead, N_LABELS, **options)
     chosen = torch.tensor([[1, 3], [0, 2], [3, 0], [2, 1], [0, 1], [3, 2]])
-    scorers = HeadScorer(head), Table(0, groups=chosen), Late(1, n_late)
+    scorers = HeadScorer(head), Table(0, groups=chosen)
     scores = Combination(scorers, 0.5).bind(features)
     labels, found = head.search.topk(scores, 3)
     every = head.search.topk(scores, 4)  # more than a group has: all are scored
     exact = head.search.topk(scores, 3, exact=True)
     sums = 0.5 * (linear_scores(head, features) + scorers[1].labels())
-    sums = torch.cat([sums, 0.5 * scorers[2].later], dim=1)
     assert (exact[0] == sums.topk(3).indices).all()
     assert (every[0] == sums.topk(4).indices).all()
     in_group = (torch.arange(N_LABELS)[None, :, None] // 3 == chosen[:, None]).any(2)
-    in_group = torch.nn.functional.pad(in_group, (0, n_late), value=True)
     # All labels share the probability, also those that are not in the shortlist.
     expected = probabilities(sums, multilabel).masked_fill(~in_group, 0)
     best = expected.topk(3)

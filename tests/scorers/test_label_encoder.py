@@ -52,13 +52,13 @@ class Case:
 @pytest.mark.parametrize("search", SEARCHES)
 def test_all_labels_have_scaled_cosines(search, shares, container):
     case = Case(search, container, shares)
-    known, late = case.expected[:, :N_LABELS], case.expected[:, N_LABELS:]
-    assert case.scorer.scores_late
+    assert case.scorer.scores_by_features
+    assert case.scorer.n_scores() == N_LABELS + N_LATE
     assert not case.scorer.proposes_groups
     for rows in (slice(None), slice(1, 5), torch.tensor([5, 1])):
         part = case.scores.take(rows)
-        assert_allclose(part.labels(), known[rows], atol=1e-4)
-        assert_allclose(part.late(), late[rows], atol=1e-4)
+        assert_allclose(part.labels(), case.expected[rows, :N_LABELS], atol=1e-4)
+        assert_allclose(part.by_features(), case.expected[rows], atol=1e-4)
 
 
 def check_groups(found, expected, rows, groups):
@@ -97,6 +97,18 @@ def test_nodes_above_the_labels_have_no_score(search, last):
     assert_allclose(case.scores.nodes(last), expected, atol=1e-4)
 
 
+def test_a_weight_is_that_of_labels_that_are_searched():
+    case = Case("flat", own_score=0.0)
+    scorer = LabelEncoderScorer(case.network, case.Z, SEARCHES["flat"], weight=0.5)
+    found = scorer.bind(Batch(make_rows(6), CPU))
+    expected = LabelEncoderScorer(case.network, case.Z, SEARCHES["flat"]).bind(
+        Batch(make_rows(6), CPU)
+    )
+    with torch.no_grad():
+        assert_allclose(found.labels(), 0.5 * expected.labels(), rtol=1e-5)
+        assert_allclose(found.by_features(), expected.by_features())
+
+
 def test_labels_are_embedded_in_chunks(monkeypatch):
     whole = Case("flat").scorer.table
     monkeypatch.setattr(label_encoder, "LABELS_PER_CHUNK", 4)
@@ -106,6 +118,7 @@ def test_labels_are_embedded_in_chunks(monkeypatch):
 def test_without_late_labels():
     case = Case("flat")
     scorer = LabelEncoderScorer(case.network, case.Z[:N_LABELS], SEARCHES["flat"])
-    assert not scorer.scores_late
+    assert not scorer.scores_by_features
+    assert scorer.n_scores() == 0
     assert scorer.bind(Batch(make_rows(2), CPU)).own is None
     assert case.scorer.network.device == CPU

@@ -20,12 +20,13 @@ from model_problems import (
     unit,
 )
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.special import expit, log_softmax
+from scipy.special import expit, log_softmax, logsumexp
 
 from skmhe.scorers.batch import Batch
 from skmhe.scorers.combination import Calibration, Mix, ScorerWeights
 from skmhe.scorers.model import CENTROID_SCALES
 from skmhe.scorers.network import network_from_weights
+from skmhe.scorers.similarity import TextScorer
 
 N_ALL = N_LABELS + 2
 BOTH = pytest.mark.parametrize("multilabel", [False, True])
@@ -37,19 +38,38 @@ def parts_of(model, X):
     with torch.no_grad():
         features = network.backbone(torch.from_numpy(X))
         head = (features @ network.head.weights[0].T + network.head.biases[0]).numpy()
+        scale = network.centroid_scale.item()
+    centroids = scale * model.centroids.cosines(unit(X))
+    linear = np.maximum(path_scores(model.linear, unit(X), N_LABELS), -6)
+    return head, linear, centroids, *parts_of_features(model, X)
+
+
+def parts_of_features(model, X):
+    """Return what features tell of all labels: the encoder's scores, and texts'."""
+    network = network_from_weights(model.spec, model.weights, CPU).eval()
+    with torch.no_grad():
         samples = network.embed_samples(Batch(X, CPU))
         labels = network.embed_labels(model.label_features)
         encoder = network.encoder(samples, labels).numpy()
+    scale = CENTROID_SCALES[model.search.multilabel]
+    if network.spec.centroid_scale is not None:
         scale = network.centroid_scale.item()
-        middle = network.head.biases[0].median().item()
-    centroids = scale * model.centroids.cosines(unit(X))
-    linear = np.maximum(path_scores(model.linear, unit(X), N_LABELS), -6)
-    cosines = unit(X) @ model.label_features[N_LABELS:].T
-    return head, linear, centroids, encoder, middle, scale * cosines
+    return encoder, scale * (unit(X) @ model.label_features.T)
 
 
 def log_probs(scores, multilabel):
     return np.log(expit(scores)) if multilabel else log_softmax(scores, axis=1)
+
+
+def with_late(known, told, multilabel):
+    """Return log-probabilities of all labels, by those of known ones; written out."""
+    logs = logsumexp(told[:, :N_LABELS], axis=1, keepdims=True)
+    odds = np.exp(0.5 * (told[:, N_LABELS:] - logs))
+    if multilabel:
+        return np.hstack([known, np.log(odds / (1 + odds))])
+    odds *= 1 - np.exp(known).max(1, keepdims=True)
+    every = np.hstack([np.exp(known), odds])
+    return np.log(every / (1 + odds.sum(1, keepdims=True)))
 
 
 @BOTH
@@ -57,15 +77,10 @@ def log_probs(scores, multilabel):
 @pytest.mark.parametrize(("weight", "of_encoder"), [(1, 1), (0.5, 0.25), (0, 0)])
 def test_all_scores_are_summed_and_calibrated(shares, multilabel, weight, of_encoder):
     model, X = make_whole_model("full", multilabel, shares), make_rows()
-    head, linear, centroids, encoder, middle, texts = parts_of(model, X)
-    # A label of which the sample says nothing: the median label's bias, a margin of 0.
-    late = np.full((len(X), 2), middle - weight) + (texts if shares else 0)
-    known = head + weight * linear + centroids
-    classifier = np.hstack([known, late])
-    # Labels that came later keep what the encoder says of them, compared to the best.
-    best = encoder[:, :N_LABELS].max(1, keepdims=True)
-    weighted = of_encoder * encoder
-    weighted[:, N_LABELS:] = encoder[:, N_LABELS:] + (of_encoder - 1) * best
+    head, linear, centroids, encoder, texts = parts_of(model, X)
+    classifier = head + weight * linear + centroids
+    weighted = of_encoder * encoder[:, :N_LABELS]
+    texts = texts if shares else np.zeros_like(texts)
     total = 1 + weight / (1 if multilabel else 2)
     expected = {
         "classifier": classifier / total,
@@ -77,17 +92,22 @@ def test_all_scores_are_summed_and_calibrated(shares, multilabel, weight, of_enc
         expected["classifier"] += weight / total
         expected["both"] += (weight - of_all) / (total + of_encoder)
         expected["encoder"] = encoder - math.log(N_LABELS)
+    expected = {name: log_probs(s, multilabel) for name, s in expected.items()}
+    # Of labels that came later, only the features are known.
+    for name, told in (("classifier", texts), ("both", texts + encoder)):
+        expected[name] = with_late(expected[name], told, multilabel)
     order = model.codec.order
     # Weights are relative to each other.
     weights = ScorerWeights(*(2 * w for w in (1, weight, of_encoder, 0.5)))
-    for score_with, scores in expected.items():
+    for score_with, values in expected.items():
         settings = SETTINGS._replace(score_with=score_with, weights=weights)
         found = model.of_all_labels(X, settings, log_prob)[:, order]
-        assert_allclose(found, log_probs(scores, multilabel), rtol=1e-3, atol=1e-4)
+        assert_allclose(found, values, rtol=1e-3, atol=1e-4)
         positions, best = model.topk(X, 3, settings)
         for values in (best, np.take_along_axis(found, positions, axis=1)):
             expected_best = -np.sort(-found, axis=1)[:, :3]
             assert_allclose(values, expected_best, rtol=1e-3, atol=1e-4)
+        assert_array_equal(model.best(X, settings), found.argmax(1))
 
 
 @BOTH
@@ -180,18 +200,31 @@ def test_grown_models_have_rows_for_all_labels(kind, shares, multilabel):
         assert_allclose(found, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("multilabel", [False, True])
-def test_scale_of_late_labels_without_centroids(multilabel):
+@BOTH
+def test_scale_of_texts_without_centroids(multilabel):
     model = make_whole_model("cascade", multilabel)
-    (late,) = (
-        scorer
-        for scorer in model._scoring(SETTINGS).combination.scorers
-        if scorer.scores_late and not scorer.scores_labels
-    )
-    assert late.scale == CENTROID_SCALES[multilabel]
-    biases = [model.weights[f"head.biases.{level}"] for level in (0, 1)]
-    medians = [torch.from_numpy(bias).median().item() for bias in biases]
-    assert late.constant == pytest.approx(sum(medians) - 1)
+    *_, texts = model._scoring(SETTINGS).combination.scorers
+    assert isinstance(texts, TextScorer)
+    assert texts.scale == CENTROID_SCALES[multilabel]
+
+
+@BOTH
+@pytest.mark.parametrize("kind", ["full", "sampling", "cascade"])
+def test_all_ways_to_ask_agree_on_labels_that_come_later(kind, multilabel):
+    model, X = make_whole_model(kind, multilabel), make_rows()
+    order = model.codec.order
+    found = model.of_all_labels(X, SETTINGS, log_prob)[:, order]
+    known = make_whole_model(kind, multilabel, n_late=0)
+    before = known.of_all_labels(X, SETTINGS, log_prob)[:, order[:N_LABELS]]
+    told = sum(parts_of_features(model, X))
+    expected = with_late(before, told, multilabel)
+    assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+    positions, best = model.topk(X, N_ALL, SETTINGS)
+    assert_allclose(np.take_along_axis(found, positions, axis=1), best, atol=1e-4)
+    assert_array_equal(np.sort(positions, axis=1), [np.arange(N_ALL)] * len(X))
+    assert_array_equal(model.best(X, SETTINGS), found.argmax(1))
+    above = model.above(X, -2.0, SETTINGS).toarray()[:, order] > 0
+    assert_array_equal(above, found > -2.0)
 
 
 # ------------------------------------------------------------ what is kept
@@ -248,7 +281,7 @@ def test_features():
 def test_weights_and_calibrations_are_data_of_the_model(multilabel):
     model, X = make_whole_model("full", multilabel, True), make_rows()
     X[5] = model.label_features[4]
-    head, linear, centroids, encoder, *_ = parts_of(model, X)
+    head, linear, centroids, encoder, _ = parts_of(model, X)
     encoder = 0.5 * encoder[:, :N_LABELS]
     encoder[5, 4] += 3 * 2 * math.log(1.5 / 5.5)
     learned = Calibration(0.7, 1.5, -0.3, 0.4) if multilabel else Calibration(0.7)
@@ -256,7 +289,6 @@ def test_weights_and_calibrations_are_data_of_the_model(multilabel):
     mixed = dataclasses.replace(model, mix=mix)
     found = mixed.of_all_labels(X, SETTINGS, log_prob)
     scores = 0.7 * (head + 2.5 * linear + centroids + encoder)
-    # Labels that came later take part in the softmax.
     known = found[:, model.codec.order[:N_LABELS]]
     if multilabel:
         log_odds = 1.5 * scores - 0.3 + 0.4 * np.log(expit(scores))
@@ -290,10 +322,14 @@ def test_scorers_without_a_weight_are_not_asked():
         asked = SETTINGS._replace(weights=ScorerWeights(*weights))
         found = [type(scorer).__name__ for scorer in model.scorers(asked)]
         assert found == expected
-    # Labels that came later have little else than the encoder.
+    # Labels that came later have nothing but their features.
     model = make_whole_model("full")
     asked = SETTINGS._replace(weights=ScorerWeights(1, 1, 0, 0))
-    assert "LabelEncoderScorer" in [type(s).__name__ for s in model.scorers(asked)]
+    found = [type(scorer).__name__ for scorer in model.scorers(asked)]
+    assert found == [*every, "TextScorer"]
+    asked = asked._replace(score_with="classifier")
+    found = [type(scorer).__name__ for scorer in model.scorers(asked)]
+    assert found == [*every[:3], "TextScorer"]
 
 
 def test_names_of_scorers():

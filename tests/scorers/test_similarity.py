@@ -19,7 +19,7 @@ from skmhe.scorers.batch import Batch, add_product, unit_rows
 from skmhe.scorers.centroids import fit_centroids
 from skmhe.scorers.similarity import (
     CentroidScorer,
-    LateLabelScorer,
+    TextScorer,
     scores_to_complete,
 )
 
@@ -277,16 +277,17 @@ def test_scores_of_the_labels_that_stand_for_all(monkeypatch):
 
 @containers
 @pytest.mark.parametrize("with_texts", [False, True])
-def test_labels_that_came_later_are_similar_to_their_features(container, with_texts):
+def test_labels_are_similar_to_their_features(container, with_texts):
     X, texts = make_text_like(), make_text_like(4, seed=1)
+    expected = 2 * X @ texts.T if with_texts else np.zeros((40, 4))
     texts = container(texts.T) if with_texts else None
-    scorer = LateLabelScorer(4, -1.5, torch.tensor(2.0), texts)
+    scorer = TextScorer(4, torch.tensor(2.0), texts)
     scores = scorer.bind(Batch(container(X), CPU))
-    expected = np.full((40, 4), -1.5)
-    if with_texts:
-        expected += 2 * X @ make_text_like(4, seed=1).T
-    assert_allclose(scores.late(), expected, atol=1e-6)
-    assert_allclose(scores.take(slice(2, 5)).late(), expected[2:5], atol=1e-6)
+    assert_allclose(scores.by_features(), expected, atol=1e-6)
+    assert_allclose(scores.take(slice(2, 5)).by_features(), expected[2:5], atol=1e-6)
+    # They are never searched, but take memory whatever is.
+    assert scorer.scores_by_features and not scorer.scores_labels
+    assert scorer.n_scores() == 4
 
 
 def test_the_largest_values_of_rows():

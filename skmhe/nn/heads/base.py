@@ -68,10 +68,6 @@ class HeadScores:
             features, samples, groups, weight, bias, size, sparse_grad
         )
 
-    def late(self) -> None:
-        """Return None: a head has no labels that were added after training."""
-        return None
-
     def shortlist(self) -> None:
         """Return None: a head alone has no shortlist."""
         return None
