@@ -48,7 +48,7 @@ LAYERS = {
         {"margin", "optim", "scores", "sparse_rows"},
         {"products"},
         {"calibrated_search", "search"},
-        {"tree_search"},
+        {"late_search", "tree_search"},
         {"heads"},
         {"backbone"},
         {"dual_encoder"},
