@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
 from skmhe.nn.heads.base import ExtraScores
 from skmhe.nn.search import FlatSearch
-from skmhe.scorers.batch import Batch, Rows, in_form
+from skmhe.scorers.batch import Batch, Rows, dense_product
 from skmhe.scorers.centroids import Centroids, TrainingCentroids
 from skmhe.scorers.combination import (
     RowScores,
@@ -141,7 +142,8 @@ class TextScorer(Scorer):
 
     def bind(self, batch: Batch) -> "TextScores":
         """Return the scores of a batch."""
-        return TextScores(self, batch.unit_rows())
+        sparse = None if self.texts is None else sp.issparse(self.texts)
+        return TextScores(self, batch.unit_rows(sparse))
 
 
 class TextScores(RowScores):
@@ -152,7 +154,7 @@ class TextScores(RowScores):
         scorer = self.scorer
         if scorer.texts is None:
             return scorer.scale.new_zeros(self.X.shape[0], scorer.n_labels)
-        return _scaled(in_form(self.X @ scorer.texts, sparse=False), scorer.scale)
+        return _scaled(dense_product(self.X, scorer.texts), scorer.scale)
 
 
 def _scaled(cosines: np.ndarray, scale: Tensor) -> Tensor:

@@ -159,7 +159,7 @@ def test_growing_changes_trained_labels_by_rounding_only(strategy):
     X, _, Z = make_data()
     clf = fit_old(strategy=strategy, model="both")
     before, trained = clf.predict_log_proba(X), weights(clf)
-    added = clf.add_labels(Z[N_OLD:]).predict_log_proba(X)
+    clf.add_labels(Z[N_OLD:])
     clf._fitted = clf._fitted._replace(model=clf._fitted.model.grow())
     assert clf._fitted.model.n_late == 0
     median_label(clf, trained)
@@ -167,9 +167,6 @@ def test_growing_changes_trained_labels_by_rounding_only(strategy):
     # Relative to each other, trained labels are as likely as they were.
     old = np.log(np.exp(after[:, :N_OLD]).sum(1, keepdims=True))
     assert_allclose(after[:, :N_OLD] - old, before, atol=1e-3)
-    if clf._fitted.model.centroids is not None:
-        # New ones, too. (Elsewhere the cosines with their texts are lost.)
-        assert_allclose(after, added, rtol=1e-5, atol=1e-4)
     assert_allclose(np.exp(after).sum(1), 1)
 
 
