@@ -207,9 +207,10 @@ class Backbone(Parameters):
         shared = [name for name in self._parameter_constraints if name in names]
         if shared:
             raise ValueError(
-                f"backbone={name_of(self.module)} has a parameter {shared[0]!r}, but "
-                f"{shared[0]!r} is a parameter of Backbone, which does not pass it on. "
-                "Pass a function that calls it and whose parameters have other names."
+                f"Backbone({name_of(self.module)}): it has a parameter {shared[0]!r}, "
+                f"but {shared[0]!r} is a parameter of Backbone, which does not pass it "
+                "on. Pass a function that calls it and whose parameters have other "
+                "names."
             )
 
 

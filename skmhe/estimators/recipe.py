@@ -21,7 +21,7 @@ from skmhe.scorers.combination import ScorerWeights
 from skmhe.scorers.device import resolve_device, resolve_dtype
 from skmhe.scorers.model import CENTROID_SCALES, Model, Settings
 from skmhe.scorers.network import EncoderSpec, HeadSpec, NetworkSpec
-from skmhe.scorers.user_backbone import Frozen, UserBackbone
+from skmhe.scorers.user_backbone import LABELS_ARGUMENT, Frozen, UserBackbone
 from skmhe.training.plan import BackbonePlan, TrainingPlan, resolve_plan
 from skmhe.training.pools import PoolPlan
 from skmhe.training.shortlists import resolve_search
@@ -128,13 +128,15 @@ def _encoder(setting: Setting, previous: Model | None) -> EncoderSpec:
         return EncoderSpec(loss_weight)
     before = None if previous is None or previous.spec is None else previous.spec
     known = None if before is None else before.label_network
-    user = _user_backbone(backbone, known)
+    user = _user_backbone(backbone, known, LABELS_ARGUMENT)
     return EncoderSpec(loss_weight, user_backbone=user, freeze=_frozen(backbone))
 
 
-def _user_backbone(backbone: Backbone, before: UserBackbone | None) -> UserBackbone:
+def _user_backbone(
+    backbone: Backbone, before: UserBackbone | None, argument: str = "backbone"
+) -> UserBackbone:
     """Return how to make a user's network; the previous one if it is the same."""
-    now = UserBackbone(backbone.module, backbone.params)
+    now = UserBackbone(backbone.module, backbone.params, argument=argument)
     return before if before is not None and before == now else now
 
 

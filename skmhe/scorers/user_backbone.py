@@ -2,9 +2,11 @@
 
 import copy
 import inspect
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from numbers import Real
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -19,8 +21,9 @@ Patterns = str | Sequence[str]
 # What is not trained: everything, what patterns match, or what a function finds.
 Frozen = bool | Patterns | Callable[[nn.Module], Sequence[str]]
 Rates = float | dict[str, float] | Callable[[nn.Module], dict[str, float]]
-Device = torch.device
 
+# What users pass a network of the labels alone as.
+LABELS_ARGUMENT = "label_encoder__backbone"
 # Samples that a backbone is given to see what it makes of them.
 N_PROBED = 2
 # Samples that it is given at a time in predictions: its layers may be much wider than
@@ -73,6 +76,7 @@ class UserBackbone:
     form: SampleForm | None = None  # None: see `probed`
     # How the fitted module is made again, to be given its weights; None: as it was.
     blueprint: Callable[[], nn.Module] | None = None
+    argument: str = "backbone"  # that users pass it as, or LABELS_ARGUMENT
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, UserBackbone):
@@ -85,7 +89,17 @@ class UserBackbone:
     @property
     def name(self) -> str:
         """What errors call it."""
-        return name_of(self.backbone)
+        return f"{self.argument}={name_of(self.backbone)}"
+
+    @property
+    def data(self) -> str:
+        """The argument whose rows it takes."""
+        return "label_features" if self.argument == LABELS_ARGUMENT else "X"
+
+    @property
+    def rows(self) -> str:
+        """What errors call these rows."""
+        return "samples" if self.data == "X" else f"rows of {self.data}"
 
     def make(self) -> nn.Module:
         """Return a new module, in float32 and on the CPU.
@@ -94,9 +108,8 @@ class UserBackbone:
         """
         if isinstance(self.backbone, nn.Module):
             if self.params:
-                given = ", ".join(f"backbone__{name}" for name in self.params)
                 raise ValueError(
-                    f"{given} cannot be set: backbone={self.name} is a module that is "
+                    f"{self._given()} cannot be set: {self.name} is a module that is "
                     "made already. Pass its class, or a function that makes it."
                 )
             module = copy.deepcopy(self.backbone)
@@ -105,14 +118,13 @@ class UserBackbone:
         tensors = [*module.parameters(), *module.buffers()]
         if not any(True for _ in module.parameters()):
             raise ValueError(
-                f"backbone={self.name} has no parameters: there is nothing to train "
-                "or to keep. Use backbone=None with hidden_layer_sizes=() for heads "
-                "that are linear in X."
+                f"{self.name} has no parameters: there is nothing to train or to keep. "
+                f"Use {self.argument}=None for a first layer of {self.data}."
             )
         if any(tensor.is_meta for tensor in tensors):
             raise ValueError(
-                f"backbone={self.name} is on the device 'meta', where tensors have no "
-                "values: make it on the CPU or on the device to train on."
+                f"{self.name} is on the device 'meta', where tensors have no values: "
+                "make it on the CPU or on the device to train on."
             )
         return module.float().cpu()
 
@@ -127,24 +139,24 @@ class UserBackbone:
         try:
             inspect.signature(self.backbone).bind(**self.params)
         except TypeError as error:
-            given = ", ".join(f"backbone__{n}={v!r}" for n, v in self.params.items())
             raise TypeError(
-                f"backbone={self.name} cannot be called with "
-                f"{given or 'no parameters'}: {error}. Set its parameters by "
-                f"backbone=Backbone({self.name}, <name>=value), or backbone__<name> in "
-                "set_params."
+                f"{self.name} cannot be called with {self._given()}: {error}. Set its "
+                f"parameters by {self.argument}=Backbone({name_of(self.backbone)}, "
+                f"<name>=value), or {self.argument}__<name> in set_params."
             ) from error
         module = self.backbone(**self.params)
         if not isinstance(module, nn.Module):
             raise TypeError(
-                f"backbone={self.name} made a {type(module).__name__}, but must be or "
-                "make a torch.nn.Module."
+                f"{self.name} made a {type(module).__name__}, but must be or make a "
+                "torch.nn.Module."
             )
         return module
 
-    def probed(
-        self, module: nn.Module, samples: Samples, device: Device, name: str = "X"
-    ) -> Self:
+    def _given(self) -> str:
+        given = (f"{self.argument}__{n}={v!r}" for n, v in self.params.items())
+        return ", ".join(given) or "no parameters"
+
+    def probed(self, module: nn.Module, samples: Samples, device: torch.device) -> Self:
         """Return the same with the form of samples, and of what a module makes of them.
 
         It is an error if heads cannot work with that.
@@ -156,7 +168,7 @@ class UserBackbone:
             parts = (part for part in module.modules() if isinstance(part, tables))
             n_tokens = max((part.num_embeddings for part in parts), default=None)
         form = SampleForm(X.shape[1:], is_tokens, n_tokens, 0)
-        replace(self, form=form).check_inputs(samples, name)
+        replace(self, form=form).check_inputs(samples, self.data)
         module = module.to(device).eval()
         # A copy: torch warns of arrays that are read-only, as maps of memory are.
         inputs = torch.from_numpy(np.array(X[:N_PROBED])).to(device)
@@ -164,8 +176,8 @@ class UserBackbone:
             features = self.call(module, inputs)
         if not torch.isfinite(features).all():
             raise ValueError(
-                f"backbone={self.name} puts out NaN or infinity for the first samples: "
-                "scale X, or look at how its weights start."
+                f"{self.name} puts out NaN or infinity for the first {self.rows}: "
+                f"scale {self.data}, or look at how its weights start."
             )
         form = form._replace(out_features=features.shape[1])
         blueprint = getattr(module, "blueprint", None)
@@ -183,50 +195,51 @@ class UserBackbone:
             kind = "integers" if is_tokens else "floats"
             raise ValueError(
                 f"{name} has rows of shape {X.shape[1:]} and type {X.dtype}, but "
-                f"backbone={self.name} was fitted with {kind} of shape "
-                f"{shape}: pass the same (tokens padded to one length)."
+                f"{self.name} was fitted with {kind} of shape {shape}: pass the same "
+                "(tokens padded to one length)."
             )
         if n_tokens is not None and X.size:
             low, high = int(X.min()), int(X.max())
             if low < 0 or high >= n_tokens:
                 raise ValueError(
                     f"{name} has integers from {low} to {high}, but the largest "
-                    f"embedding of backbone={self.name} has {n_tokens} rows: tokens "
-                    f"must be from 0 to {n_tokens - 1}. Make its table larger, or map "
-                    "other tokens to one for unknown ones."
+                    f"embedding of {self.name} has {n_tokens} rows: tokens must be "
+                    f"from 0 to {n_tokens - 1}. Make its table larger, or map other "
+                    "tokens to one for unknown ones."
                 )
 
     def call(self, module: nn.Module, inputs: Tensor) -> Tensor:
         """Return the features of samples, and check their form."""
-        n = len(inputs)
+        n, rows, shape = len(inputs), self.rows, tuple(inputs.shape[1:])
         try:
             features = module(inputs)
         except (RuntimeError, IndexError, TypeError, ValueError) as error:
             hint = ""
             if not inputs.is_floating_point():
                 hint = (
-                    " (Integers are passed on as they are, as token ids: make floats "
-                    "of other numbers, such as images.)"
+                    " Integers are passed on as they are, as token ids: make floats of "
+                    "other numbers, such as images."
                 )
             raise ValueError(
-                f"backbone={self.name} failed for {n} samples of shape "
-                f"{tuple(inputs.shape[1:])} and type {inputs.dtype}: {error}{hint}"
+                f"{self.name} failed for {n} {rows} of shape {shape} and type "
+                f"{inputs.dtype}: {error}. It must take a tensor of them, of shape "
+                f"{(n, *shape)}.{hint}"
             ) from error
         if not isinstance(features, torch.Tensor):
             raise ValueError(
-                f"backbone={self.name} puts out a {type(features).__name__}, but must "
-                "put out one tensor of features (n, d)."
+                f"{self.name} puts out a {type(features).__name__} for {n} {rows}, but "
+                "must put out one tensor of features (n, d)."
             )
         if features.ndim != 2 or len(features) != n or not features.shape[1]:
             raise ValueError(
-                f"backbone={self.name} puts out {tuple(features.shape)} for {n} "
-                "samples, but must put out features of shape "
-                f"({n}, d): flatten or pool them, and keep one row per sample."
+                f"{self.name} puts out {tuple(features.shape)} for {n} {rows}, but "
+                f"must put out features of shape ({n}, d): flatten or pool them, and "
+                "keep one row for each."
             )
         if features.device != inputs.device or not features.is_floating_point():
             raise ValueError(
-                f"backbone={self.name} puts out {features.dtype} on the device "
-                f"{str(features.device)!r} for samples on the device "
+                f"{self.name} puts out {features.dtype} on the device "
+                f"{str(features.device)!r} for {rows} on the device "
                 f"{str(inputs.device)!r}, but must put out floats on the same one: "
                 "do not name devices in it."
             )
@@ -243,7 +256,7 @@ class UserModule(nn.Module):
     def __init__(self, user: UserBackbone, module: nn.Module, freeze: Frozen) -> None:
         super().__init__()
         self.user, self.module = user, module
-        self._resting = freeze_parameters(module, freeze)
+        self._resting = freeze_parameters(module, freeze, user.argument)
 
     @property
     def out_features(self) -> int:
@@ -298,41 +311,42 @@ def flat_rows(X: np.ndarray) -> np.ndarray | sp.csr_array:
     return sp.csr_array(TfidfTransformer(sublinear_tf=True).fit_transform(counts))
 
 
-def frozen_names(module: nn.Module, freeze: Frozen) -> set[str]:
+def frozen_names(module: nn.Module, freeze: Frozen, of: str = "backbone") -> set[str]:
     """Return the names of the parameters that `freeze` asks for.
 
     That is all or none of them, those that a function returns, or those whose names
-    match patterns, each of which must match something.
+    match patterns, each of which must match something. Errors name the argument `of`
+    which it is a parameter.
     """
-    names = [name for name, _ in module.named_parameters()]
+    names, argument = [name for name, _ in module.named_parameters()], f"{of}__freeze"
     if callable(freeze):
         found = set(freeze(module))
-        _check_names(found, names, "freeze")
+        _check_names(found, names, argument)
         return found
     if isinstance(freeze, bool):
         return set(names) if freeze else set()
     patterns = [freeze] if isinstance(freeze, str) else freeze
-    return {name for pattern in patterns for name in _matching(pattern, names)}
+    return {n for pattern in patterns for n in _matching(pattern, names, argument)}
 
 
-def _matching(pattern: str, names: list[str]) -> list[str]:
+def _matching(pattern: str, names: list[str], argument: str) -> list[str]:
     found = [name for name in names if fnmatchcase(name, pattern)]
     if not found:
         raise ValueError(
-            f"the pattern {pattern!r} matches none of the backbone's {len(names)} "
-            f"parameters, which are {', '.join(names[:5])}, ...: use names of "
-            "backbone.named_parameters(), or patterns such as 'layers.0.*'."
+            f"the pattern {pattern!r} of {argument} matches none of the network's "
+            f"{len(names)} parameters, such as {', '.join(names[:5])}: use names of "
+            "its named_parameters(), or patterns such as 'layers.0.*'."
         )
     return found
 
 
-def freeze_parameters(module: nn.Module, freeze: Frozen) -> list[nn.Module]:
+def freeze_parameters(module: nn.Module, freeze: Frozen, of: str) -> list[nn.Module]:
     """Keep parameters from training; return the modules that have no others.
 
     These must stay in evaluation mode, where they drop nothing and their statistics
     stay as they are.
     """
-    frozen, resting = frozen_names(module, freeze), []
+    frozen, resting = frozen_names(module, freeze, of), []
     for name, parameter in module.named_parameters():
         # Assigned, as parameters of lazy modules, which have no shape yet, allow that.
         parameter.requires_grad = parameter.requires_grad and name not in frozen
@@ -343,29 +357,33 @@ def freeze_parameters(module: nn.Module, freeze: Frozen) -> list[nn.Module]:
     return resting
 
 
-def rates_by_name(module: nn.Module, rates: Rates | None) -> dict[str, float]:
+def rates_by_name(
+    module: nn.Module, rates: Rates | None, of: str = "backbone"
+) -> dict[str, float]:
     """Return {parameter name: learning rate} of those that have one of their own.
 
     The rates are one for all, {pattern of names: rate}, whose last match counts, or a
-    function that returns the result.
+    function that returns one for all, or the result. Errors name the argument `of`
+    which they are a parameter.
     """
     names = [name for name, _ in module.named_parameters()]
     if rates is None:
         return {}
+    argument = f"{of}__learning_rate"
     given = rates(module) if callable(rates) else rates
-    if not isinstance(given, dict):
-        return dict.fromkeys(names, float(given))
-    if callable(rates):
-        _check_names(given, names, "learning_rate")
+    by_pattern = given if isinstance(given, dict) else {"*": given}
+    # What a function returns are names, not patterns.
+    has_names = callable(rates) and by_pattern is given
+    if has_names:
+        _check_names(by_pattern, names, argument)
     found: dict[str, float] = {}
-    for pattern, rate in given.items():
-        if not rate > 0:
+    for pattern, rate in by_pattern.items():
+        if not (isinstance(rate, Real) and 0 < rate < math.inf):
             raise ValueError(
-                f"backbone learning_rate={{{pattern!r}: {rate!r}}} must have rates "
-                "above 0: name what is not to be trained in freeze."
+                f"{argument}={given!r} must have finite rates above 0, but has {rate!r}"
+                f": name what is not to be trained in {of}__freeze."
             )
-        # What a function returns are names, not patterns.
-        named = [pattern] if callable(rates) else _matching(pattern, names)
+        named = [pattern] if has_names else _matching(pattern, names, argument)
         found |= dict.fromkeys(named, float(rate))
     return found
 
@@ -376,6 +394,6 @@ def _check_names(found: Iterable[str], names: list[str], argument: str) -> None:
     if unknown:
         raise ValueError(
             f"the function {argument} returned {unknown[0]!r}, which is none of the "
-            f"backbone's {len(names)} parameters, such as {', '.join(names[:5])}: "
-            "return names of backbone.named_parameters()."
+            f"network's {len(names)} parameters, such as {', '.join(names[:5])}: "
+            "return names of its named_parameters()."
         )

@@ -38,9 +38,7 @@ def make_network(
         if encoder is not None and encoder.user_backbone is not None:
             label_module, Z = encoder.user_backbone.make(), task.label_features
             assert Z is not None
-            user = encoder.user_backbone.probed(
-                label_module, Z, device, "label_features"
-            )
+            user = encoder.user_backbone.probed(label_module, Z, device)
             spec = spec._replace(encoder=encoder._replace(user_backbone=user))
         _check_label_features(spec, task)
         network = Network(spec, module, label_module)

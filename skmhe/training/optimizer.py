@@ -41,7 +41,8 @@ def _groups(network: Network, plan: TrainingPlan) -> list[dict[str, Any]]:
     for prefix in ("backbone", "label_backbone"):
         part, of_part = getattr(network, prefix), getattr(plan, prefix)
         if isinstance(part, UserModule):
-            rates = rates_by_name(part.module, of_part.learning_rate)
+            argument = part.user.argument
+            rates = rates_by_name(part.module, of_part.learning_rate, argument)
             own |= {
                 f"{prefix}.module.{name}": (
                     rates.get(name, plan.learning_rate_init),

@@ -19,7 +19,7 @@ def no_device(features):
     [
         (lambda f: f[:, :, None], r"puts out \(2, 6, 1\) for 2 samples.*flatten or"),
         (lambda f: f[0], r"puts out \(6,\) for 2 samples"),
-        (lambda f: f[:1], r"puts out \(1, 6\) for 2 samples.*one row per sample"),
+        (lambda f: f[:1], r"puts out \(1, 6\) for 2 samples.*one row for each"),
         (lambda f: f[:, :0], r"puts out \(2, 0\) for 2 samples"),
         (lambda f: (f, f), "puts out a tuple"),
         (lambda f: f / 0, "puts out NaN or infinity"),
@@ -55,16 +55,22 @@ def test_features_are_looked_at_again_in_training():
     [
         (nn.Flatten(), {}, ValueError, "backbone=Flatten has no parameters"),
         (Dense().to("meta"), {}, ValueError, "is on the device 'meta'"),
-        (Dense(), {"width": 3}, ValueError, "backbone__width cannot be set"),
+        (Dense(), {"width": 3}, ValueError, "backbone__width=3 cannot be set"),
         (Dense, {"wide": 3}, TypeError, "cannot be called with backbone__wide=3"),
         (lambda: 3, {}, TypeError, "made a int, but must be or make"),
-        (Dense, {"freeze": "third.*"}, ValueError, "'third.*' matches none"),
-        (Dense, {"learning_rate": {"x": 1}}, ValueError, "'x' matches none"),
+        (Dense, {"freeze": "third.*"}, ValueError, "'third.*' of backbone__fr"),
+        (Dense, {"learning_rate": {"x": 1}}, ValueError, "'x' of backbone__lear"),
         (
             Dense,
             {"learning_rate": {"first.*": 0}},
             ValueError,
-            "learning_rate={'first.*': 0} must have rates above 0",
+            "backbone__learning_rate={'first.*': 0} must have finite rates above 0",
+        ),
+        (
+            Dense,
+            {"learning_rate": lambda module: -1},
+            ValueError,
+            "backbone__learning_rate=-1 must have finite rates above 0, but has -1",
         ),
     ],
 )

@@ -140,7 +140,7 @@ def test_frozen_parts_stay_in_evaluation_mode(freeze, expected, resting):
     "function", [frozen_names, lambda m, p: rates_by_name(m, {p: 1})]
 )
 def test_patterns_that_match_nothing(function):
-    with pytest.raises(ValueError, match="'second\\.\\*' matches none of"):
+    with pytest.raises(ValueError, match=r"'second\.\*' of .* matches none of"):
         function(Small(), "second.*")
 
 
@@ -152,19 +152,25 @@ def test_rates_of_parameters():
     expected = dict.fromkeys(NAMES, 0.5)
     expected |= {"last.1.weight": 0.25, "last.1.bias": 0.125}
     assert found == expected
-    with pytest.raises(ValueError, match="must have rates above 0"):
-        rates_by_name(module, {"first.*": 0})
+    for wrong in (0, -1, np.nan, np.inf, "fast", None):
+        match = f"has {wrong!r}: name what is not to be trained in backbone__freeze"
+        with pytest.raises(ValueError, match=f"must have finite rates.*{match}"):
+            rates_by_name(module, {"first.*": wrong})
+    with pytest.raises(ValueError, match=r"learning_rate=-1 must have finite rates"):
+        rates_by_name(module, lambda m: -1)
 
 
 def test_what_functions_return_is_checked():
     module, rates = Small(), {"first.weight": 0.5}
     assert frozen_names(module, lambda m: ["first.weight"]) == {"first.weight"}
     assert rates_by_name(module, lambda m: rates) == rates
-    with pytest.raises(ValueError, match="function freeze returned 'third', which is"):
+    with pytest.raises(
+        ValueError, match="function backbone__freeze returned 'third', which is"
+    ):
         frozen_names(module, lambda m: ["first.weight", "third"])
-    with pytest.raises(ValueError, match="function learning_rate returned 'first"):
+    with pytest.raises(ValueError, match="backbone__learning_rate returned 'first"):
         rates_by_name(module, lambda m: {"first.*": 0.5})
-    with pytest.raises(ValueError, match="must have rates above 0"):
+    with pytest.raises(ValueError, match="must have finite rates above 0"):
         rates_by_name(module, lambda m: {"first.weight": -1})
 
 
