@@ -8,7 +8,7 @@ it, and is seldom, or always, one of its own. How often, the training samples te
 import numpy as np
 import scipy.sparse as sp
 
-from skmhe.scorers.batch import Rows, squared_lengths
+from skmhe.scorers.batch import Rows, row_chunks, squared_lengths
 
 # Equal rows of unit length differ by rounding only, and so do their projections.
 TOLERANCE = 1e-5
@@ -35,7 +35,10 @@ def own_labels(X: Rows, Z: Rows) -> sp.csr_array:
     starts = np.cumsum(counts) - counts
     places = np.arange(len(samples)) + np.repeat(first - starts, counts)
     labels = named[order[places]]
-    same = squared_lengths(X[samples] - Z[labels]) < TOLERANCE
+    same = np.empty(len(samples), bool)
+    # Where many samples and labels have no text, there are many pairs.
+    for pairs in row_chunks(len(samples), X.shape[1]):
+        same[pairs] = squared_lengths(X[samples[pairs]] - Z[labels[pairs]]) < TOLERANCE
     entries = (np.ones(same.sum(), np.float32), (samples[same], labels[same]))
     return sp.csr_array(entries, shape=(X.shape[0], Z.shape[0]))
 

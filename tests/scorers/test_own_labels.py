@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_array_equal
+from sklearn import config_context
 
 from skmhe import (
     Cascade,
@@ -66,6 +67,21 @@ def test_own_labels_have_equal_features(container):
     assert_array_equal(count_own_labels(X, Z, y), [2, 2])
     Y = sp.csr_array(np.eye(20)[y])
     assert_array_equal(count_own_labels(X, Z, Y), [2, 2])
+
+
+def test_pairs_are_compared_in_chunks(monkeypatch):
+    # 300 samples and 300 labels are alike: all pairs at once would take 44 MB.
+    rows, n_compared = np.ones((300, 64)), []
+
+    def squared_lengths(X):
+        n_compared.append(len(X))
+        return np.square(X).sum(axis=1)
+
+    monkeypatch.setattr("skmhe.scorers.own_labels.squared_lengths", squared_lengths)
+    with config_context(working_memory=1):
+        found = own_labels(rows, rows)
+    assert max(n_compared) <= 4096
+    assert found.nnz == 300 * 300
 
 
 def test_scores_are_log_odds():

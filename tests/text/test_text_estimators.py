@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from tiny_models import save_bert
 
 from skmhe import Backbone, FeatureParts, LabelEncoder, MHEClassifier
+from skmhe.scorers.network import network_from_weights
 from skmhe.text import Tokenizer, TransformerBackbone
 from skmhe.text.transformer import load_transformer
 
@@ -248,6 +249,31 @@ def test_texts_of_labels_go_through_the_pipeline(with_words, folder, routing):
     assert set(labels[0]) == {*SUBJECTS, "song", "nothing"}
     again = pickle.loads(pickle.dumps(pipe))
     assert_array_equal(again.predict_proba(TEXTS), pipe.predict_proba(TEXTS))
+
+
+def test_labels_without_a_text(folder):
+    tokens = Tokenizer(folder, max_length=8)
+    X, y = tokens.fit_transform([*SUBJECTS, "", ""]), [0, 1, 2, 3, 2, 3]
+    Z = tokens.transform(["play jazz", "play rock", "", ""])
+    clf = MHEClassifier(backbone=TransformerBackbone(folder), random_state=0, **FAST)
+
+    def fitted(Z):
+        model = clf.fit(X, y, label_features=Z)._fitted.model
+        network = network_from_weights(model.spec, model.weights, torch.device("cpu"))
+        with torch.inference_mode():
+            embedded = network.eval().embed_labels(model.label_features)
+        has_none = (model.label_features[:, 1] == Z[-1, 1]).nonzero()[0]
+        return model.own_label_counts, embedded[has_none].norm(dim=1)
+
+    # An empty text is a text like any other, which two labels have here.
+    counts, lengths = fitted(Z)
+    assert_array_equal(counts, [2, 2])
+    torch.testing.assert_close(lengths, torch.ones(2))
+    # Padding alone says nothing of a label, as a row of zeros.
+    Z[2:] = tokens.pad_id_
+    counts, lengths = fitted(Z)
+    assert_array_equal(counts, [0, 0])
+    assert_array_equal(lengths, np.zeros(2))
 
 
 def test_label_texts_of_other_forms(folder):
