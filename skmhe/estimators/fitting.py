@@ -198,52 +198,21 @@ def _prepare(
     progress: Progress,
 ) -> tuple[Setting, Recipe, Task, TrainingState]:
     """Return the setting, what to fit, what to learn from, and to go on from."""
-    target, weight = inputs.target, inputs.weight
-    n_labels = len(target.classes)
-    Y = indicator(target.y, n_labels)
-    n_first = n_labels if previous is None else previous.n_first_labels
-    # A sparse array's size is the number of stored values.
-    rows = part_of(inputs.X, "linear")
-    has_parts = isinstance(inputs.X, Parts)
-    n_levels = 1
-    if has_parts or estimator.backbone is None:  # there may be linear classifiers
-        n_levels = n_tree_levels(Work(Y.shape[0], rows.size, Y.size, n_labels))
-    if previous is not None:  # all is as it was
-        n_levels = len(previous.model.linear or previous.model.codec.head_sizes)
-    strategy, n_heads = resolve_strategy(estimator, n_first, n_levels)
-    setting = make_setting(
-        estimator,
-        strategy,
-        n_labels=n_labels,
-        multilabel=target.multilabel,
-        n_samples=Y.shape[0],
-        n_features=part_of(inputs.X, "network").shape[1],
-        has_parts=has_parts,
-        n_label_features=None
-        if inputs.Z is None
-        else part_of(inputs.Z, "network").shape[1],
-        has_other_names=_are_other_names(estimator, inputs.feature_names),
-        forms=_forms(estimator, inputs),
-        is_partial_fit=is_partial_fit,
-        n_tree_levels=n_levels,
-        keeps_linear=is_partial_fit and _has_linear(previous),
-    )
-    check_contradictions(setting)
+    setting, head_sizes = _settle(estimator, inputs, previous, is_partial_fit)
     if inputs.Z is not None and inputs.has_new_Z:
         Z = label_rows(inputs.Z, setting.is_user_encoder)
         inputs = inputs._replace(Z=Z)
         if is_partial_fit and previous is not None:
             check_like_known(Z, previous.model)
-    if n_heads is None:
-        head_sizes = check_head_sizes(estimator.head_sizes, n_first)
-    else:
-        head_sizes = balanced_head_sizes(n_first, n_heads)
+    n_labels, weight = setting.n_labels, inputs.weight
+    Y = indicator(inputs.target.y, n_labels)
     counts = Y.T @ (np.ones(Y.shape[0]) if weight is None else weight)
     if previous is None:
         state, model = TrainingState(_random_state(estimator.random_state)), None
         features = None
         if setting.label_order == "cluster":  # no other order takes long
             progress.start("label order")
+            rows = part_of(inputs.X, "linear")
             features = label_centroids(rows if setting.has_rows else flat_rows(rows), Y)
         codec = _make_codec(setting, head_sizes, features, counts, state.rng)
         if features is not None:
@@ -256,6 +225,50 @@ def _prepare(
         check_same_shapes(model.spec, recipe.spec, setting)
     recipe = recipe._replace(progress=progress)
     return setting, recipe, _task(setting, inputs, codec, counts), state
+
+
+def _settle(
+    estimator: Any, inputs: Inputs, previous: Fitted | None, is_partial_fit: bool
+) -> tuple[Setting, tuple[int, ...]]:
+    """Return the setting, without contradictions, and the lengths of the heads.
+
+    Those of the first labels: what `add_labels` brought is not counted.
+    """
+    X, Z, n_labels = inputs.X, inputs.Z, len(inputs.target.classes)
+    n_first = n_labels if previous is None else previous.n_first_labels
+    n_levels = _n_levels(estimator, inputs, previous)
+    strategy, n_heads = resolve_strategy(estimator, n_first, n_levels)
+    setting = make_setting(
+        estimator,
+        strategy,
+        n_labels=n_labels,
+        multilabel=inputs.target.multilabel,
+        n_samples=X.shape[0],
+        n_features=part_of(X, "network").shape[1],
+        has_parts=isinstance(X, Parts),
+        n_label_features=None if Z is None else part_of(Z, "network").shape[1],
+        has_other_names=_are_other_names(estimator, inputs.feature_names),
+        forms=_forms(estimator, inputs),
+        is_partial_fit=is_partial_fit,
+        n_tree_levels=n_levels,
+        keeps_linear=is_partial_fit and _has_linear(previous),
+    )
+    check_contradictions(setting)
+    if n_heads is None:
+        return setting, check_head_sizes(estimator.head_sizes, n_first)
+    return setting, balanced_head_sizes(n_first, n_heads)
+
+
+def _n_levels(estimator: Any, inputs: Inputs, previous: Fitted | None) -> int:
+    """Return the number of levels that linear classifiers should have."""
+    X, y = inputs.X, inputs.target.y
+    if previous is not None:  # all is as it was
+        return len(previous.model.linear or previous.model.codec.head_sizes)
+    if estimator.backbone is not None and not isinstance(X, Parts):
+        return 1  # there are none
+    # A sparse array's size is the number of stored values.
+    n_values = part_of(X, "linear").size
+    return n_tree_levels(Work(X.shape[0], n_values, y.size, len(inputs.target.classes)))
 
 
 def _has_linear(previous: Fitted | None) -> bool:
