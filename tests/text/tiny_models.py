@@ -47,7 +47,8 @@ def save_tokenizer(folder, with_json=True):
     folder.mkdir(exist_ok=True)
     (folder / "vocab.txt").write_text("\n".join(WORDS))
     if with_json:
-        made = tokenizers.BertWordPieceTokenizer(str(folder / "vocab.txt"))
+        ids = {word: i for i, word in enumerate(WORDS)}
+        made = tokenizers.BertWordPieceTokenizer(ids)
         made.enable_truncation(3)
         made.enable_padding(length=12)
         made.save(str(folder / "tokenizer.json"))
