@@ -10,10 +10,7 @@ import pytest
 import torch
 from benchmark_scripts import load_script
 
-from skmhe import Full
 from skmhe.nn import Margin
-from skmhe.text import TransformerBackbone
-from skmhe.text.loading import quietly
 
 HAN = "一国語鬱"
 
@@ -273,24 +270,3 @@ def test_acceptance_of_pairs():
     features = np.c_[np.cos(angles), np.sin(angles)] * np.arange(1, 7)[:, None]
     found = load("bench_characters").acceptance(features, np.repeat([0, 1, 2], 2))
     np.testing.assert_allclose(found, [200 / 3, 200 / 3])
-
-
-def test_estimators_of_texts(tmp_path):
-    transformers = pytest.importorskip("transformers")
-    size = {"hidden_size": 12, "num_attention_heads": 3, "intermediate_size": 24}
-    config = transformers.BertConfig(vocab_size=50, num_hidden_layers=2, **size)
-    with quietly(transformers):
-        transformers.BertModel(config).save_pretrained(tmp_path)
-    module = load("bench_texts")
-    args = {"margin": "cosface", "margin_size": 0.1, "scale": 20.0, "dropout": 0.1}
-    args |= {"cosine_rate": 5e-3, "head_rate": 2e-3, "rate": 2e-4, "verbose": False}
-    args |= {"epochs": 1, "frozen_epochs": 2, "batch_size": 8, "model": tmp_path}
-    args = Namespace(**args)
-    X, y = np.tile([[5, 7, 9, 2], [5, 2, 0, 0]], (8, 1)), np.arange(16) % 4
-    for strategy, frozen in [("full", True), ("full", False), ("cascade", False)]:
-        clf = module.make_estimator(strategy, frozen, args, seed=0).fit(X, y)
-        assert isinstance(clf.backbone, TransformerBackbone)
-        assert clf.n_iter_ == (2 if frozen else 1)
-        assert isinstance(clf.strategy, Full) == (strategy == "full")
-        if strategy == "full":
-            assert clf.strategy.margin == Margin("cosface", 0.1, 20.0)
