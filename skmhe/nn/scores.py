@@ -40,6 +40,16 @@ class FlatScores(Scores, Protocol):
         """
 
 
+class FeatureScores(Scores, Protocol):
+    """What features of labels tell, also of labels that came after training."""
+
+    def by_features(self) -> Tensor:
+        """Return scores of all labels, late ones last, shape (n, n_labels + n_late).
+
+        As those of a softmax; a constant of a sample makes no difference.
+        """
+
+
 class TreeScores(Scores, Protocol):
     """Scores of the nodes of a tree of labels."""
 
@@ -91,6 +101,10 @@ class Search(Protocol):
     @property
     def scores_all(self) -> bool:
         """Whether it scores all labels, or groups of them: asks for `FlatScores`."""
+
+    @property
+    def has_late(self) -> bool:
+        """Whether labels came after training: asks for `FeatureScores` as well."""
 
     def with_beam_width(self, beam_width: int) -> Self:
         """Return the same with another beam width, where there is a beam."""

@@ -44,7 +44,7 @@ class FlatSearch:
     group_size: int = 1
 
     n_levels = 1
-    steered = joint = False
+    steered = joint = has_late = False
     scores_all = True
 
     @property

@@ -133,7 +133,7 @@ class TreeSearch:
     joint: bool = False
 
     steered = True
-    scores_all = False
+    scores_all = has_late = False
 
     @property
     def one_softmax(self) -> bool:

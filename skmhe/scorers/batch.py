@@ -159,8 +159,8 @@ def add_product(result: Tensor, a: sp.csr_array, b: sp.csr_array) -> None:
 
 
 def dense_product(a: Rows, b: Rows) -> np.ndarray:
-    """Return the product of two arrays, both dense or both sparse, as a dense one."""
-    if isinstance(a, np.ndarray):
+    """Return the product of two arrays, dense or sparse, as a dense one."""
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         return a @ b
     result = torch.zeros(a.shape[0], b.shape[1])
     add_product(result, a, b)

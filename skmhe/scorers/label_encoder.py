@@ -17,7 +17,7 @@ from skmhe.scorers.batch import (
     take_rows,
     to_tensor,
 )
-from skmhe.scorers.combination import Scorer
+from skmhe.scorers.combination import Scorer, ScorerWeights
 from skmhe.scorers.network import Network
 from skmhe.scorers.own_labels import own_labels
 from skmhe.scorers.storage import compacted, restored
@@ -66,11 +66,9 @@ class LabelEncoderScorer(Scorer):
     later last; `own_score` is added to the score of a label whose features are those of
     the sample. `embeddings` are those of all labels, if they are known already.
 
-    `weight` is a factor of the cosines of labels that are searched.
+    `weights` are those of cosines and own scores where labels are searched.
     """
 
-    scores_labels = True
-    can_steer = True
     part = "network"
 
     def __init__(
@@ -79,11 +77,12 @@ class LabelEncoderScorer(Scorer):
         Z: Rows,
         search: Search,
         own_score: float = 0.0,
-        weight: float = 1.0,
+        weights: ScorerWeights = ScorerWeights(),  # noqa: B008, a tuple
         embeddings: Tensor | None = None,
     ) -> None:
         assert network.encoder is not None and network.spec.encoder is not None
-        self.network, self.own_score, self.weight = network, own_score, weight
+        self.network, self.own_score = network, own_score
+        self.weight, self.own_weight = weights.label_encoder, weights.own_labels
         self.own_rows: Rows | None = None
         if own_score and network.spec.encoder.is_shared:
             self.own_rows = comparable_rows(Z)
@@ -95,16 +94,14 @@ class LabelEncoderScorer(Scorer):
         self.whole_table = embeddings * network.encoder.log_scale.detach().exp()
         self.table = self.whole_table[: self.n_labels]
         self.scores_by_features = len(self.whole_table) > self.n_labels
+        has_weight = bool(self.weight or (own_score and self.own_weight))
+        self.scores_labels = self.can_steer = has_weight
         # With one label per sample, the best label may be found by the encoder alone.
-        self.needs_all_labels = not search.multilabel
+        self.needs_all_labels = has_weight and not search.multilabel
 
     def multiply_adds(self, n_stored: float) -> float:
         """Estimate those of an embedding, and of its products with all labels."""
         return self.table.shape[1] * (n_stored + sum(self.whole_table.shape))
-
-    def n_scores(self) -> int:
-        """Return how many scores of a sample are held, whatever is searched."""
-        return len(self.whole_table) if self.scores_by_features else 0
 
     def bind(self, batch: Batch) -> "LabelEncoderScores":
         """Return the scores of a batch."""
@@ -129,24 +126,37 @@ class LabelEncoderScores:
         self, scorer: LabelEncoderScorer, samples: Tensor, own: sp.csr_array | None
     ) -> None:
         self.scorer, self.samples, self.own = scorer, samples, own
+        self._cosines: Tensor | None = None  # of all labels
 
     def take(self, rows: slice | Tensor) -> "LabelEncoderScores":
         """Return the scores of some of the samples."""
         own = None if self.own is None else take_rows(self.own, rows)
         return LabelEncoderScores(self.scorer, self.samples[rows], own)
 
-    def _own(self, columns: slice) -> sp.csr_array | None:
-        return None if self.own is None else self.own[:, columns]
+    def _known_own(self) -> sp.csr_array | None:
+        """Return the weighted entries of labels that are searched."""
+        if self.own is None:
+            return None
+        return self.own[:, : self.scorer.n_labels] * np.float32(self.scorer.own_weight)
+
+    def cosines(self) -> Tensor:
+        """Return the scaled cosines with all labels, late ones last, (n, n_all)."""
+        if self._cosines is None:
+            self._cosines = self.samples @ self.scorer.whole_table.T
+        return self._cosines
 
     def labels(self) -> Tensor:
-        """Return the scores of all labels, shape (n, n_labels)."""
-        known = self._own(slice(0, self.scorer.n_labels))
-        samples = self.samples * self.scorer.weight
-        return add_entries(samples @ self.scorer.table.T, known)
+        """Return the scores of all labels that are searched, shape (n, n_labels)."""
+        scorer = self.scorer
+        if scorer.scores_by_features:  # which takes the same cosines
+            found = self.cosines()[:, : scorer.n_labels] * scorer.weight
+        else:
+            found = self.samples * scorer.weight @ scorer.table.T
+        return add_entries(found, self._known_own())
 
     def by_features(self) -> Tensor:
         """Return the scores of all labels, late ones last, shape (n, n_all)."""
-        return add_entries(self.samples @ self.scorer.whole_table.T, self.own)
+        return add_entries(self.cosines().clone(), self.own)
 
     def candidates(self, groups: Tensor) -> Tensor:
         """Return the scores of the labels of groups, (n, n_groups, group_size)."""
@@ -178,7 +188,7 @@ class LabelEncoderScores:
         scores = grouped_linear(rows, samples, groups, table, zeros, size)
         # A label that does not exist: its head's score is -inf already.
         scores = scores.masked_fill_(scores == -torch.inf, 0)
-        own = self._own(slice(0, self.scorer.n_labels))
+        own = self._known_own()
         if own is not None:
             own = _entries_of_groups(own.tocoo(), samples, groups, scores.shape)
         return add_entries(scores, own)

@@ -41,7 +41,7 @@ from skmhe.scorers.network import (
 from skmhe.scorers.own_labels import own_label_score
 from skmhe.scorers.parts import Samples, part_of, stacked
 from skmhe.scorers.scoring import AllScores, Scoring
-from skmhe.scorers.similarity import CentroidScorer, TextScorer
+from skmhe.scorers.similarity import CentroidScorer, LabelSimilarityScorer
 from skmhe.scorers.storage import compacted, restored
 from skmhe.scorers.threads import threads_for
 from skmhe.scorers.user_backbone import UserBackbone
@@ -130,7 +130,7 @@ class Model:
         return tuple(name for name, there in pairs if there)
 
     @property
-    def label_texts(self) -> Any:
+    def label_rows(self) -> Any:
         """Features of all labels, as the linear classifiers read those of samples."""
         return part_of(self.label_features, "linear")
 
@@ -164,13 +164,10 @@ class Model:
             if learned is not None:
                 return learned
         weights = weights.of_part(settings.score_with)
-        search, in_tree = self.search, settings.score_with != "encoder"
-        task = (
-            search.multilabel,
-            search.n_labels,
-            search.steered and in_tree,
-            search.joint and in_tree,
-        )
+        search, n_labels = self.search, self.codec.n_labels
+        if settings.score_with == "encoder":  # it scores all labels, in no tree
+            return prior_calibration(weights, search.multilabel, n_labels, False)
+        task = search.multilabel, search.n_labels, search.steered, search.joint
         return prior_calibration(weights, *task)
 
     def extend(self, codec: LabelCodec, Z: Samples) -> "Model":
@@ -203,7 +200,7 @@ class Model:
         if centroids is not None:
             rows = sp.csr_array((self.n_late, centroids.n_features))
             if self.labels_are_like_samples:
-                rows = sp.csr_array(self.label_texts[self.search.n_labels :])
+                rows = sp.csr_array(self.label_rows[self.search.n_labels :])
             centroids = centroids.extended(rows)
         return dataclasses.replace(
             self,
@@ -242,7 +239,7 @@ class Model:
             positions[rows] = best.cpu().numpy()
             log_p[rows] = found.cpu().numpy()
 
-        n_scores = scoring.n_scores(k) + self.n_late
+        n_scores = scoring.n_scores(k)
         with threads_for(scoring.multiply_adds(X)):
             scoring.for_blocks(X, n_scores, exact, keep)
         return positions, log_p
@@ -325,7 +322,7 @@ class Model:
             search = CutSearch(ranking, best_share)
         if search.n_labels < self.codec.n_labels:
             # Probabilities decide how late labels rank among the others.
-            search = ranking = LateSearch(search)
+            search = ranking = LateSearch(search, self.n_late)
         combination = Combination(scorers, calibration.factor)
         return Scoring(search, ranking, combination, network, settings.device)
 
@@ -360,23 +357,27 @@ class Model:
             assert isinstance(search, FlatSearch)
             scorers.append(CentroidScorer(self.centroids, scale, search))
         if network is not None and network.encoder is not None:
-            own_score = weights.own_labels * own_label_score(self.own_label_counts)
-            if weights.label_encoder or own_score or (has_late and asks_both):
+            own_score = own_label_score(self.own_label_counts)
+            has_own = bool(weights.own_labels and own_score)
+            if weights.label_encoder or has_own or (has_late and asks_both):
                 Z, embeddings = part_of(self.label_features, "network"), None
                 if self.label_table is not None:
                     embeddings = self.label_table.embeddings(network, Z)
-                of_labels = own_score, weights.label_encoder, embeddings
+                of_labels = own_score, weights, embeddings
                 scorers.append(LabelEncoderScorer(network, Z, search, *of_labels))
-        if network is not None and has_late:
-            scorers.append(self._text_scorer(network))
+        told = any(scorer.scores_by_features for scorer in scorers)
+        if has_late and (self.labels_are_like_samples or not told):
+            assert network is not None
+            scorers.append(self._label_similarities(network))
         return tuple(scorers)
 
-    def _text_scorer(self, network: Network) -> TextScorer:
+    def _label_similarities(self, network: Network) -> LabelSimilarityScorer:
         """Return what compares samples with features of labels, if it can be done."""
-        texts, scale = None, torch.tensor(CENTROID_SCALES[self.search.multilabel])
+        columns, scale = None, torch.tensor(CENTROID_SCALES[self.search.multilabel])
         if network.spec.centroid_scale is not None:
             scale = network.centroid_scale.detach()
         if self.labels_are_like_samples:
-            texts = self.label_texts
-            texts = sp.csr_array(texts.T) if sp.issparse(texts) else texts.T
-        return TextScorer(self.codec.n_labels, scale.to(network.device), texts)
+            rows = self.label_rows
+            columns = sp.csr_array(rows.T) if sp.issparse(rows) else rows.T
+        scale = scale.to(network.device)
+        return LabelSimilarityScorer(self.codec.n_labels, scale, columns)

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmhe.nn.late_search import LateSearch
 from skmhe.nn.scores import Search
 from skmhe.scorers.batch import Batch, rows_per_chunk
 from skmhe.scorers.combination import Combination, SumOfScores
@@ -47,7 +46,7 @@ class AllScores(NamedTuple):
     @classmethod
     def of(cls, search: Search, sums: SumOfScores) -> Self:
         """Compute the scores that a search asks for."""
-        featured = sums.by_features().cpu() if isinstance(search, LateSearch) else None
+        featured = sums.by_features().cpu() if search.has_late else None
         if search.steered:
             nodes = [sums.nodes(level).cpu() for level in range(search.n_levels)]
             return cls(tuple(nodes), featured)
@@ -111,9 +110,9 @@ class Scoring(NamedTuple):
 
     def n_scores(self, k: int) -> int:
         """Return the largest number of scores that a search for k labels holds."""
-        own = self.search if self.network is None else self.network.head
+        own = () if self.network is None else (self.network.head.n_scores(k),)
         others = (scorer.n_scores() for scorer in self.combination.scorers)
-        return max([own.n_scores(k), *others])
+        return max([self.search.n_scores(k), *own, *others])
 
     def for_blocks(
         self,

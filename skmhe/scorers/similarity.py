@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor
 
@@ -119,7 +118,7 @@ class CentroidScores(RowScores):
 
 
 @dataclass(frozen=True, eq=False)
-class TextScorer(Scorer):
+class LabelSimilarityScorer(Scorer):
     """Similarities of samples and features of labels, where both are of the same kind.
 
     Scaled cosines, as those to the centroids of labels' samples; 0 for all labels if
@@ -128,7 +127,7 @@ class TextScorer(Scorer):
 
     n_labels: int  # of all labels, also late ones
     scale: Tensor  # factor of the cosines; shape: ()
-    texts: Rows | None = None  # in columns of unit length; (n_features, n_labels)
+    columns: Rows | None = None  # in columns of unit length; (n_features, n_labels)
 
     scores_by_features = True
 
@@ -136,25 +135,20 @@ class TextScorer(Scorer):
         """Estimate those of all labels, as if no feature were 0."""
         return n_stored * self.n_labels
 
-    def n_scores(self) -> int:
-        """Return how many scores of a sample are held, whatever is searched."""
-        return self.n_labels
-
-    def bind(self, batch: Batch) -> "TextScores":
+    def bind(self, batch: Batch) -> "LabelSimilarities":
         """Return the scores of a batch."""
-        sparse = None if self.texts is None else sp.issparse(self.texts)
-        return TextScores(self, batch.unit_rows(sparse))
+        return LabelSimilarities(self, batch.unit_rows())
 
 
-class TextScores(RowScores):
+class LabelSimilarities(RowScores):
     """The same, for some samples."""
 
     def by_features(self) -> Tensor:
         """Return the scores of all labels, shape (n, n_labels)."""
         scorer = self.scorer
-        if scorer.texts is None:
+        if scorer.columns is None:
             return scorer.scale.new_zeros(self.X.shape[0], scorer.n_labels)
-        return _scaled(dense_product(self.X, scorer.texts), scorer.scale)
+        return _scaled(dense_product(self.X, scorer.columns), scorer.scale)
 
 
 def _scaled(cosines: np.ndarray, scale: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from score_tables import FlatTables, flats, label_log_probs, trees
 from torch.testing import assert_close
 
 from skmhe.nn.calibrated_search import CalibratedSearch, CutSearch
-from skmhe.nn.late_search import LATE_FACTOR, LateSearch
+from skmhe.nn.late_search import LATE_FACTOR, LATE_ODDS, LateSearch
 from skmhe.nn.search import FlatSearch
 
 
@@ -41,12 +41,13 @@ def expected_log_probs(search, scores):
         known_log_probs(search, scores).tolist(), told, strict=True
     ):
         n_known = search.n_labels
-        total = sum(math.exp(value) for value in values[:n_known])
-        odds = [(math.exp(v) / total) ** LATE_FACTOR for v in values[n_known:]]
+        values = [math.exp(LATE_FACTOR * value) for value in values]
+        odds = [LATE_ODDS * v / sum(values[:n_known]) for v in values[n_known:]]
         if search.multilabel:
             rows.append([*known, *(log_sigmoid(math.log(o)) for o in odds)])
             continue
-        odds = [o * (1 - math.exp(max(known))) for o in odds]
+        left = max(1 - math.exp(max(known)), torch.finfo(torch.float32).eps)
+        odds = [o * left for o in odds]
         every = [*(math.exp(value) for value in known), *odds]
         rows.append([math.log(max(v, 1e-300) / (1 + sum(odds))) for v in every])
     return torch.tensor(rows, dtype=torch.float64)
@@ -56,9 +57,10 @@ def expected_log_probs(search, scores):
 @settings(max_examples=150)
 def test_late_labels_have_their_share_of_what_the_best_label_leaves(problem):
     search, scores = problem
-    late, expected = LateSearch(search), expected_log_probs(search, scores)
-    if search.n_labels == 1 and not search.multilabel:
-        return  # it is certain: nothing is left but rounding
+    expected = expected_log_probs(search, scores)
+    n_all = expected.shape[1]
+    late = LateSearch(search, n_all - search.n_labels)
+    assert late.n_scores(1) == search.n_scores(1) + 4 * n_all
     assert_close(late.log_prob(scores), expected)
     assert_close(late.prob(scores), expected.exp())
     if search.multilabel:
@@ -68,7 +70,6 @@ def test_late_labels_have_their_share_of_what_the_best_label_leaves(problem):
         assert_close(late.prob(scores).sum(1), torch.ones(3).double())
     pairs = torch.stack(late.above(scores, -1.203), dim=1)
     assert pairs.tolist() == (expected > -1.203).nonzero().tolist()
-    n_all = expected.shape[1]
     for k in {1, min(3, n_all), n_all}:
         labels, found = late.topk(scores, k, exact=True)
         assert_close(found, expected.sort(dim=1, descending=True).values[:, :k])
@@ -95,7 +96,7 @@ def make_scores(n_labels=40, n_late=2, seed=0):
     ids=["cut", "calibrated"],
 )
 def test_corrected_probabilities_of_known_labels_are_merged(calibrated):
-    scores, late = make_scores(), LateSearch(calibrated)
+    scores, late = make_scores(), LateSearch(calibrated, 2)
     found, known = late.log_prob(scores), calibrated.log_prob(scores)
     change = found[:, :40] - known
     assert_close(change, change[:, :1].expand(-1, 40))
@@ -107,14 +108,14 @@ def test_corrected_probabilities_of_known_labels_are_merged(calibrated):
 
 @pytest.mark.parametrize("multilabel", [False, True])
 def test_a_constant_of_a_sample_changes_nothing(multilabel):
-    scores, search = make_scores(), LateSearch(FlatSearch(multilabel, 40))
+    scores, search = make_scores(), LateSearch(FlatSearch(multilabel, 40), 2)
     before, told = search.prob(scores), scores.by_features()
     scores.by_features = lambda: told + torch.tensor([[3.0], [-4], [0], [9], [1]])
     assert_close(search.prob(scores), before)
 
 
 def test_extreme_scores_have_finite_log_probabilities():
-    scores, search = make_scores(), LateSearch(FlatSearch(False, 40))
+    scores, search = make_scores(), LateSearch(FlatSearch(False, 40), 2)
     scores.scores[0, 3] = 900.0  # nothing is left
     told = scores.by_features()
     told[1, 41], told[2, 40:] = 900.0, -900.0
@@ -126,7 +127,29 @@ def test_extreme_scores_have_finite_log_probabilities():
 
 
 def test_the_rest_is_that_of_the_search():
-    search = LateSearch(FlatSearch(True, 6, 2))
+    search = LateSearch(FlatSearch(True, 6, 2), 3)
     assert search.multilabel and search.group_size == 2
     assert search.n_labels == 6  # those that the other search finds
+    assert search.has_late and not FlatSearch(True, 6, 2).has_late
     assert isinstance(search.with_beam_width(3), LateSearch)
+
+
+@pytest.mark.parametrize("n_known", [10, 1_000])
+def test_labels_of_which_nothing_is_told_are_as_probable_as_others(n_known):
+    scores = FlatTables(torch.zeros(2, n_known).double(), None, 1)
+    scores.by_features = lambda: torch.zeros(2, n_known + 1).double()
+    p = LateSearch(FlatSearch(True, n_known), 1).prob(scores)
+    assert_close(p[:, -1], torch.full((2,), LATE_ODDS / (n_known + LATE_ODDS)).double())
+
+
+def test_the_ranking_is_the_same_in_both_precisions():
+    # Of a label that is found without doubt, float32 knows no more than that.
+    scores = make_scores(n_labels=6, n_late=2)
+    scores.scores[:] = torch.tensor([20.0, 2.0, 1.0, 0.0, -1.0, -2.0])
+    told = 3 * scores.by_features()
+    ranked = []
+    for dtype in (torch.float32, torch.float64):
+        part = FlatTables(scores.scores.to(dtype), None, 1)
+        part.by_features = lambda: told.to(dtype)  # noqa: B023
+        ranked.append(LateSearch(FlatSearch(False, 6), 2).topk(part, 8)[0])
+    assert_close(*ranked)

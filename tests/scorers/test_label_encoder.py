@@ -11,6 +11,7 @@ from skmhe.nn.search import FlatSearch
 from skmhe.nn.tree_search import TreeSearch
 from skmhe.scorers import label_encoder
 from skmhe.scorers.batch import Batch
+from skmhe.scorers.combination import ScorerWeights
 from skmhe.scorers.label_encoder import LabelEncoderScorer
 from skmhe.scorers.network import EncoderSpec
 
@@ -44,7 +45,7 @@ class Case:
             self.scores = scorer.bind(Batch(container(X), CPU))
         if shares:
             self.expected[[1, 4, 5], [10, 4, 12]] += own_score
-        self.scorer, self.Z = scorer, Z
+        self.scorer, self.X, self.Z = scorer, X, Z
 
 
 @containers
@@ -53,7 +54,6 @@ class Case:
 def test_all_labels_have_scaled_cosines(search, shares, container):
     case = Case(search, container, shares)
     assert case.scorer.scores_by_features
-    assert case.scorer.n_scores() == N_LABELS + N_LATE
     assert not case.scorer.proposes_groups
     for rows in (slice(None), slice(1, 5), torch.tensor([5, 1])):
         part = case.scores.take(rows)
@@ -97,16 +97,22 @@ def test_nodes_above_the_labels_have_no_score(search, last):
     assert_allclose(case.scores.nodes(last), expected, atol=1e-4)
 
 
-def test_a_weight_is_that_of_labels_that_are_searched():
-    case = Case("flat", own_score=0.0)
-    scorer = LabelEncoderScorer(case.network, case.Z, SEARCHES["flat"], weight=0.5)
-    found = scorer.bind(Batch(make_rows(6), CPU))
-    expected = LabelEncoderScorer(case.network, case.Z, SEARCHES["flat"]).bind(
-        Batch(make_rows(6), CPU)
-    )
-    with torch.no_grad():
-        assert_allclose(found.labels(), 0.5 * expected.labels(), rtol=1e-5)
-        assert_allclose(found.by_features(), expected.by_features())
+def test_weights_are_those_of_labels_that_are_searched():
+    case = Case("flat")
+    own = np.zeros_like(case.expected)
+    own[[1, 4, 5], [10, 4, 12]] = -4.0
+    for cosine, of_own in ((0.5, 3.0), (0.0, 1.0), (0.0, 0.0)):
+        weights = ScorerWeights(label_encoder=cosine, own_labels=of_own)
+        scorer = LabelEncoderScorer(
+            case.network, case.Z, SEARCHES["flat"], -4.0, weights
+        )
+        assert scorer.scores_labels == scorer.can_steer == (of_own > 0)
+        assert scorer.needs_all_labels == (of_own > 0)
+        found = scorer.bind(Batch(case.X, CPU))
+        expected = cosine * (case.expected - own) + of_own * own
+        with torch.no_grad():
+            assert_allclose(found.labels(), expected[:, :N_LABELS], atol=1e-4)
+            assert_allclose(found.by_features(), case.expected, atol=1e-4)
 
 
 def test_labels_are_embedded_in_chunks(monkeypatch):
@@ -119,6 +125,5 @@ def test_without_late_labels():
     case = Case("flat")
     scorer = LabelEncoderScorer(case.network, case.Z[:N_LABELS], SEARCHES["flat"])
     assert not scorer.scores_by_features
-    assert scorer.n_scores() == 0
     assert scorer.bind(Batch(make_rows(2), CPU)).own is None
     assert case.scorer.network.device == CPU

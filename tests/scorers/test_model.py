@@ -26,7 +26,7 @@ from skmhe.scorers.batch import Batch
 from skmhe.scorers.combination import Calibration, Mix, ScorerWeights
 from skmhe.scorers.model import CENTROID_SCALES
 from skmhe.scorers.network import network_from_weights
-from skmhe.scorers.similarity import TextScorer
+from skmhe.scorers.similarity import LabelSimilarityScorer
 
 N_ALL = N_LABELS + 2
 BOTH = pytest.mark.parametrize("multilabel", [False, True])
@@ -63,8 +63,8 @@ def log_probs(scores, multilabel):
 
 def with_late(known, told, multilabel):
     """Return log-probabilities of all labels, by those of known ones; written out."""
-    logs = logsumexp(told[:, :N_LABELS], axis=1, keepdims=True)
-    odds = np.exp(0.5 * (told[:, N_LABELS:] - logs))
+    logs = logsumexp(0.5 * told[:, :N_LABELS], axis=1, keepdims=True)
+    odds = 5 * np.exp(0.5 * told[:, N_LABELS:] - logs)
     if multilabel:
         return np.hstack([known, np.log(odds / (1 + odds))])
     odds *= 1 - np.exp(known).max(1, keepdims=True)
@@ -91,7 +91,7 @@ def test_all_scores_are_summed_and_calibrated(shares, multilabel, weight, of_enc
         of_all = of_encoder * math.log(N_LABELS)
         expected["classifier"] += weight / total
         expected["both"] += (weight - of_all) / (total + of_encoder)
-        expected["encoder"] = encoder - math.log(N_LABELS)
+        expected["encoder"] = encoder - math.log(N_ALL)
     expected = {name: log_probs(s, multilabel) for name, s in expected.items()}
     # Of labels that came later, only the features are known.
     for name, told in (("classifier", texts), ("both", texts + encoder)):
@@ -118,7 +118,7 @@ def test_labels_that_are_samples_have_the_odds_of_the_training_samples(multilabe
     encoder = parts_of(model, X)[3]
     encoder[[3, 5], [4, N_LABELS]] += 2 * math.log(1.5 / 5.5)
     if multilabel:
-        encoder = encoder - math.log(N_LABELS)
+        encoder = encoder - math.log(N_ALL)
     found = model.of_all_labels(X, settings, log_prob)[:, model.codec.order]
     assert_allclose(found, log_probs(encoder, multilabel), rtol=1e-3, atol=1e-4)
 
@@ -204,7 +204,7 @@ def test_grown_models_have_rows_for_all_labels(kind, shares, multilabel):
 def test_scale_of_texts_without_centroids(multilabel):
     model = make_whole_model("cascade", multilabel)
     *_, texts = model._scoring(SETTINGS).combination.scorers
-    assert isinstance(texts, TextScorer)
+    assert isinstance(texts, LabelSimilarityScorer)
     assert texts.scale == CENTROID_SCALES[multilabel]
 
 
@@ -326,10 +326,10 @@ def test_scorers_without_a_weight_are_not_asked():
     model = make_whole_model("full")
     asked = SETTINGS._replace(weights=ScorerWeights(1, 1, 0, 0))
     found = [type(scorer).__name__ for scorer in model.scorers(asked)]
-    assert found == [*every, "TextScorer"]
+    assert found == [*every, "LabelSimilarityScorer"]
     asked = asked._replace(score_with="classifier")
     found = [type(scorer).__name__ for scorer in model.scorers(asked)]
-    assert found == [*every[:3], "TextScorer"]
+    assert found == [*every[:3], "LabelSimilarityScorer"]
 
 
 def test_names_of_scorers():

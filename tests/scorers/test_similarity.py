@@ -19,7 +19,7 @@ from skmhe.scorers.batch import Batch, add_product, unit_rows
 from skmhe.scorers.centroids import fit_centroids
 from skmhe.scorers.similarity import (
     CentroidScorer,
-    TextScorer,
+    LabelSimilarityScorer,
     scores_to_complete,
 )
 
@@ -276,18 +276,18 @@ def test_scores_of_the_labels_that_stand_for_all(monkeypatch):
 
 
 @containers
+@pytest.mark.parametrize("of_samples", [np.asarray, sp.csr_array])
 @pytest.mark.parametrize("with_texts", [False, True])
-def test_labels_are_similar_to_their_features(container, with_texts):
+def test_labels_are_similar_to_their_features(container, of_samples, with_texts):
     X, texts = make_text_like(), make_text_like(4, seed=1)
     expected = 2 * X @ texts.T if with_texts else np.zeros((40, 4))
     texts = container(texts.T) if with_texts else None
-    scorer = TextScorer(4, torch.tensor(2.0), texts)
-    scores = scorer.bind(Batch(container(X), CPU))
+    scorer = LabelSimilarityScorer(4, torch.tensor(2.0), texts)
+    scores = scorer.bind(Batch(of_samples(X), CPU))
     assert_allclose(scores.by_features(), expected, atol=1e-6)
     assert_allclose(scores.take(slice(2, 5)).by_features(), expected[2:5], atol=1e-6)
-    # They are never searched, but take memory whatever is.
+    # They are never searched.
     assert scorer.scores_by_features and not scorer.scores_labels
-    assert scorer.n_scores() == 4
 
 
 def test_the_largest_values_of_rows():

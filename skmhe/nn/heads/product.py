@@ -83,7 +83,7 @@ class ProductSearch:
 
     multilabel = False
     n_levels = group_size = 1
-    steered = joint = scores_all = False
+    steered = joint = scores_all = has_late = False
 
     def with_beam_width(self, _beam_width: int) -> Self:
         """Return the same: there is no beam."""
