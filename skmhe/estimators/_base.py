@@ -140,9 +140,10 @@ class BaseMHE(  # type: ignore[call-arg]
     def add_labels(self, label_features: Any, labels: Any = None) -> Self:
         """Add labels of which only the features are known, without training.
 
-        Predictions may then return them. Their scores are those of the label encoder,
-        and what classifiers say of known labels that it finds as near to a sample, as
-        the samples tell that a combination was learned from. `partial_fit` trains them.
+        Predictions may then return them. No classifier knows them: they are as probable
+        as the label encoder, and the similarity of samples and features of labels where
+        these are of one kind, find them likely beside all known labels. Predictions
+        score all labels for that, whatever the beam holds. `partial_fit` trains them.
 
         Parameters
         ----------
@@ -195,6 +196,7 @@ class BaseMHE(  # type: ignore[call-arg]
 
         "cascade" and "product" do not score all labels for it. Of many labels,
         "sampling" does so for dense `X` or features of labels, but not if multi-label.
+        After `add_labels`, features of labels are compared with all of them.
 
         Parameters
         ----------

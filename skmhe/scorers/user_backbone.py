@@ -23,7 +23,7 @@ Frozen = bool | Patterns | Callable[[nn.Module], Sequence[str]]
 Rates = float | dict[str, float] | Callable[[nn.Module], dict[str, float]]
 
 # What users pass a network of the labels alone as.
-LABELS_ARGUMENT = "label_encoder__backbone"
+OWN_ARGUMENT, LABELS_ARGUMENT = "backbone", "label_encoder__backbone"
 # Samples that a backbone is given to see what it makes of them.
 N_PROBED = 2
 # Samples that it is given at a time in predictions: its layers may be much wider than
@@ -76,7 +76,7 @@ class UserBackbone:
     form: SampleForm | None = None  # None: see `probed`
     # How the fitted module is made again, to be given its weights; None: as it was.
     blueprint: Callable[[], nn.Module] | None = None
-    argument: str = "backbone"  # that users pass it as, or LABELS_ARGUMENT
+    argument: str = OWN_ARGUMENT  # that users pass it as, or LABELS_ARGUMENT
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, UserBackbone):
@@ -311,7 +311,7 @@ def flat_rows(X: np.ndarray) -> np.ndarray | sp.csr_array:
     return sp.csr_array(TfidfTransformer(sublinear_tf=True).fit_transform(counts))
 
 
-def frozen_names(module: nn.Module, freeze: Frozen, of: str = "backbone") -> set[str]:
+def frozen_names(module: nn.Module, freeze: Frozen, of: str = OWN_ARGUMENT) -> set[str]:
     """Return the names of the parameters that `freeze` asks for.
 
     That is all or none of them, those that a function returns, or those whose names
@@ -358,7 +358,7 @@ def freeze_parameters(module: nn.Module, freeze: Frozen, of: str) -> list[nn.Mod
 
 
 def rates_by_name(
-    module: nn.Module, rates: Rates | None, of: str = "backbone"
+    module: nn.Module, rates: Rates | None, of: str = OWN_ARGUMENT
 ) -> dict[str, float]:
     """Return {parameter name: learning rate} of those that have one of their own.
 
@@ -371,9 +371,10 @@ def rates_by_name(
         return {}
     argument = f"{of}__learning_rate"
     given = rates(module) if callable(rates) else rates
-    by_pattern = given if isinstance(given, dict) else {"*": given}
+    is_dict = isinstance(given, dict)
+    by_pattern = given if is_dict else {"*": given}
     # What a function returns are names, not patterns.
-    has_names = callable(rates) and by_pattern is given
+    has_names = callable(rates) and is_dict
     if has_names:
         _check_names(by_pattern, names, argument)
     found: dict[str, float] = {}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from skmhe.scorers.batch import to_tensor
 from skmhe.scorers.centroids import Centroids, TrainingCentroids
-from skmhe.scorers.parts import Featured, Samples
+from skmhe.scorers.parts import Featured, Samples, part_of
 
 Targets: TypeAlias = np.ndarray | sp.csr_array
 
@@ -40,12 +40,12 @@ class TrainingData(NamedTuple):
     @property
     def network(self) -> Any:
         """What the network reads of the samples."""
-        return getattr(self.X, "network", self.X)  # arrays have no such attribute
+        return part_of(self.X, "network")
 
     @property
     def linear(self) -> Any:
         """What linear classifiers and centroids read of the samples."""
-        return getattr(self.X, "linear", self.X)
+        return part_of(self.X, "linear")
 
     def take(self, rows: Any) -> "TrainingData":
         """Return some rows."""
