@@ -322,7 +322,8 @@ def _are_comparable(setting: Setting, inputs: Inputs) -> bool:
     if isinstance(X, Parts) and isinstance(Z, Parts):
         return bool(X.linear.shape[1] == Z.linear.shape[1])
     has_parts = isinstance(X, Parts) or isinstance(Z, Parts)
-    return setting.shares_encoder and not (setting.is_user_encoder or has_parts)
+    # What a network reads may be tokens, which are no numbers to compare.
+    return setting.shares_encoder and not (setting.has_backbone or has_parts)
 
 
 def _random_state(seed: Any) -> np.random.RandomState:

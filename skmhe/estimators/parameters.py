@@ -324,6 +324,32 @@ class LabelEncoder(Parameters):
         self.neighbor_batches = neighbor_batches
         self.score_with = score_with
 
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, also those of a network for labels.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by name. Those of the network have names such as ``backbone__width``.
+
+        Returns
+        -------
+        self : LabelEncoder
+            This object.
+        """
+        given = [name for name in params if name.startswith("backbone__")]
+        if given:
+            backbone = as_backbone(params.get("backbone", self.backbone))
+            if not isinstance(backbone, Backbone):
+                raise ValueError(
+                    f"{', '.join(given)} was set, but backbone={backbone!r} of "
+                    "LabelEncoder has no parameters: pass a torch.nn.Module, or a "
+                    "class or function that makes one, as label_encoder__backbone."
+                )
+            params = params | {"backbone": backbone}
+        super().set_params(**params)
+        return self
+
     def _validate_params(self) -> None:
         super()._validate_params()
         backbone = as_backbone(self.backbone)

@@ -12,8 +12,9 @@ from skmhe.nn.scores import FeatureScores
 from skmhe.nn.search import pairs_above
 
 # Scores that were trained for other labels are surer of these than they should be, and
-# find them more often: factors of the scores, and of the odds of a late label.
-LATE_FACTOR, LATE_ODDS = 0.5, 5.0
+# find them more often: factors of the scores, and of the odds of a late label, by
+# whether a sample may have several labels.
+LATE_FACTOR, LATE_ODDS = 0.5, {False: 5.0, True: 12.0}
 # What the best label leaves is not known better than this.
 LARGEST_BEST = -torch.finfo(torch.float32).eps
 
@@ -46,7 +47,7 @@ class LateSearch(OfSearch):
         """Return the log-odds of late labels, shape (n, n_late)."""
         found, n_known = scores.by_features() * LATE_FACTOR, self.n_labels
         known = found[:, :n_known].logsumexp(1, keepdim=True)
-        return found[:, n_known:] - known + math.log(LATE_ODDS)
+        return found[:, n_known:] - known + math.log(LATE_ODDS[self.multilabel])
 
     def _with_late(self, known: Tensor, best: Tensor, late: Tensor) -> Tensor:
         """Return log-probabilities of known labels (n, m), and of late ones after them.

@@ -371,10 +371,9 @@ def rates_by_name(
         return {}
     argument = f"{of}__learning_rate"
     given = rates(module) if callable(rates) else rates
-    is_dict = isinstance(given, dict)
-    by_pattern = given if is_dict else {"*": given}
+    by_pattern = given if isinstance(given, dict) else {"*": given}
     # What a function returns are names, not patterns.
-    has_names = callable(rates) and is_dict
+    has_names = callable(rates) and by_pattern is given
     if has_names:
         _check_names(by_pattern, names, argument)
     found: dict[str, float] = {}

@@ -3,7 +3,7 @@
 import os
 import reprlib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
@@ -186,9 +186,10 @@ def _encoded(tokenizer: Any, texts: list[str]) -> tuple[list[np.ndarray], int]:
 
 def check_texts(X: Any) -> list[str]:
     """Return texts as a list; ValueError if it is something else that was given."""
-    if isinstance(X, str | bytes) or not isinstance(X, Iterable):
+    if isinstance(X, str | bytes | Mapping | Set) or not isinstance(X, Iterable):
         raise ValueError(
-            f"X={reprlib.repr(X)} must be a sequence of texts: pass [text] for one."
+            f"X={reprlib.repr(X)} must be a sequence of texts: pass [text] for one, "
+            "[texts[label] for label in sorted(texts)] for a dict of label texts."
         )
     if getattr(X, "ndim", 1) != 1:
         raise ValueError(

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import torch
 from error_checks import check_error
 from label_feature_problems import (
     N_OLD,
@@ -28,6 +29,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from skmhe import LinearTree, MHEClassifier, MHEMultiLabelClassifier
+from skmhe.nn.late_search import LATE_ODDS
 
 # ------------------------------------------------------------ scores
 
@@ -129,8 +131,10 @@ def cosines(X, Z):
 def with_late(p, told):
     """Return probabilities of all labels by those of known ones, and what is told."""
     told = np.exp(told / 2)
-    odds = 5 * told[:, N_OLD:] / told[:, :N_OLD].sum(1, keepdims=True)
-    if not np.allclose(p.sum(1), 1):
+    multilabel = not np.allclose(p.sum(1), 1)
+    odds = told[:, N_OLD:] / told[:, :N_OLD].sum(1, keepdims=True)
+    odds *= LATE_ODDS[multilabel]
+    if multilabel:
         return np.hstack([p, odds / (1 + odds)])
     odds *= 1 - p.max(1, keepdims=True)
     return np.hstack([p, odds]) / (1 + odds.sum(1, keepdims=True))
@@ -342,3 +346,27 @@ def test_added_labels_without_an_order(labels):
     clf.fit(np.eye(4), list("abcd"), label_features=np.eye(4))
     with pytest.raises(ValueError, match="pass a list, for example sorted"):
         clf.add_labels(np.ones((2, 4)), labels)
+
+
+def test_tokens_are_not_compared_as_numbers():
+    # Without an encoder, nothing is known of them.
+    class Words(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = torch.nn.Embedding(100, 8)
+
+        def forward(self, ids):
+            return self.table(ids).mean(1)
+
+    rng = np.random.RandomState(0)
+    y = np.arange(60) % 6
+    X = rng.randint(20, 100, size=(60, 5))
+    X[:, 0] = y
+    Z = np.tile(np.arange(8)[:, None], (1, 5))
+    Z[6:] = 90
+    clf = make(backbone=Words, max_iter=5, label_encoder__loss_weight=0.0)
+    before = clf.fit(X, y, label_features=Z[:6]).predict_proba(X)
+    found = clf.add_labels(Z[6:]).predict_proba(X)
+    odds = LATE_ODDS[False] / 6 * (1 - before.max(1, keepdims=True))
+    expected = np.hstack([before, odds, odds]) / (1 + 2 * odds)
+    assert_allclose(found, expected, rtol=1e-4)

@@ -374,6 +374,21 @@ def test_parameters_of_the_labels_network(params):
     assert not np.allclose(before[name], after[name], atol=1e-6)
 
 
+def test_parameters_of_the_labels_network_are_set_by_name():
+    clf = make(label_encoder=LabelEncoder(backbone=Flat))
+    clf.set_params(label_encoder__backbone__width=3)
+    backbone = clf.label_encoder.backbone
+    assert (backbone.module, backbone.params) == (Flat, {"width": 3})
+    both = {"backbone": MeanOfTokens, "backbone__width": 4}
+    backbone = LabelEncoder().set_params(**both).backbone
+    assert (backbone.module, backbone.params) == (MeanOfTokens, {"width": 4})
+    for value in ("auto", "shared", None):
+        encoder = LabelEncoder(backbone=value)
+        with pytest.raises(ValueError, match="backbone__width was set, but backbone="):
+            encoder.set_params(backbone__width=3)
+        assert encoder.backbone == value
+
+
 def test_own_labels_are_those_of_equal_tokens():
     X, y, Z = make_tokens()
     X[:4] = Z[[3, 3, 5, 7]]

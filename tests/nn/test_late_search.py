@@ -41,8 +41,9 @@ def expected_log_probs(search, scores):
         known_log_probs(search, scores).tolist(), told, strict=True
     ):
         n_known = search.n_labels
+        factor = LATE_ODDS[search.multilabel]
         values = [math.exp(LATE_FACTOR * value) for value in values]
-        odds = [LATE_ODDS * v / sum(values[:n_known]) for v in values[n_known:]]
+        odds = [factor * v / sum(values[:n_known]) for v in values[n_known:]]
         if search.multilabel:
             rows.append([*known, *(log_sigmoid(math.log(o)) for o in odds)])
             continue
@@ -139,7 +140,8 @@ def test_labels_of_which_nothing_is_told_are_as_probable_as_others(n_known):
     scores = FlatTables(torch.zeros(2, n_known).double(), None, 1)
     scores.by_features = lambda: torch.zeros(2, n_known + 1).double()
     p = LateSearch(FlatSearch(True, n_known), 1).prob(scores)
-    assert_close(p[:, -1], torch.full((2,), LATE_ODDS / (n_known + LATE_ODDS)).double())
+    odds = LATE_ODDS[True] / n_known
+    assert_close(p[:, -1], torch.full((2,), odds / (1 + odds)).double())
 
 
 def test_the_ranking_is_the_same_in_both_precisions():

@@ -22,6 +22,7 @@ from model_problems import (
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, log_softmax, logsumexp
 
+from skmhe.nn.late_search import LATE_ODDS
 from skmhe.scorers.batch import Batch
 from skmhe.scorers.combination import Calibration, Mix, ScorerWeights
 from skmhe.scorers.model import CENTROID_SCALES
@@ -64,7 +65,7 @@ def log_probs(scores, multilabel):
 def with_late(known, told, multilabel):
     """Return log-probabilities of all labels, by those of known ones; written out."""
     logs = logsumexp(0.5 * told[:, :N_LABELS], axis=1, keepdims=True)
-    odds = 5 * np.exp(0.5 * told[:, N_LABELS:] - logs)
+    odds = LATE_ODDS[multilabel] * np.exp(0.5 * told[:, N_LABELS:] - logs)
     if multilabel:
         return np.hstack([known, np.log(odds / (1 + odds))])
     odds *= 1 - np.exp(known).max(1, keepdims=True)

@@ -86,6 +86,8 @@ def test_it_is_an_estimator_of_texts(folder):
     [
         ("play", r"X='play' must be a sequence of texts: pass \[text\]"),
         (7, "X=7 must be a sequence"),
+        ({"b": "play", "a": "work"}, r"must be a sequence of texts: .* for a dict"),
+        ({"play", "work"}, "must be a sequence of texts"),
         (["play", None], "no text in row 1, but None: .*fillna"),
         (pd.Series(["a", "b", np.nan]), "no text in row 2, but nan"),
         (pd.array(["a", pd.NA]), "no text in row 1, but <NA>"),
