@@ -187,20 +187,6 @@ TABLES = {
             *("bound_mib", "estimate_mib", "excess"),
         ),
     ),
-    "text": Table(
-        "text.json",
-        PRECISIONS,
-        data=("wordnet", "debdeps"),
-        rows=("tfidf", "frozen", "finetuned", "unidec", "combined"),
-        bold=PRECISIONS,
-        heads=("data", "system"),
-    ),
-    "text-new": Table(
-        "text.json",
-        ("new_R@10", "other_R@10"),
-        data=("wordnet, new",),
-        heads=("table", "system"),
-    ),
     "text-steps": Table(
         "text.json",
         ("peak_mib", "step_ms"),
