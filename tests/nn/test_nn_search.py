@@ -85,9 +85,11 @@ def test_search_of_a_tree_is_a_beam_search(problem, joint):
             values = everything[i, found]
             if search.one_softmax:  # their share of what was found
                 values = values - values.logsumexp(0)
-            best = sorted(zip(values.tolist(), found, strict=True), reverse=True)[:k]
-            assert labels[i].tolist() == [label for _, label in best]
-            assert_close(log_p[i].tolist(), [value for value, _ in best])
+            assert_close(log_p[i], values.sort(descending=True).values[:k])
+            # Below an improbable prefix, labels may be equal but for rounding.
+            places = [found.index(label) for label in labels[i].tolist()]
+            assert len(set(places)) == k
+            assert_close(values[places], log_p[i])
 
 
 @given(trees(), st.booleans(), st.sampled_from([-0.7003, -2.1007, -9.003, -math.inf]))
