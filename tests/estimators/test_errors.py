@@ -137,6 +137,13 @@ def test_x_holds_texts(cls, form):
 
 
 @both
+def test_sparse_samples_of_a_backbone(cls):
+    match = r"^X is sparse, but a backbone .*X.toarray\(\), the tokens .*Tokenizer"
+    X = sp.csr_array(np.eye(N, 5))
+    check_fit_error(cls, match, X, target(cls), TypeError, backbone=nn.Linear(5, 2))
+
+
+@both
 def test_x_has_more_dimensions(cls):
     match = (
         rf"X has shape \(40, 2, 3\), but {cls.__name__} takes \(n_samples, n_features\)"

@@ -75,6 +75,12 @@ def _dense_rows(check: Callable[..., Any], X: Any, shown: str) -> np.ndarray:
 
 def _advice(name: str, X: Any, has_backbone: bool, shown: str) -> str | None:
     """Return what to do about samples that scikit-learn refused, if that is known."""
+    if sp.issparse(X) and has_backbone:
+        return (
+            f"{shown} is sparse, but a backbone takes dense tensors: pass "
+            f"{shown}.toarray(), the tokens that skmhe.text.Tokenizer makes of texts "
+            "to a transformer, or FeatureParts(network=..., linear=...) for both kinds."
+        )
     values = _values(X)
     if values is None:
         return None
@@ -84,7 +90,8 @@ def _advice(name: str, X: Any, has_backbone: bool, shown: str) -> str | None:
         if has_backbone:
             return found + (
                 "a backbone needs numbers: pass token ids, integers of shape "
-                "(n_samples, length), padded to one length."
+                "(n_samples, length), padded to one length, as skmhe.text.Tokenizer "
+                "makes them for a transformer."
             )
         return found + (
             f"{name} needs numbers: use make_pipeline(TfidfVectorizer(), {name}()) for "
