@@ -187,6 +187,14 @@ TABLES = {
             *("bound_mib", "estimate_mib", "excess"),
         ),
     ),
+    "text": Table(
+        "text.json",
+        PRECISIONS,
+        data=("wordnet",),
+        rows=("tfidf", "frozen", "finetuned", "unidec", "combined"),
+        bold=PRECISIONS,
+        heads=("data", "system"),
+    ),
     "text-steps": Table(
         "text.json",
         ("peak_mib", "step_ms"),
