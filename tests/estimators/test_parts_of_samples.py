@@ -262,7 +262,7 @@ TEXTS = [["a text"]] * len(Y)
         (NAN, ROWS, ValueError, "X.network: Input contains NaN"),
         (TOKENS, TEXTS, ValueError, "X.linear holds texts, such as 'a text', but"),
         (TEXTS, ROWS, ValueError, "X.network holds texts, such as 'a text', but"),
-        (X.linear, ROWS, TypeError, "X.network: Sparse data was passed"),
+        (X.linear, ROWS, TypeError, "X.network is sparse, but a backbone takes"),
         (TOKENS + 20, ROWS, ValueError, "X.network has integers from 20 to"),
         (TOKENS[:0], ROWS[:0], ValueError, "X.network: Found array with 0 sample"),
     ],
