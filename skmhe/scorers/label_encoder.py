@@ -156,7 +156,8 @@ class LabelEncoderScores:
 
     def by_features(self) -> Tensor:
         """Return the scores of all labels, late ones last, shape (n, n_all)."""
-        return add_entries(self.cosines().clone(), self.own)
+        cosines = self.cosines()
+        return cosines if self.own is None else add_entries(cosines.clone(), self.own)
 
     def candidates(self, groups: Tensor) -> Tensor:
         """Return the scores of the labels of groups, (n, n_groups, group_size)."""
