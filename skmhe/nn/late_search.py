@@ -11,10 +11,11 @@ from skmhe.nn.calibrated_search import OfSearch
 from skmhe.nn.scores import FeatureScores
 from skmhe.nn.search import pairs_above
 
-# Scores that were trained for other labels are surer of these than they should be, and
-# find them more often: factors of the scores, and of the odds of a late label, by
-# whether a sample may have several labels.
-LATE_FACTOR, LATE_ODDS = 0.5, {False: 5.0, True: 12.0}
+# Scores that were trained for other labels are surer of these than they should be.
+LATE_FACTOR = 0.5
+# With one label per sample, they also find these more often, and what the best of them
+# leaves is less than what late labels have: a factor of their odds.
+LATE_ODDS = 5.0
 # What the best label leaves is not known better than this.
 LARGEST_BEST = -torch.finfo(torch.float32).eps
 
@@ -24,18 +25,19 @@ class LateSearch(OfSearch):
 
     They follow these. Of all labels, also the known ones, there are scores that their
     features give. Those of a late label and of all known ones, by `LATE_FACTOR`, make
-    its odds, which are `LATE_ODDS` times as large as those of a softmax. Of several
-    labels per sample, none changes the probability of another one. With one label per
-    sample, late ones share what the best of the others leaves: their odds are
-    multiplied by its improbability, and all probabilities are divided by the sum of
+    its odds as in a softmax. Where samples have several labels, these odds are
+    multiplied by their mean number, and none changes the probability of another one.
+    With one label per sample, they are multiplied by `LATE_ODDS` and by what the best
+    of the others leaves, its improbability; all probabilities are divided by the sum of
     these odds and 1, that of the known labels.
     """
 
     has_late = True
 
-    def __init__(self, search: Any, n_late: int) -> None:
-        super().__init__(search, n_late)
+    def __init__(self, search: Any, n_late: int, labels_per_sample: float) -> None:
+        super().__init__(search, n_late, labels_per_sample)
         self._n_all = search.n_labels + n_late
+        self._odds = labels_per_sample if search.multilabel else LATE_ODDS
 
     def n_scores(self, k: int = 1) -> int:
         """Return the largest number of scores that `topk` holds for a sample."""
@@ -47,7 +49,7 @@ class LateSearch(OfSearch):
         """Return the log-odds of late labels, shape (n, n_late)."""
         found, n_known = scores.by_features() * LATE_FACTOR, self.n_labels
         known = found[:, :n_known].logsumexp(1, keepdim=True)
-        return found[:, n_known:] - known + math.log(LATE_ODDS[self.multilabel])
+        return found[:, n_known:] - known + math.log(self._odds)
 
     def _with_late(self, known: Tensor, best: Tensor, late: Tensor) -> Tensor:
         """Return log-probabilities of known labels (n, m), and of late ones after them.

@@ -81,6 +81,8 @@ class Model:
     scaling: Scaling | None = None  # of the samples, for the linear classifiers
     # If the network was trained to complete the similarity to them.
     centroids: Centroids | None = None
+    # Of a sample and a label of it, in training, and of samples; shape: (2,)
+    pair_counts: np.ndarray = field(default_factory=lambda: np.ones(2, int))
     # Of all labels, as the label encoder takes them; rows of unit length, if it adds
     # them up.
     label_features: Samples | None = None
@@ -322,7 +324,9 @@ class Model:
             search = CutSearch(ranking, best_share)
         if search.n_labels < self.codec.n_labels:
             # Probabilities decide how late labels rank among the others.
-            search = ranking = LateSearch(search, self.n_late)
+            n_pairs, n_samples = self.pair_counts.tolist()
+            search = LateSearch(search, self.n_late, max(n_pairs, 1) / n_samples)
+            ranking = search
         combination = Combination(scorers, calibration.factor)
         return Scoring(search, ranking, combination, network, settings.device)
 

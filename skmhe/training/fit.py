@@ -160,6 +160,7 @@ def _unfitted(recipe: Recipe, task: Task, spec: NetworkSpec | None) -> Model:
         task.codec,
         recipe.search,
         spec=spec,
+        pair_counts=_pair_counts(task),
         label_features=task.label_features,
         labels_are_like_samples=task.labels_are_like_samples,
     )
@@ -208,6 +209,7 @@ def train_further(
         codec=task.codec,
         search=recipe.search,
         spec=recipe.spec,
+        pair_counts=previous.pair_counts + _pair_counts(task),
         label_features=task.label_features,
         labels_are_like_samples=task.labels_are_like_samples,
         own_label_counts=previous.own_label_counts + _own_label_counts(recipe, task),
@@ -360,6 +362,13 @@ def _train(
         round_to_half([model.weights, None if table is None else table.known])
     n_epochs = state.n_epochs + history.n_iter
     return model, TrainingState(rng, moments, counts, n_epochs), history
+
+
+def _pair_counts(task: Task) -> np.ndarray:
+    """Count pairs of a sample and a label of it, and samples."""
+    y = task.data.y
+    n = y.shape[0]
+    return np.array([n if isinstance(y, np.ndarray) else y.nnz, n])
 
 
 def _own_label_counts(recipe: Recipe, task: Task) -> np.ndarray:

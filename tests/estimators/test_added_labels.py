@@ -130,10 +130,11 @@ def cosines(X, Z):
 
 def with_late(p, told):
     """Return probabilities of all labels by those of known ones, and what is told."""
+    per_sample = old_data(MHEMultiLabelClassifier)[1].sum(1).mean()
     told = np.exp(told / 2)
     multilabel = not np.allclose(p.sum(1), 1)
     odds = told[:, N_OLD:] / told[:, :N_OLD].sum(1, keepdims=True)
-    odds *= LATE_ODDS[multilabel]
+    odds *= per_sample if multilabel else LATE_ODDS
     if multilabel:
         return np.hstack([p, odds / (1 + odds)])
     odds *= 1 - p.max(1, keepdims=True)
@@ -171,6 +172,29 @@ def test_features_tell_the_odds_of_new_labels(cls, shared, model, loss_weight):
     else:
         found = found - np.log1p(-np.exp(found))
         assert_allclose(found, encoder - np.log(C), rtol=1e-3, atol=4e-3)
+
+
+@pytest.mark.parametrize("n_more", [0, 1, 4])
+def test_samples_with_many_labels_have_more_new_ones(n_more):
+    # By all samples that training has seen, in one call or several.
+    X, Z, Y = np.eye(20), np.eye(12, 20), np.eye(20, 10, dtype=int)
+    Y[10:, :n_more] = 1
+    clf = make(MHEMultiLabelClassifier, label_encoder__loss_weight=0.0)
+    in_parts = clone(clf).partial_fit(X[:5], Y[:5], label_features=Z[:10])
+    for fitted in (
+        clf.fit(X, Y, label_features=Z[:10]),
+        in_parts.partial_fit(X[5:], Y[5:]),
+    ):
+        p = fitted.add_labels(Z[10:]).predict_proba(X)[15:, 10:]
+        odds = (0.5 + n_more / 2) / 10  # nothing tells labels apart
+        assert_allclose(p, odds / (1 + odds), rtol=1e-4)
+
+
+def test_new_labels_where_samples_had_none():
+    X, Z, Y = np.eye(20), np.eye(12, 20), np.zeros((20, 10), int)
+    clf = make(MHEMultiLabelClassifier, label_encoder__loss_weight=0.0)
+    clf.partial_fit(X, Y, label_features=Z[:10])
+    assert (clf.add_labels(Z[10:]).predict_proba(X)[15:, 10:] < 0.05).all()
 
 
 def test_the_scale_of_centroids_is_that_of_texts():
@@ -367,6 +391,6 @@ def test_tokens_are_not_compared_as_numbers():
     clf = make(backbone=Words, max_iter=5, label_encoder__loss_weight=0.0)
     before = clf.fit(X, y, label_features=Z[:6]).predict_proba(X)
     found = clf.add_labels(Z[6:]).predict_proba(X)
-    odds = LATE_ODDS[False] / 6 * (1 - before.max(1, keepdims=True))
+    odds = LATE_ODDS / 6 * (1 - before.max(1, keepdims=True))
     expected = np.hstack([before, odds, odds]) / (1 + 2 * odds)
     assert_allclose(found, expected, rtol=1e-4)

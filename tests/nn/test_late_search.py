@@ -14,6 +14,9 @@ from skmhe.nn.calibrated_search import CalibratedSearch, CutSearch
 from skmhe.nn.late_search import LATE_FACTOR, LATE_ODDS, LateSearch
 from skmhe.nn.search import FlatSearch
 
+# Mean number of labels of a sample.
+PER_SAMPLE = 2.5
+
 
 @st.composite
 def problems(draw):
@@ -41,7 +44,7 @@ def expected_log_probs(search, scores):
         known_log_probs(search, scores).tolist(), told, strict=True
     ):
         n_known = search.n_labels
-        factor = LATE_ODDS[search.multilabel]
+        factor = PER_SAMPLE if search.multilabel else LATE_ODDS
         values = [math.exp(LATE_FACTOR * value) for value in values]
         odds = [factor * v / sum(values[:n_known]) for v in values[n_known:]]
         if search.multilabel:
@@ -60,7 +63,7 @@ def test_late_labels_have_their_share_of_what_the_best_label_leaves(problem):
     search, scores = problem
     expected = expected_log_probs(search, scores)
     n_all = expected.shape[1]
-    late = LateSearch(search, n_all - search.n_labels)
+    late = LateSearch(search, n_all - search.n_labels, PER_SAMPLE)
     assert late.n_scores(1) == search.n_scores(1) + 4 * n_all
     assert_close(late.log_prob(scores), expected)
     assert_close(late.prob(scores), expected.exp())
@@ -97,7 +100,7 @@ def make_scores(n_labels=40, n_late=2, seed=0):
     ids=["cut", "calibrated"],
 )
 def test_corrected_probabilities_of_known_labels_are_merged(calibrated):
-    scores, late = make_scores(), LateSearch(calibrated, 2)
+    scores, late = make_scores(), LateSearch(calibrated, 2, PER_SAMPLE)
     found, known = late.log_prob(scores), calibrated.log_prob(scores)
     change = found[:, :40] - known
     assert_close(change, change[:, :1].expand(-1, 40))
@@ -109,14 +112,17 @@ def test_corrected_probabilities_of_known_labels_are_merged(calibrated):
 
 @pytest.mark.parametrize("multilabel", [False, True])
 def test_a_constant_of_a_sample_changes_nothing(multilabel):
-    scores, search = make_scores(), LateSearch(FlatSearch(multilabel, 40), 2)
+    scores, search = (
+        make_scores(),
+        LateSearch(FlatSearch(multilabel, 40), 2, PER_SAMPLE),
+    )
     before, told = search.prob(scores), scores.by_features()
     scores.by_features = lambda: told + torch.tensor([[3.0], [-4], [0], [9], [1]])
     assert_close(search.prob(scores), before)
 
 
 def test_extreme_scores_have_finite_log_probabilities():
-    scores, search = make_scores(), LateSearch(FlatSearch(False, 40), 2)
+    scores, search = make_scores(), LateSearch(FlatSearch(False, 40), 2, 1.0)
     scores.scores[0, 3] = 900.0  # nothing is left
     told = scores.by_features()
     told[1, 41], told[2, 40:] = 900.0, -900.0
@@ -128,19 +134,20 @@ def test_extreme_scores_have_finite_log_probabilities():
 
 
 def test_the_rest_is_that_of_the_search():
-    search = LateSearch(FlatSearch(True, 6, 2), 3)
+    search = LateSearch(FlatSearch(True, 6, 2), 3, PER_SAMPLE)
     assert search.multilabel and search.group_size == 2
     assert search.n_labels == 6  # those that the other search finds
     assert search.has_late and not FlatSearch(True, 6, 2).has_late
     assert isinstance(search.with_beam_width(3), LateSearch)
+    assert search.with_beam_width(3)._odds == PER_SAMPLE
 
 
 @pytest.mark.parametrize("n_known", [10, 1_000])
 def test_labels_of_which_nothing_is_told_are_as_probable_as_others(n_known):
     scores = FlatTables(torch.zeros(2, n_known).double(), None, 1)
     scores.by_features = lambda: torch.zeros(2, n_known + 1).double()
-    p = LateSearch(FlatSearch(True, n_known), 1).prob(scores)
-    odds = LATE_ODDS[True] / n_known
+    p = LateSearch(FlatSearch(True, n_known), 1, PER_SAMPLE).prob(scores)
+    odds = PER_SAMPLE / n_known
     assert_close(p[:, -1], torch.full((2,), odds / (1 + odds)).double())
 
 
@@ -153,5 +160,5 @@ def test_the_ranking_is_the_same_in_both_precisions():
     for dtype in (torch.float32, torch.float64):
         part = FlatTables(scores.scores.to(dtype), None, 1)
         part.by_features = lambda: told.to(dtype)  # noqa: B023
-        ranked.append(LateSearch(FlatSearch(False, 6), 2).topk(part, 8)[0])
+        ranked.append(LateSearch(FlatSearch(False, 6), 2, 1.0).topk(part, 8)[0])
     assert_close(*ranked)

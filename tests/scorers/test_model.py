@@ -65,7 +65,7 @@ def log_probs(scores, multilabel):
 def with_late(known, told, multilabel):
     """Return log-probabilities of all labels, by those of known ones; written out."""
     logs = logsumexp(0.5 * told[:, :N_LABELS], axis=1, keepdims=True)
-    odds = LATE_ODDS[multilabel] * np.exp(0.5 * told[:, N_LABELS:] - logs)
+    odds = (3.5 if multilabel else LATE_ODDS) * np.exp(0.5 * told[:, N_LABELS:] - logs)
     if multilabel:
         return np.hstack([known, np.log(odds / (1 + odds))])
     odds *= 1 - np.exp(known).max(1, keepdims=True)
