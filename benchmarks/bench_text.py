@@ -26,7 +26,7 @@ transformer as it is ("nearest text").
     python benchmarks/bench_text.py FOLDER wordnet --model PATH --table pools
 
 compares pools with the loss of all labels, which embeds all of their texts in each
-step; of 2,000 samples.
+step: with a transformer of two layers that is trained from scratch.
 
     python benchmarks/bench_text.py FOLDER wordnet --model PATH --table memory
 
@@ -48,6 +48,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -120,7 +121,7 @@ def counts_of(y, n_labels):
     return np.asarray(y.sum(0)).ravel()
 
 
-def read(folder, name, validate):
+def read(folder, name, args):
     """Return a data set, or a part of it."""
     if name == "wordnet":
         train, test = load_wordnet(), load_wordnet(subset="test")
@@ -134,7 +135,7 @@ def read(folder, name, validate):
         )
         data, most = Data(texts, y, test_texts, y_test, label_texts), None
     rng, n_labels = np.random.RandomState(0), len(data.label_texts)
-    if validate:
+    if args.validate:
         rows = rng.permutation(len(data.texts))
         kept, held_out = np.sort(rows[N_TEST:]), rows[:N_TEST]
         test_texts = [data.texts[i] for i in held_out]
@@ -142,7 +143,7 @@ def read(folder, name, validate):
     else:
         kept = np.arange(len(data.texts))
     if most is None:
-        kept = np.sort(rng.permutation(kept)[:N_TRAIN])
+        kept = np.sort(rng.permutation(kept)[: args.samples or N_TRAIN])
         test_rows = np.sort(rng.permutation(len(data.test_texts))[:N_TEST])
         is_label = counts_of(data.y[kept], n_labels) > 0
     else:
@@ -150,6 +151,7 @@ def read(folder, name, validate):
         is_label = np.zeros(n_labels, bool)
         is_label[np.argsort(-counts, kind="stable")[:most]] = True
         kept = kept[has_label(data.y[kept], is_label)]
+        kept = np.sort(rng.permutation(kept)[: args.samples])
         test_rows = np.arange(len(data.test_texts))
     test_rows = test_rows[has_label(data.y_test[test_rows], is_label)]
     return data.take(kept, test_rows, is_label)
@@ -235,6 +237,7 @@ def nearest(samples, labels, k):
 def new_labels(data, args):
     """Return recall@10 of labels that are added by their texts."""
     results = {"nearest text": [], "unidec": [], "combined": []}
+    systems = [system for system in args.systems if system in results]
     n_labels = len(data.label_texts)
     for seed in range(args.seeds):
         rng = np.random.RandomState(seed)
@@ -242,7 +245,7 @@ def new_labels(data, args):
         known, new = np.flatnonzero(~is_new), np.flatnonzero(is_new)
         rows = np.flatnonzero(has_label(data.y, ~is_new))
         part = data.take(rows, np.arange(0), ~is_new)
-        for system in ("unidec", "combined"):
+        for system in systems:
             features, start = features_of(system, args), time.perf_counter()
             X = features.fit_transform(part.texts)
             Z = features.transform(data.label_texts)
@@ -259,7 +262,7 @@ def new_labels(data, args):
         frozen.fit(part_of_tokens(X)[:100], np.arange(100))
         found = nearest(*map(frozen.transform, tokens), 10)
         results["nearest text"].append(recalls(data, found, is_new) | {"fit_s": 0.0})
-    return {name: mean_of(values) for name, values in results.items()}
+    return {name: mean_of(values) for name, values in results.items() if values}
 
 
 def part_of_tokens(X):
@@ -281,16 +284,35 @@ def recalls(data, found, is_new):
 
 def pools(data, args):
     """Return figures of pools, and of the loss of all labels."""
-    rows = np.random.RandomState(0).permutation(len(data.texts))[:2_000]
-    everything = np.ones(len(data.label_texts), bool)
-    data = data.take(rows, np.arange(len(data.test_texts)), everything)
-    result = {}
-    for name, size in (("pools", args.pool_size), ("all labels", 10**6)):
-        args.pool_size = size
-        result[name] = run_system("unidec", data, 0, args)
+    tokenizer, result = features_of("unidec", args), {}
+    X, X_test = (
+        tokenizer.fit(data.texts).transform(texts)
+        for texts in (data.texts, data.test_texts)
+    )
+    Z = tokenizer.transform(data.label_texts)
+    with TemporaryDirectory() as folder:
+        make_small_model(args.model, folder)
+        backbone = TransformerBackbone(folder, learning_rate=1e-3, layer_decay=1.0)
+        for name, size in (("pools", args.pool_size), ("all labels", len(Z))):
+            clf = estimator_of("unidec", data.y, 0, args)
+            clf.set_params(backbone=backbone, label_encoder__pool_size=size)
+            start = time.perf_counter()
+            clf.fit(X, data.y, label_features=Z)
+            seconds = time.perf_counter() - start
+            labels, _ = clf.predict_topk(X_test, k=5)
+            result[name] = figures(data.y, data.y_test, labels) | {"fit_s": seconds}
     for row in result.values():
         row["fit_ratio"] = row["fit_s"] / result["pools"]["fit_s"]
     return result
+
+
+def make_small_model(path, folder):
+    """Write an untrained transformer of two layers, for the tokens of another one."""
+    from transformers import AutoConfig, AutoModel
+
+    size = {"hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4}
+    config = AutoConfig.from_pretrained(path, num_hidden_layers=2, **size)
+    AutoModel.from_config(config).save_pretrained(folder)
 
 
 def memory(data, args):
@@ -393,6 +415,7 @@ def main():
     parser.add_argument("--table", choices=list(TABLES), default="systems")
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS)
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds")
+    parser.add_argument("--samples", type=int, help="of training, a random part")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--batch-size", type=int, default=BATCH)
     parser.add_argument("--pool-size", type=int, default=BATCH)
@@ -403,12 +426,19 @@ def main():
     add_out_argument(parser, "text")
     args = parser.parse_args()
     for name in args.data:
-        rows = TABLES[args.table](read(args.folder, name, args.validate), args)
+        rows = TABLES[args.table](read(args.folder, name, args), args)
         title = name if args.table == "systems" else f"{name}, {args.table}"
         print_rows(title, rows)
         settings = {
             key: getattr(args, key.replace("-", "_"))
-            for key in ("seeds", "epochs", "batch_size", "pool_size", "loss_weight")
+            for key in (
+                "seeds",
+                "samples",
+                "epochs",
+                "batch_size",
+                "pool_size",
+                "loss_weight",
+            )
         }
         write(args.out, "bench_text.py", title, rows, settings)
 
