@@ -1,11 +1,13 @@
 """Searches whose probabilities are corrected, without another ranking."""
 
 import math
-from typing import Any, Self
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from skmhe.nn.search import OfSearch
 
 # Log-probabilities nearer to 0 have no finite log-odds.
 LARGEST_LOG = -torch.finfo(torch.float32).tiny
@@ -34,20 +36,6 @@ def cut_off(log_prob: Tensor) -> tuple[Tensor, Tensor]:
     total = above.sum(1, keepdim=True) + UNCUT * p.sum(1, keepdim=True)
     cut = above / total
     return cut, cut.sum(1, keepdim=True)
-
-
-class OfSearch:
-    """All but the probabilities is that of another search."""
-
-    def __init__(self, search: Any, *numbers: float) -> None:
-        self._search, self._numbers = search, numbers
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._search, name)
-
-    def with_beam_width(self, beam_width: int) -> Self:
-        """Return the same with another beam width, where there is a beam."""
-        return type(self)(self._search.with_beam_width(beam_width), *self._numbers)
 
 
 class CutSearch(OfSearch):

@@ -7,9 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skmhe.nn.calibrated_search import OfSearch
 from skmhe.nn.scores import FeatureScores
-from skmhe.nn.search import pairs_above
+from skmhe.nn.search import OfSearch, pairs_above
 
 # Scores that were trained for other labels are surer of these than they should be.
 LATE_FACTOR = 0.5

@@ -1,12 +1,12 @@
 """Searches: which labels are scored, and which probabilities their scores give.
 
 A search does not know where scores come from: from a head, or a sum of several models.
-This one scores all labels, or groups of them.
+The one here scores all labels, or groups of them; others build on `OfSearch`.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -120,3 +120,17 @@ class FlatSearch:
     def n_scores(self, k: int = 1) -> int:
         """Return the largest number of scores that `topk` holds for a sample."""
         return self.n_labels
+
+
+class OfSearch:
+    """All but the probabilities is that of another search."""
+
+    def __init__(self, search: Any, *numbers: float) -> None:
+        self._search, self._numbers = search, numbers
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._search, name)
+
+    def with_beam_width(self, beam_width: int) -> Self:
+        """Return the same with another beam width, where there is a beam."""
+        return type(self)(self._search.with_beam_width(beam_width), *self._numbers)

@@ -47,8 +47,9 @@ LAYERS = {
     "nn": (
         {"margin", "optim", "scores", "sparse_rows"},
         {"products"},
-        {"calibrated_search", "search"},
-        {"late_search", "tree_search"},
+        {"search"},
+        {"calibrated_search", "late_search"},
+        {"tree_search"},
         {"heads"},
         {"backbone"},
         {"dual_encoder"},
