@@ -136,13 +136,17 @@ class Parameters(BaseEstimator):
         with restored_on_error(*objects_with_parameters(self, *params.values())):
             return super().set_params(**params)
 
-    def _validate_params(self) -> None:
-        """Validate the parameters, one by one, to add a hint to the error."""
+    def _validate_params(self, argument: str = "") -> None:
+        """Validate the parameters, one by one, to add a hint to the error.
+
+        `argument` is what users pass an object of parameters as.
+        """
         owner, values = type(self).__name__, self.get_params(deep=False)
+        shown = f"{owner} ({argument})" if argument else owner
         for name, constraints in self._parameter_constraints.items():
             given = {name: values[name]}
             try:
-                validate_parameter_constraints({name: constraints}, given, owner)
+                validate_parameter_constraints({name: constraints}, given, shown)
             except InvalidParameterError as error:
                 is_object = owner in PARENTS or not hasattr(self, "fit")
                 hint = HINTS.get((owner if is_object else "estimator", name))

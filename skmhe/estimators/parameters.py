@@ -10,7 +10,8 @@ from skmhe.estimators._sklearn import ObjectOf
 from skmhe.estimators.docs import documented
 from skmhe.estimators.names import Parameters, explained_names
 from skmhe.estimators.table import constraints, only_used
-from skmhe.scorers.user_backbone import Frozen, Rates, name_of
+from skmhe.scorers.parameter_names import Frozen, Rates
+from skmhe.scorers.user_backbone import name_of
 
 
 @documented(**only_used("LinearTree"))
@@ -196,21 +197,27 @@ class Backbone(Parameters):
         self.params = self.params | {n: v for n, v in params.items() if n not in own}
         return self
 
-    def _validate_params(self) -> None:
-        super()._validate_params()
-        if isinstance(self.module, nn.Module):
+    def _validate_params(self, argument: str = "") -> None:
+        super()._validate_params(argument)
+        module = self.module
+        if isinstance(module, nn.Module):
             return
+        shown = f"{argument or 'module'}={name_of(module)}"
+        if isinstance(module, type) and issubclass(module, Backbone):
+            raise TypeError(
+                f"{shown} is a class of backbones, not one of them: pass an object, "
+                f"{module.__name__}(...)."
+            )
         try:
-            names = inspect.signature(self.module).parameters
+            names = inspect.signature(module).parameters
         except ValueError:  # of some classes that are not written in Python
             return
         shared = [name for name in self._parameter_constraints if name in names]
         if shared:
             raise ValueError(
-                f"Backbone({name_of(self.module)}): it has a parameter {shared[0]!r}, "
-                f"but {shared[0]!r} is a parameter of Backbone, which does not pass it "
-                "on. Pass a function that calls it and whose parameters have other "
-                "names."
+                f"{shown} has a parameter {shared[0]!r}, but {shared[0]!r} is a "
+                "parameter of Backbone, which does not pass it on. Pass a function "
+                "that calls it and whose parameters have other names."
             )
 
 
@@ -350,8 +357,8 @@ class LabelEncoder(Parameters):
         super().set_params(**params)
         return self
 
-    def _validate_params(self) -> None:
-        super()._validate_params()
+    def _validate_params(self, argument: str = "label_encoder") -> None:
+        super()._validate_params(argument)
         backbone = as_backbone(self.backbone)
         if isinstance(backbone, Backbone):
-            backbone._validate_params()
+            backbone._validate_params(f"{argument}__backbone")

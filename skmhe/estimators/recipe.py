@@ -21,7 +21,8 @@ from skmhe.scorers.combination import ScorerWeights
 from skmhe.scorers.device import resolve_device, resolve_dtype
 from skmhe.scorers.model import CENTROID_SCALES, Model, Settings
 from skmhe.scorers.network import EncoderSpec, HeadSpec, NetworkSpec
-from skmhe.scorers.user_backbone import LABELS_ARGUMENT, Frozen, UserBackbone
+from skmhe.scorers.parameter_names import LABELS_ARGUMENT, Frozen
+from skmhe.scorers.user_backbone import UserBackbone
 from skmhe.training.plan import BackbonePlan, TrainingPlan, resolve_plan
 from skmhe.training.pools import PoolPlan
 from skmhe.training.shortlists import resolve_search

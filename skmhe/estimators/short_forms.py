@@ -171,13 +171,13 @@ class EstimatorParameters(Parameters):
             )
         return promoted
 
-    def _validate_params(self) -> None:
+    def _validate_params(self, argument: str = "") -> None:
         """Validate the parameters, and those of parameter objects."""
-        super()._validate_params()
+        super()._validate_params(argument)
         for name in BASES:
             promoted = long_form(self, name)
             if promoted is not None:
-                promoted._validate_params()
+                promoted._validate_params(name)
 
 
 def _remedy(parent: str, names: set[str]) -> str:

@@ -125,7 +125,10 @@ TABLE: dict[str, tuple[Parameter, ...]] = {
     "LabelEncoder": (
         Parameter("loss_weight", [AUTO, SHARE], when.ALWAYS),
         Parameter(
-            "backbone", [_one_of("auto", "shared"), callable, None], when.ENCODER
+            "backbone",
+            [_one_of("auto", "shared"), callable, None],
+            when.ENCODER,
+            A_MODULE,
         ),
         Parameter("pool_size", [AUTO, AT_LEAST_2], when.ENCODER),
         Parameter("n_positives", [COUNT], when.SEVERAL_LABELS),

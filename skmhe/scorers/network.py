@@ -17,8 +17,9 @@ from skmhe.nn.scores import Search
 from skmhe.scorers.batch import Batch, Rows, row_chunks, rows_to_tensor, to_tensor
 from skmhe.scorers.combination import Scorer
 from skmhe.scorers.generators import borrowed_generators
+from skmhe.scorers.parameter_names import Frozen
 from skmhe.scorers.progress import SILENT, Progress
-from skmhe.scorers.user_backbone import Frozen, UserBackbone, UserModule
+from skmhe.scorers.user_backbone import UserBackbone, UserModule
 
 Weights = dict[str, np.ndarray]
 

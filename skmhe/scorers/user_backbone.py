@@ -2,11 +2,8 @@
 
 import copy
 import inspect
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
-from numbers import Real
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -15,15 +12,14 @@ import torch
 from sklearn.feature_extraction.text import TfidfTransformer
 from torch import Tensor, nn
 
+from skmhe.scorers.parameter_names import (
+    LABELS_ARGUMENT,
+    OWN_ARGUMENT,
+    Frozen,
+    freeze_parameters,
+)
 from skmhe.scorers.parts import Samples, name_of_part, part_of
 
-Patterns = str | Sequence[str]
-# What is not trained: everything, what patterns match, or what a function finds.
-Frozen = bool | Patterns | Callable[[nn.Module], Sequence[str]]
-Rates = float | dict[str, float] | Callable[[nn.Module], dict[str, float]]
-
-# What users pass a network of the labels alone as.
-OWN_ARGUMENT, LABELS_ARGUMENT = "backbone", "label_encoder__backbone"
 # Samples that a backbone is given to see what it makes of them.
 N_PROBED = 2
 # Samples that it is given at a time in predictions: its layers may be much wider than
@@ -137,20 +133,30 @@ class UserBackbone:
 
     def _call(self) -> nn.Module:
         try:
-            inspect.signature(self.backbone).bind(**self.params)
+            module = self.backbone(**self.params)
         except TypeError as error:
+            if self._takes_params():
+                raise  # an error of what it does
             raise TypeError(
                 f"{self.name} cannot be called with {self._given()}: {error}. Set its "
                 f"parameters by {self.argument}=Backbone({name_of(self.backbone)}, "
                 f"<name>=value), or {self.argument}__<name> in set_params."
             ) from error
-        module = self.backbone(**self.params)
         if not isinstance(module, nn.Module):
             raise TypeError(
-                f"{self.name} made a {type(module).__name__}, but must be or make a "
-                "torch.nn.Module."
+                f"{self.name} made an object of type {type(module).__name__}, but must "
+                "be or make a torch.nn.Module: pass a module, or a class or function "
+                "that makes one."
             )
         return module
+
+    def _takes_params(self) -> bool:
+        """Tell whether what makes a module can be called with the parameters."""
+        try:
+            inspect.signature(self.backbone).bind(**self.params)
+        except (TypeError, ValueError):  # ValueError: it is not written in Python
+            return False
+        return True
 
     def _given(self) -> str:
         given = (f"{self.argument}__{n}={v!r}" for n, v in self.params.items())
@@ -213,7 +219,9 @@ class UserBackbone:
         n, rows, shape = len(inputs), self.rows, tuple(inputs.shape[1:])
         try:
             features = module(inputs)
-        except (RuntimeError, IndexError, TypeError, ValueError) as error:
+        except Exception as error:  # what users' modules do has no bounds
+            if _is_out_of_memory(error):
+                raise
             hint = ""
             if not inputs.is_floating_point():
                 hint = (
@@ -222,8 +230,8 @@ class UserBackbone:
                 )
             raise ValueError(
                 f"{self.name} failed for {n} {rows} of shape {shape} and type "
-                f"{inputs.dtype}: {error}. It must take a tensor of them, of shape "
-                f"{(n, *shape)}.{hint}"
+                f"{inputs.dtype}: {type(error).__name__}: {error}. It "
+                f"must take a tensor of them, of shape {(n, *shape)}.{hint}"
             ) from error
         if not isinstance(features, torch.Tensor):
             raise ValueError(
@@ -244,6 +252,12 @@ class UserBackbone:
                 "do not name devices in it."
             )
         return features
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # Of the CPU's memory, torch has no class of errors.
+    has_class = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return has_class or "DefaultCPUAllocator" in str(error)
 
 
 class UserModule(nn.Module):
@@ -309,91 +323,3 @@ def flat_rows(X: np.ndarray) -> np.ndarray | sp.csr_array:
     counts = sp.csr_array(entries, shape=(n, tokens.max(initial=0) + 1))
     counts.sum_duplicates()
     return sp.csr_array(TfidfTransformer(sublinear_tf=True).fit_transform(counts))
-
-
-def frozen_names(module: nn.Module, freeze: Frozen, of: str = OWN_ARGUMENT) -> set[str]:
-    """Return the names of the parameters that `freeze` asks for.
-
-    That is all or none of them, those that a function returns, or those whose names
-    match patterns, each of which must match something. Errors name the argument `of`
-    which it is a parameter.
-    """
-    names, argument = [name for name, _ in module.named_parameters()], f"{of}__freeze"
-    if callable(freeze):
-        found = set(freeze(module))
-        _check_names(found, names, argument)
-        return found
-    if isinstance(freeze, bool):
-        return set(names) if freeze else set()
-    patterns = [freeze] if isinstance(freeze, str) else freeze
-    return {n for pattern in patterns for n in _matching(pattern, names, argument)}
-
-
-def _matching(pattern: str, names: list[str], argument: str) -> list[str]:
-    found = [name for name in names if fnmatchcase(name, pattern)]
-    if not found:
-        raise ValueError(
-            f"the pattern {pattern!r} of {argument} matches none of the network's "
-            f"{len(names)} parameters, such as {', '.join(names[:5])}: use names of "
-            "its named_parameters(), or patterns such as 'layers.0.*'."
-        )
-    return found
-
-
-def freeze_parameters(module: nn.Module, freeze: Frozen, of: str) -> list[nn.Module]:
-    """Keep parameters from training; return the modules that have no others.
-
-    These must stay in evaluation mode, where they drop nothing and their statistics
-    stay as they are.
-    """
-    frozen, resting = frozen_names(module, freeze, of), []
-    for name, parameter in module.named_parameters():
-        # Assigned, as parameters of lazy modules, which have no shape yet, allow that.
-        parameter.requires_grad = parameter.requires_grad and name not in frozen
-    for name, part in module.named_modules():
-        own = {name for name, _ in part.named_parameters(prefix=name)}
-        if own and own <= frozen:
-            resting.append(part)
-    return resting
-
-
-def rates_by_name(
-    module: nn.Module, rates: Rates | None, of: str = OWN_ARGUMENT
-) -> dict[str, float]:
-    """Return {parameter name: learning rate} of those that have one of their own.
-
-    The rates are one for all, {pattern of names: rate}, whose last match counts, or a
-    function that returns one for all, or the result. Errors name the argument `of`
-    which they are a parameter.
-    """
-    names = [name for name, _ in module.named_parameters()]
-    if rates is None:
-        return {}
-    argument = f"{of}__learning_rate"
-    given = rates(module) if callable(rates) else rates
-    by_pattern = given if isinstance(given, dict) else {"*": given}
-    # What a function returns are names, not patterns.
-    has_names = callable(rates) and by_pattern is given
-    if has_names:
-        _check_names(by_pattern, names, argument)
-    found: dict[str, float] = {}
-    for pattern, rate in by_pattern.items():
-        if not (isinstance(rate, Real) and 0 < rate < math.inf):
-            raise ValueError(
-                f"{argument}={given!r} must have finite rates above 0, but has {rate!r}"
-                f": name what is not to be trained in {of}__freeze."
-            )
-        named = [pattern] if has_names else _matching(pattern, names, argument)
-        found |= dict.fromkeys(named, float(rate))
-    return found
-
-
-def _check_names(found: Iterable[str], names: list[str], argument: str) -> None:
-    """Raise ValueError unless a user's function has returned names of parameters."""
-    unknown = [name for name in found if name not in names]
-    if unknown:
-        raise ValueError(
-            f"the function {argument} returned {unknown[0]!r}, which is none of the "
-            f"network's {len(names)} parameters, such as {', '.join(names[:5])}: "
-            "return names of its named_parameters()."
-        )

@@ -12,7 +12,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from skmhe.nn import RowAdamW
 from skmhe.scorers.batch import to_tensor
 from skmhe.scorers.network import Network
-from skmhe.scorers.user_backbone import UserModule, rates_by_name
+from skmhe.scorers.parameter_names import rates_by_name
+from skmhe.scorers.user_backbone import UserModule
 from skmhe.training.plan import TrainingPlan
 
 # The moments of each parameter, by its place in the network and their name.

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from skmhe.scorers.user_backbone import Rates
+from skmhe.scorers.parameter_names import Rates
 
 # "auto" batches divide the samples into a number of steps, as few samples need many
 # steps, and many samples need large batches.

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import torch
 from sklearn.base import clone
 from torch import nn
 from user_modules import Dense, Images, Scaled, Tokens, make, make_data
 
-from skmhe import MHEClassifier, MHEMultiLabelClassifier
+from skmhe import Backbone, LabelEncoder, MHEClassifier, MHEMultiLabelClassifier
 
 
 def no_device(features):
@@ -57,7 +58,11 @@ def test_features_are_looked_at_again_in_training():
         (Dense().to("meta"), {}, ValueError, "is on the device 'meta'"),
         (Dense(), {"width": 3}, ValueError, "backbone__width=3 cannot be set"),
         (Dense, {"wide": 3}, TypeError, "cannot be called with backbone__wide=3"),
-        (lambda: 3, {}, TypeError, "made a int, but must be or make"),
+        (lambda: 3, {}, TypeError, "made an object of type int, but must be or make"),
+        (dict, {}, TypeError, "backbone=dict made an object of type dict, but must be"),
+        (max, {}, TypeError, "backbone=max cannot be called with no parameters: max"),
+        (5, {}, ValueError, r"of Backbone \(backbone\) must be a callable. Got 5 inst"),
+        (Backbone, {}, TypeError, r"backbone=Backbone is a class of .*, Backbone\("),
         (Dense, {"freeze": "third.*"}, ValueError, "'third.*' of backbone__fr"),
         (Dense, {"learning_rate": {"x": 1}}, ValueError, "'x' of backbone__lear"),
         (
@@ -81,6 +86,61 @@ def test_parameters_that_do_not_fit(module, backbone, error, message):
     with pytest.raises(error, match=message):
         clf.fit(X, y)
     assert vars(clf) == before
+
+
+def test_a_value_that_is_no_network():
+    X, y = make_data()
+    match = r"'backbone' parameter of MHEClassifier .* Got 5 .*Pass a torch\.nn\.Module"
+    with pytest.raises(ValueError, match=match):
+        MHEClassifier(backbone=5).fit(X, y)
+    clf = MHEClassifier(label_encoder=LabelEncoder(backbone=5))
+    match = r"'backbone' parameter of LabelEncoder \(label_encoder\) .* Pass a torch"
+    with pytest.raises(ValueError, match=match):
+        clf.fit(X, y)
+
+
+def test_errors_of_a_constructor_are_its_own():
+    X, y = make_data()
+
+    def broken():
+        raise TypeError("not a number")
+
+    with pytest.raises(TypeError, match=r"^not a number$"):
+        make(module=broken).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("x"), AssertionError("x"), AttributeError("x")]
+)
+def test_errors_of_any_class_in_a_network_say_where(error):
+    def change(features):
+        raise error
+
+    X, y = make_data()
+    shown = f"{type(error).__name__}: {error}"
+    match = rf"backbone=Scaled failed for 2 samples of .*: {shown}\. It must"
+    with pytest.raises(ValueError, match=match) as raised:
+        make(module=Scaled(change)).fit(X, y)
+    assert raised.value.__cause__ is error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("none"),
+        torch.OutOfMemoryError("none"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        KeyboardInterrupt(),
+    ],
+)
+def test_what_is_no_error_of_a_network_is_left_as_it_is(error):
+    def change(features):
+        raise error
+
+    X, y = make_data()
+    with pytest.raises(type(error)) as raised:
+        make(module=Scaled(change)).fit(X, y)
+    assert raised.value is error
 
 
 @pytest.mark.parametrize("name", ["width", "freeze", "learning_rate"])

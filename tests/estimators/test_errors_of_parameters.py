@@ -143,7 +143,8 @@ def test_hidden_layer_sizes_are_bad(cls, value):
 def test_parameter_out_of_range(cls, name, value):
     parent, _, inner = name.rpartition("__")
     owner = type(long_form(make(cls), parent) if parent else make(cls)).__name__
-    match = f"The '{inner}' parameter of {owner} must be .*{value}"
+    shown = rf"{owner} \({parent}\)" if parent else owner
+    match = f"The '{inner}' parameter of {shown} must be .*{value}"
     check_fit_error(cls, match, X, target(cls), **{name: value})
 
 

@@ -49,9 +49,10 @@ def error_of(use, kind=ValueError):
             {"wide": 3},
             TypeError,
             "label_encoder__backbone=Dense cannot be called with "
-            "label_encoder__backbone__wide=3: got an unexpected keyword argument "
-            "'wide'. Set its parameters by label_encoder__backbone=Backbone(Dense, "
-            "<name>=value), or label_encoder__backbone__<name> in set_params.",
+            "label_encoder__backbone__wide=3: Dense.__init__() got an unexpected "
+            "keyword argument 'wide'. Set its parameters by "
+            "label_encoder__backbone=Backbone(Dense, <name>=value), or "
+            "label_encoder__backbone__<name> in set_params.",
         ),
         (
             Dense(),
@@ -61,7 +62,27 @@ def error_of(use, kind=ValueError):
             "Dense is a module that is made already. Pass its class, or a function "
             "that makes it.",
         ),
-        (lambda: 3, {}, TypeError, "label_encoder__backbone=<lambda> made a int"),
+        (
+            dict,
+            {},
+            TypeError,
+            "label_encoder__backbone=dict made an object of type dict, but must be or "
+            "make a torch.nn.Module: pass a module, or a class or function that makes "
+            "one.",
+        ),
+        (
+            5,
+            {},
+            ValueError,
+            "The 'module' parameter of Backbone (label_encoder__backbone) must be a "
+            "callable. Got 5 instead. Pass a torch.nn.Module, or a class or function",
+        ),
+        (
+            lambda freeze=1: Dense(),
+            {},
+            ValueError,
+            "label_encoder__backbone=<lambda> has a parameter 'freeze', but",
+        ),
         (Dense().to("meta"), {}, ValueError, "label_encoder__backbone=Dense is on the"),
         (
             Dense,

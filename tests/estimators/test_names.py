@@ -176,7 +176,7 @@ def test_a_subclass_of_a_parameter_object():
     class Tree(LinearTree):
         pass
 
-    with pytest.raises(ValueError, match="'C' parameter of Tree must be"):
+    with pytest.raises(ValueError, match="'C' parameter of Tree"):
         MHEClassifier(linear=Tree(C=-1)).fit([[0.0], [1.0]], [0, 1])
 
 

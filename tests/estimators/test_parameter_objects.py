@@ -119,6 +119,6 @@ def test_parameters_of_the_same_name_are_refused(name):
     # What "freeze" means could not be told.
     scope = {"layers": layers}
     exec(f"def clash({name}=1): return layers()", scope)
-    match = rf"Backbone\(clash\): it has a parameter '{name}', but .* Pass a function"
+    match = rf"^module=clash has a parameter '{name}', but .* Pass a function"
     with pytest.raises(ValueError, match=match):
         Backbone(scope["clash"])._validate_params()

@@ -55,7 +55,7 @@ LAYERS = {
         {"dual_encoder"},
     ),
     "scorers": (
-        {"parts"},
+        {"parameter_names", "parts"},
         {"batch", "generators", "progress", "storage", "threads", "user_backbone"},
         {"combination", "device"},
         {"linear", "network", "own_labels"},

@@ -17,12 +17,11 @@ from skmhe.scorers.network import (
     network_from_weights,
     weights_to_numpy,
 )
+from skmhe.scorers.parameter_names import frozen_names, rates_by_name
 from skmhe.scorers.user_backbone import (
     SampleForm,
     UserBackbone,
     UserModule,
-    frozen_names,
-    rates_by_name,
     same_values,
 )
 

@@ -151,6 +151,16 @@ def test_wrong_parameters_of_the_backbone(values, folder):
         clf.fit(TEXTS, Y)
 
 
+@pytest.mark.parametrize("name", ["backbone", "label_encoder__backbone"])
+def test_the_class_in_place_of_an_object(name):
+    clf = MHEClassifier(**FAST)
+    clf.label_encoder = LabelEncoder()
+    clf.set_params(**{name: TransformerBackbone})
+    match = rf"^{name}=TransformerBackbone is a class .* TransformerBackbone\(\.\.\.\)"
+    with pytest.raises(TypeError, match=match):
+        clf.fit(np.ones((4, 3), int), [0, 1, 0, 1])
+
+
 def test_names_of_parameters(folder):
     with pytest.raises(TypeError, match="did you mean 'pooling'"):
         TransformerBackbone(folder, poling="cls")

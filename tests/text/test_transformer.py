@@ -11,7 +11,7 @@ from tiny_models import TOKENS, change_config, save_bert
 from torch.utils.checkpoint import checkpoint
 from transformers import BertConfig, RobertaConfig, RobertaModel
 
-from skmhe.scorers.user_backbone import frozen_names, rates_by_name
+from skmhe.scorers.parameter_names import frozen_names, rates_by_name
 from skmhe.text.packing import pack
 from skmhe.text.transformer import (
     LayerRates,
