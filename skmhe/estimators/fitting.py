@@ -39,7 +39,7 @@ from skmhe.labels.codec import (
     check_head_sizes,
     extended_head_sizes,
 )
-from skmhe.labels.containers import distinct_labels, find_labels, label_array
+from skmhe.labels.containers import distinct_labels, find_labels, joined
 from skmhe.scorers.batch import Rows
 from skmhe.scorers.device import own_torch_settings
 from skmhe.scorers.linear import Work, n_tree_levels
@@ -75,10 +75,10 @@ class Fitted(NamedTuple):
         """
         codec, known = self.model.codec, self.form.classes
         if classes is None:
-            classes = label_array(np.concatenate([known, names]))
+            classes = joined(known, names)
             if not self.form.is_indicator:
                 classes = distinct_labels(classes, "labels")[0]
-        by_position = label_array(np.concatenate([known[codec.order], names]))
+        by_position = joined(known[codec.order], names)
         order = find_labels(by_position, classes)
         model = self.model.extend(codec.extend(order), Z)
         return self._replace(model=model, form=self.form._replace(classes=classes))

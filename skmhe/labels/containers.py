@@ -151,6 +151,13 @@ def label_array(labels: Any) -> np.ndarray:
     return np.fromiter(labels, dtype=object, count=len(labels))
 
 
+def joined(labels: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return two arrays of labels as one, of a type that changes none of them."""
+    if {labels.dtype.kind, others.dtype.kind} == {"i", "u"}:
+        labels = labels.astype(object)  # NumPy would make floats of both
+    return label_array(np.concatenate([labels, others]))
+
+
 def array_of(labels: list[Any] | tuple[Any, ...]) -> np.ndarray:
     """Return the array that NumPy makes of a list, unless that changes labels."""
     # Numbers among strings would become strings, and large integers floats.

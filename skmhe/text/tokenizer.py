@@ -199,6 +199,7 @@ def check_texts(X: Any) -> list[str]:
     texts = list(X)
     for i, text in enumerate(texts):
         if isinstance(text, str):
+            _check_characters(text, i)
             continue
         if text is None or is_scalar_nan(text) or is_pandas_na(text):
             raise ValueError(
@@ -210,3 +211,16 @@ def check_texts(X: Any) -> list[str]:
             f"{reprlib.repr(text)}: pass str, and one column of a table only."
         )
     return texts
+
+
+def _check_characters(text: str, row: int) -> None:
+    """Raise ValueError for halves of characters, which no tokenizer takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"X has {text[error.start]!r} in row {row}, at place {error.start} of the "
+            "text: half of a character (a surrogate), as texts have that were cut or "
+            "decoded wrongly. Replace it by text.encode('utf-16', 'surrogatepass')"
+            ".decode('utf-16', 'replace'), which puts halves together that are one."
+        ) from error

@@ -273,6 +273,28 @@ def test_integers_go_on():
     assert clf.classes_.dtype == np.int32
 
 
+@pytest.mark.parametrize("large", [2**63 - 1, 2**63, 2**64])
+@pytest.mark.parametrize("form", [list, lambda v: np.array(v, object)])
+def test_integers_of_any_size(large, form):
+    X, y = np.eye(8), np.arange(8) % 4
+    clf = MHEClassifier(max_iter=1, random_state=0, combination="equal")
+    clf.fit(X, y, label_features=X[:4]).add_labels(X[4:6], form([large, 7]))
+    assert clf.classes_.tolist() == [0, 1, 2, 3, 7, large]
+    labels = clf.predict_topk(X, k=6)[0]
+    assert set(labels[0].tolist()) == {0, 1, 2, 3, 7, large}
+    if large < 2**63:  # the next ones go on, though no int64 holds them
+        clf.add_labels(X[6:])
+        assert clf.classes_.tolist()[-2:] == [large + 1, large + 2]
+
+
+def test_integers_that_no_type_holds_together():
+    X, y = np.eye(8), (np.arange(8) % 4).astype(np.uint64) + 2**63
+    clf = MHEClassifier(max_iter=1, random_state=0).fit(X, y, label_features=X[:4])
+    clf.add_labels(X[4:5], [-1])
+    assert clf.classes_.tolist() == [-1, *range(2**63, 2**63 + 4)]
+    clf.partial_fit(X, np.where(np.arange(8) == 4, -1, y.astype(object)))
+
+
 def test_lists_of_labels():
     X, Y, Z = old_data(MHEMultiLabelClassifier)
     lists = [[f"l{i:02d}" for i in np.flatnonzero(row)] for row in Y]
@@ -313,7 +335,8 @@ ONE = np.ones((1, D))
         ),
         ((ONE, [30, 31]), r"labels has shape \(2,\), but label_features has 1 rows"),
         ((ONE, ["a"]), "labels of type str.* with those of type number"),
-        ((ONE, [1.5]), r"labels=\[1.5\] cannot be of type int64"),
+        ((ONE, [1.5]), r"labels=\[1.5\] cannot be of type int64.*y.astype\(float\)"),
+        ((ONE, [np.inf]), r"labels=\[inf\] cannot be of type int64"),
     ],
 )
 def test_bad_labels(arguments, match):

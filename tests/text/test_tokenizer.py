@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 import shutil
 
 import numpy as np
@@ -96,6 +97,8 @@ def test_it_is_an_estimator_of_texts(folder):
         (np.array([["a"]]), r"shape \(1, 1\), but must be a single column"),
         (pd.DataFrame({"a": ["b"]}), r"pass X\[name\]"),
         (np.arange(3), "row 0 is of type int64"),
+        (["a", "b\ud800"], r"X has '\\ud800' in row 1, at place 1 of .*Replace it"),
+        (np.array(["\udfffx"]), r"X has '\\udfff' in row 0, at place 0"),
         ([], "X has no texts"),
     ],
 )
@@ -104,6 +107,16 @@ def test_what_are_no_texts(X, error, folder):
     with pytest.raises(ValueError, match=error):
         tokenizer.fit(X)
     assert not hasattr(tokenizer, "width_")
+
+
+def test_halves_of_characters_are_replaced_as_the_error_says(folder):
+    tokenizer = Tokenizer(folder, max_length=8).fit(TEXTS)
+    with pytest.raises(ValueError, match="surrogate") as raised:
+        tokenizer.transform(["\ud83d\ude00 \ud800"])
+    call = re.search(r"text\.encode.*'replace'\)", str(raised.value))[0]
+    text = eval(call, {"text": "\ud83d\ude00 \ud800"})
+    assert text == "\U0001f600 \N{REPLACEMENT CHARACTER}"
+    assert_array_equal(tokenizer.transform([text])[0, :3], [2, 1, 3])
 
 
 @pytest.mark.parametrize("values", [{"max_length": 2}, {"name_or_path": None}])

@@ -13,6 +13,7 @@ from skmhe.labels.containers import (
     check_comparable,
     distinct_labels,
     find_labels,
+    label_array,
     names_of_labels,
 )
 from skmhe.scorers.batch import Rows, unit_rows
@@ -142,12 +143,28 @@ def _following(classes: np.ndarray, n: int) -> np.ndarray:
             "them."
         )
     first = int(classes.max()) + 1
-    return np.arange(first, first + n, dtype=_wide_enough(classes.dtype, first + n))
+    return _typed_as(classes, label_array(range(first, first + n)))
 
 
-def _wide_enough(dtype: np.dtype, stop: int) -> np.dtype:
-    """Return an integer type that holds 0 to `stop`, the given one if it does."""
-    return dtype if stop <= np.iinfo(dtype).max else np.dtype(np.int64)
+def _typed_as(classes: np.ndarray, names: np.ndarray) -> np.ndarray:
+    """Return names of labels in the type of numbers that the known labels have.
+
+    Integers that it does not hold are left as they are: all labels get a wider type.
+    """
+    dtype, values = classes.dtype, names.tolist()
+    try:
+        with np.errstate(invalid="ignore", over="ignore"):
+            typed = names.astype(dtype)
+    except (OverflowError, TypeError, ValueError):
+        typed = None
+    if typed is not None and typed.tolist() == values:
+        return typed
+    if dtype.kind in "iu" and all(isinstance(value, int) for value in values):
+        return names
+    raise ValueError(
+        f"labels={shown(names)} cannot be of type {dtype}, which the known labels "
+        "have: name labels by such numbers, or fit to y.astype(float)."
+    )
 
 
 def _index_of(label_features: Any) -> np.ndarray | None:
@@ -176,14 +193,7 @@ def _checked_names(labels: Any, n_rows: int, classes: np.ndarray) -> np.ndarray:
             "known already: each label can be added once. Train known labels by "
             "partial_fit."
         )
-    if classes.dtype.kind not in "biuf":
-        return names
-    if not np.array_equal(names, names.astype(classes.dtype)):
-        raise ValueError(
-            f"labels={shown(names)} cannot be of type {classes.dtype}, which the known "
-            "labels have."
-        )
-    return names.astype(classes.dtype)
+    return _typed_as(classes, names) if classes.dtype.kind in "biuf" else names
 
 
 def label_rows(Z: Samples, is_for_network: bool) -> Samples:
@@ -283,8 +293,7 @@ def _with_integers(target: Target, n_rows: int) -> Target:
     n_labels = len(target.classes)
     integers = not target.is_indicator and target.classes.dtype.kind in "iu"
     if integers and target.classes[0] >= 0 and target.classes[-1] < n_rows:
-        dtype = _wide_enough(target.classes.dtype, n_rows)
-        return _extended(target, np.arange(n_rows, dtype=dtype))
+        return _extended(target, _typed_as(target.classes, np.arange(n_rows)))
     raise ValueError(
         f"label_features has {n_rows} rows, but y has {n_labels} labels. {REMEDY}; or "
         "a DataFrame whose index names the labels."
