@@ -182,7 +182,7 @@ def _checked(
         if sets_aside:
             target, Z, late = set_aside(Z, target)
     if form is not None:
-        check_same_labels(target, form)
+        check_same_labels(target, form, Z is not None)
     names = None if previous is None else previous.feature_names
     names = check_feature_names(label_features, names, "the earlier call")
     label_weight = check_label_weight(estimator.class_weight, target, weight)

@@ -240,16 +240,17 @@ class Network(nn.Module):
         rows: Any = rows_to_tensor(Z, self.device)
         if isinstance(network, InputLayer):
             return network.without_bias(self.bag_dropout(rows))
+        data = "label_features"
         if not self.training:
-            return network(rows).to(self.dtype)
+            return network(rows, data).to(self.dtype)
         n_chunks = -(-len(rows) // LABELS_COMPUTED_AGAIN)
         if n_chunks == 1 or network.has_batch_norm:
-            return network(rows)
+            return network(rows, data)
         # "Gradient cache" (Gao et al., 2021): each chunk is run without its
         # computation kept, and again when its gradient is known.
         parts = rows.tensor_split(n_chunks)
         return torch.cat(
-            [checkpoint(network, part, use_reentrant=False) for part in parts]
+            [checkpoint(network, part, data, use_reentrant=False) for part in parts]
         )
 
 

@@ -92,11 +92,6 @@ class UserBackbone:
         """The argument whose rows it takes."""
         return "label_features" if self.argument == LABELS_ARGUMENT else "X"
 
-    @property
-    def rows(self) -> str:
-        """What errors call these rows."""
-        return "samples" if self.data == "X" else f"rows of {self.data}"
-
     def make(self) -> nn.Module:
         """Return a new module, in float32 and on the CPU.
 
@@ -179,11 +174,12 @@ class UserBackbone:
         # A copy: torch warns of arrays that are read-only, as maps of memory are.
         inputs = torch.from_numpy(np.array(X[:N_PROBED])).to(device)
         with torch.no_grad():
-            features = self.call(module, inputs)
+            features = self.call(module, inputs, self.data)
         if not torch.isfinite(features).all():
             raise ValueError(
-                f"{self.name} puts out NaN or infinity for the first {self.rows}: "
-                f"scale {self.data}, or look at how its weights start."
+                f"{self.name} puts out NaN or infinity for the first "
+                f"{_rows_of(self.data)}: scale {self.data}, or look at how its weights "
+                "start."
             )
         form = form._replace(out_features=features.shape[1])
         blueprint = getattr(module, "blueprint", None)
@@ -214,13 +210,13 @@ class UserBackbone:
                     "tokens to one for unknown ones."
                 )
 
-    def call(self, module: nn.Module, inputs: Tensor) -> Tensor:
-        """Return the features of samples, and check their form."""
-        n, rows, shape = len(inputs), self.rows, tuple(inputs.shape[1:])
+    def call(self, module: nn.Module, inputs: Tensor, data: str) -> Tensor:
+        """Return the features of rows of the argument `data`, and check their form."""
+        n, rows, shape = len(inputs), _rows_of(data), tuple(inputs.shape[1:])
         try:
             features = module(inputs)
         except Exception as error:  # what users' modules do has no bounds
-            if _is_out_of_memory(error):
+            if _is_left_alone(error):
                 raise
             hint = ""
             if not inputs.is_floating_point():
@@ -254,10 +250,18 @@ class UserBackbone:
         return features
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    # Of the CPU's memory, torch has no class of errors.
-    has_class = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return has_class or "DefaultCPUAllocator" in str(error)
+def _rows_of(data: str) -> str:
+    """Return what errors call the rows of an argument."""
+    return "samples" if data == "X" else f"rows of {data}"
+
+
+def _is_left_alone(error: Exception) -> bool:
+    """Tell whether an error says nothing about the module that was called."""
+    # By an exception, torch ends what it computes again for gradients. For the CPU's
+    # memory, it has no class of errors.
+    is_control = type(error).__module__ == "torch.utils.checkpoint"
+    is_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return is_control or is_memory or "DefaultCPUAllocator" in str(error)
 
 
 class UserModule(nn.Module):
@@ -299,13 +303,13 @@ class UserModule(nn.Module):
             part.eval()
         return self
 
-    def forward(self, rows: Tensor) -> Tensor:
-        """Return the features of samples, shape (n, out_features)."""
+    def forward(self, rows: Tensor, data: str = "X") -> Tensor:
+        """Return the features of rows of the argument `data`, (n, out_features)."""
         if self.training:
-            return self.user.call(self.module, rows)
+            return self.user.call(self.module, rows, data)
         # Copies: a module may write to its inputs, which may be the caller's.
         chunks = (chunk.clone() for chunk in rows.split(SAMPLES_PER_CHUNK))
-        return torch.cat([self.user.call(self.module, chunk) for chunk in chunks])
+        return torch.cat([self.user.call(self.module, part, data) for part in chunks])
 
 
 def flat_rows(X: np.ndarray) -> np.ndarray | sp.csr_array:

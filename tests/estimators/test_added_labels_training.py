@@ -279,6 +279,27 @@ def test_pickling_in_every_state(cls, strategy, state):
     assert_same_predictions(again, clf, X)
 
 
+@pytest.mark.parametrize("kind", ["labels", "lists", "indicator"])
+def test_warm_start_with_the_old_targets_says_how_to_go_on(kind):
+    cls = MHEClassifier if kind == "labels" else MHEMultiLabelClassifier
+    X, y, Z = old_data(MHEClassifier)
+    y = {"labels": y, "lists": y[:, None].tolist(), "indicator": np.eye(N_OLD)[y]}[kind]
+    clf = make(cls, warm_start=True, max_iter=1).fit(X, y, label_features=Z[:N_OLD])
+    clf.add_labels(Z[N_OLD:])
+    n, match = C - N_OLD, r"give y a column .*; or fit anew with warm_start=False\.$"
+    if kind != "indicator":
+        match = rf"pass label_features of all {C} labels, or train by partial_fit"
+    match = rf"^y lacks {n} of the {C} labels .*, \[{N_OLD}, .*=True, {match}"
+    check_error(clf, match, lambda clf: clf.fit(X, y))
+    # What it says can be done.
+    if kind == "indicator":
+        clf.fit(X, np.pad(y, ((0, 0), (0, n))))
+    else:
+        clf.fit(X, y, label_features=Z).partial_fit(X, y)
+    assert len(clf.classes_) == C
+    assert make(cls, warm_start=False).fit(X, y).classes_.tolist() == [*range(N_OLD)]
+
+
 def test_errors_leave_added_labels_alone():
     X, y, Z = make_data()
     clf = fit_old().add_labels(Z[N_OLD:])

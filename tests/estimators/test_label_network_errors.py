@@ -4,6 +4,8 @@ Errors name the argument that the network was passed as, and not the estimator's
 `backbone`, which there may be none of.
 """
 
+import re
+
 import numpy as np
 import pytest
 from torch import nn
@@ -178,3 +180,38 @@ def test_the_samples_own_network_keeps_its_name():
     match = r"^backbone=Dense failed for 2 samples of shape \(3,\)"
     with pytest.raises(ValueError, match=match):
         clf.fit(X, Y, label_features=Z)
+
+
+class OfPositives(nn.Module):
+    """A layer that fails for negative rows."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.layer, self.change = nn.Linear(3, 4), change
+
+    def forward(self, rows):
+        features = self.layer(rows)
+        return self.change(features) if bool((rows < 0).any()) else features
+
+
+@pytest.mark.parametrize("freeze", [False, True])
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda f: f @ f[:3], "failed for 4 rows of label_features of shape "),
+        (lambda f: f[1:], "puts out (3, 4) for 4 rows of label_features, but "),
+        (lambda f: f.long(), "puts out torch.int64 on the device 'cpu' for rows of l"),
+    ],
+)
+def test_a_shared_network_tells_labels_from_samples(change, expected, freeze):
+    backbone = Backbone(OfPositives, change=change, freeze=freeze)
+    encoder = LabelEncoder(backbone="shared")
+    clf = MHEClassifier(backbone=backbone, label_encoder=encoder, max_iter=1)
+    labels = RNG.rand(N_LABELS, 3)
+    with pytest.raises(ValueError, match=re.escape(f"backbone=OfPositives {expected}")):
+        clf.fit(X, Y, label_features=-labels)
+    clf.fit(X, Y, label_features=labels).add_labels(-labels)
+    with pytest.raises(ValueError, match=re.escape(f"backbone=OfPositives {expected}")):
+        clf.predict(X)
+    with pytest.raises(ValueError, match=r"backbone=OfPositives .* samples"):
+        clf.fit(-X, Y, label_features=labels)

@@ -235,16 +235,33 @@ def check_classes(
     return given
 
 
-def check_same_labels(target: Target, form: Target) -> None:
-    """Raise ValueError for other labels than those that were fitted."""
+def check_same_labels(target: Target, form: Target, has_features: bool) -> None:
+    """Raise ValueError for other labels than those that were fitted.
+
+    What to do depends on whether labels have features.
+    """
     same = form.multilabel == target.multilabel
-    if not same or not np.array_equal(target.classes, form.classes):
+    if same and np.array_equal(target.classes, form.classes):
+        return
+    lacking = form.classes[find_labels(form.classes, target.classes) < 0]
+    n_known, n_lacking = len(form.classes), len(lacking)
+    if same and n_lacking and n_known == n_lacking + len(target.classes):
+        remedy = "train by partial_fit, which needs no sample of each label"
+        if form.is_indicator:
+            remedy = "give y a column for each of them, of zeros where it has no sample"
+        elif has_features:
+            remedy = f"pass label_features of all {n_known} labels, or {remedy}"
         raise ValueError(
-            f"y is {KINDS[target.kind]}, of the {len(target.classes)} labels "
-            f"{shown(target.classes)}, but this estimator was fitted to "
-            f"{KINDS[form.kind]}, of the {len(form.classes)} labels "
-            f"{shown(form.classes)}: pass these, or fit with warm_start=False."
+            f"y lacks {n_lacking} of the {n_known} labels that this estimator was "
+            f"fitted to, or that add_labels brought, {shown(lacking)}: to go on with "
+            f"warm_start=True, {remedy}; or fit anew with warm_start=False."
         )
+    raise ValueError(
+        f"y is {KINDS[target.kind]}, of the {len(target.classes)} labels "
+        f"{shown(target.classes)}, but this estimator was fitted to "
+        f"{KINDS[form.kind]}, of the {n_known} labels {shown(form.classes)}: pass "
+        "these, or fit with warm_start=False."
+    )
 
 
 def check_label_weight(
