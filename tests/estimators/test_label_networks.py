@@ -216,8 +216,11 @@ def test_pools_are_embedded_in_chunks_with_the_same_gradient(dropout, monkeypatc
     assert MeanOfTokens.most_rows == 4  # 12 labels in three equal chunks
     assert MeanOfTokens.n_rows == 2 * N_LABELS  # forward, and again backward
     # Without the second computation, the draws of dropout are the same.
-    at_once = lambda call, *given, use_reentrant: call(*given)  # noqa: E731
-    monkeypatch.setattr(networks, "checkpoint", at_once)
+
+    def called(network, *given, use_reentrant):
+        return network(*given)
+
+    monkeypatch.setattr(networks, "checkpoint", called)
     at_once = gradients(network, Z)
     assert in_chunks.keys() == at_once.keys()
     for name, gradient in at_once.items():

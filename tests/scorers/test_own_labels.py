@@ -1,6 +1,7 @@
 """Samples that are labels themselves."""
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -82,6 +83,30 @@ def test_pairs_are_compared_in_chunks(monkeypatch):
         found = own_labels(rows, rows)
     assert max(n_compared) <= 4096
     assert found.nnz == 300 * 300
+
+
+def test_memory_does_not_grow_with_the_number_of_pairs():
+    # Of 3,000 samples and 900 labels, all pairs at once would take 150 MB.
+    X, Z, y = np.ones((3000, 4)), np.ones((900, 4)), np.arange(3000) % 1000
+    with config_context(working_memory=8):
+        for target in (y, sp.csr_array(np.eye(3000, 900, dtype=bool))):
+            tracemalloc.start()
+            counts = count_own_labels(X, Z, target)
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert counts.sum() == 3000 * 900
+            assert counts[0] == (900 if target is not y else 2700)
+            assert peak < 30e6
+        assert own_labels(X, Z).nnz == 3000 * 900
+    assert own_labels(X[:0], Z).shape == (0, 900)
+
+
+def test_features_that_very_many_labels_share_are_those_of_none(monkeypatch):
+    monkeypatch.setattr("skmhe.scorers.own_labels.MAX_ALIKE", 3)
+    Z = np.eye(5)[[0, 0, 0, 1, 1, 1, 1, 2]]
+    found = own_labels(np.eye(5), Z).toarray()
+    assert found.sum(axis=1).tolist() == [3, 0, 1, 0, 0]
+    assert count_own_labels(np.eye(5), Z, np.arange(5)).tolist() == [1, 3]
 
 
 def test_scores_are_log_odds():
