@@ -257,7 +257,8 @@ def _checked_rows(label_features: Any, takes_any: bool, shown: str) -> Rows:
         raise ValueError(
             f"{shown} holds texts, such as {reprlib.repr(text)}, but must hold "
             "numbers: pass what the vectorizer of the samples makes of these texts, "
-            "vectorizer.transform(texts)."
+            "vectorizer.transform(texts), in the order of the sorted labels (of y's "
+            "columns)."
         ) from error
     return canonical_rows(Z)
 
