@@ -54,10 +54,7 @@ def main():
             "max_iter": 2,
         },
         # Features are computed only once, so that epochs are cheap.
-        "frozen": {
-            "backbone": TransformerBackbone(folder, freeze=True),
-            "max_iter": 40,
-        },
+        "frozen": {"backbone": TransformerBackbone(folder, freeze=True)},
     }
     for name, params in settings.items():
         clf = make_pipeline(

@@ -33,6 +33,9 @@ REFERENCE_WIDTH = 256
 # The rate and the steps per epoch of users' networks, of any kind: torch's AdamW has
 # the same rate.
 BACKBONE_RATE, BACKBONE_STEPS = 1e-3, 64
+# The rate of heads on a network that is frozen, which start from nothing and learn too
+# little by smaller steps. Chosen on held-out samples.
+FROZEN_RATE = 1e-2
 # Shares of the label encoder's loss, by whether a user's network makes features of
 # labels: what adds up their features needs less. Chosen on held-out samples.
 LOSS_WEIGHTS = {False: 0.1, True: 0.5}
@@ -206,7 +209,8 @@ def _auto_rate(setting: Setting) -> float:
     al., "Tensor Programs V", 2022): the single rate of both falls with its root.
     """
     if setting.has_backbone:
-        return BACKBONE_RATE
+        is_frozen = setting.values["backbone"].freeze is True
+        return FROZEN_RATE if is_frozen else BACKBONE_RATE
     values, rate = setting.values, setting.strategy.learning_rates[setting.multilabel]
     widths = resolve_hidden_layer_sizes(values["hidden_layer_sizes"], values["effort"])
     widest = max((REFERENCE_WIDTH, *widths))

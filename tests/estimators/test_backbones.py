@@ -273,6 +273,21 @@ def starting_head(clf):
     return head
 
 
+@pytest.mark.parametrize(
+    ("freeze", "expected"), [(False, 0.001), (True, 0.01), ("first.*", 0.001)]
+)
+@both_estimators
+def test_rates_of_heads(cls, freeze, expected):
+    X, y = make_data(cls=cls)
+    curves = [
+        make(cls, backbone={"freeze": freeze}, max_iter=2, learning_rate_init=rate)
+        .fit(X, y)
+        .loss_curve_
+        for rate in ("auto", expected, 1.1 * expected)
+    ]
+    assert curves[0] == curves[1] != curves[2]
+
+
 def test_heads_on_frozen_features_are_those_of_a_plain_loop():
     X, y = make_data()
     clf = make(backbone={"freeze": True}, max_iter=5, **ONE_BATCH).fit(X, y)
