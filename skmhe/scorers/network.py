@@ -1,6 +1,7 @@
 """The network: backbone, head and label encoder, built from a description."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -297,17 +298,28 @@ def with_more_labels(spec: NetworkSpec, weights: Weights, head: HeadSpec) -> Wei
     return weights_to_numpy(network)
 
 
-@torch.inference_mode()
 def network_features(
     network: Network, X: Rows, progress: Progress = SILENT
 ) -> np.ndarray:
     """Return the backbone's features of each row, float32 of shape (n, d)."""
     network.eval()
     d = network.head.in_features
-    result = np.empty((X.shape[0], d), np.float32)
-    chunks = list(row_chunks(X.shape[0], d))
+    return features_of_rows(network.features, X, d, network.device, progress)
+
+
+@torch.inference_mode()
+def features_of_rows(
+    make: Callable[[Any], Features],
+    X: Rows,
+    n_features: int,
+    device: torch.device,
+    progress: Progress = SILENT,
+) -> np.ndarray:
+    """Return what a function makes of each row, float32 of shape (n, n_features)."""
+    result = np.empty((X.shape[0], n_features), np.float32)
+    chunks = list(row_chunks(X.shape[0], n_features))
     for rows in progress.pieces(chunks, len(chunks)):
-        features = Batch(X[rows], network.device).features(network.features)
+        features = Batch(X[rows], device).features(make)
         if isinstance(features, SparseRows):
             raise AssertionError("transform is offered with hidden layers only")
         result[rows] = features.cpu().numpy()

@@ -2,13 +2,40 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Real
 
 from skmhe.estimators._sklearn import Interval, StrOptions
 from skmhe.estimators.names import Parameters, explained_names
 from skmhe.estimators.parameters import Backbone
 from skmhe.estimators.table import ABOVE_0, COUNT, SHARE, constraints
-from skmhe.text.transformer import LayerRates, TransformerLoader, embedding_names
+from skmhe.text.transformer import (
+    LayerRates,
+    Transformer,
+    embedding_names,
+    load_transformer,
+)
+
+
+@dataclass(frozen=True)
+class TransformerLoader:
+    """Loads a pretrained transformer; errors call it by what users write."""
+
+    name_or_path: str | os.PathLike[str]
+    pooling: str
+    out_features: int | None = None
+    dropout: float | None = None
+    written: str = "TransformerBackbone"
+
+    @property
+    def __name__(self) -> str:
+        return f"{self.written}({os.fspath(self.name_or_path)!r})"
+
+    def __call__(self) -> Transformer:
+        """Return a new one."""
+        return load_transformer(
+            self.name_or_path, self.pooling, self.out_features, self.dropout
+        )
 
 
 class TransformerBackbone(Backbone):

@@ -25,7 +25,19 @@ from skmhe.text.loading import (
 TEXTS_PER_CHUNK = 8192
 
 
-class Tokenizer(TransformerMixin, BaseEstimator):
+class TextTransformer(TransformerMixin, BaseEstimator):
+    """A transformer, in scikit-learn's sense, of texts."""
+
+    def __sklearn_tags__(self) -> Any:
+        """Return scikit-learn's tags: it takes texts."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        return tags
+
+
+class Tokenizer(TextTransformer):
     r"""The tokens of texts, as a pretrained transformer takes them.
 
     Each text becomes a row of token ids, with the model's special tokens, padded on the
@@ -163,14 +175,6 @@ class Tokenizer(TransformerMixin, BaseEstimator):
         for row, ids in zip(tokens, rows, strict=True):
             row[: len(ids)] = ids
         return tokens
-
-    def __sklearn_tags__(self) -> Any:
-        """Return scikit-learn's tags: it takes texts."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.one_d_array = True
-        tags.input_tags.two_d_array = False
-        return tags
 
 
 def _encoded(tokenizer: Any, texts: list[str]) -> tuple[list[np.ndarray], int]:

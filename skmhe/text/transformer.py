@@ -4,7 +4,6 @@ import functools
 import inspect
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -297,26 +296,6 @@ def load_transformer(
             "folder whose weights are those of its config.json."
         )
     return Transformer(model, pad_id, pooling, out_features)
-
-
-@dataclass(frozen=True)
-class TransformerLoader:
-    """Loads a pretrained transformer; errors call it by what users write."""
-
-    name_or_path: str | os.PathLike[str]
-    pooling: str
-    out_features: int | None
-    dropout: float | None
-
-    @property
-    def __name__(self) -> str:
-        return f"TransformerBackbone({os.fspath(self.name_or_path)!r})"
-
-    def __call__(self) -> Transformer:
-        """Return a new one."""
-        return load_transformer(
-            self.name_or_path, self.pooling, self.out_features, self.dropout
-        )
 
 
 def untrained(

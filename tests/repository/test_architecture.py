@@ -23,7 +23,7 @@ ARROWS = {
     "scorers": {"nn", "labels"},
     "nn": {"labels"},
     "labels": set(),
-    "text": {"estimators"},
+    "text": {"estimators", "scorers"},
     "metrics": {"final_classifier", "labels"},
     "final_classifier": set(),
     "datasets": set(),
@@ -59,12 +59,17 @@ LAYERS = {
         {"batch", "generators", "progress", "storage", "threads", "user_backbone"},
         {"combination", "device"},
         {"linear", "network", "own_labels"},
-        {"centroids"},
+        {"backbone_features", "centroids"},
         {"label_encoder", "scoring", "similarity"},
         {"model"},
         {"candidates"},
     ),
-    "text": ({"loading", "packing"}, {"tokenizer", "transformer"}, {"backbone"}),
+    "text": (
+        {"loading", "packing"},
+        {"tokenizer", "transformer"},
+        {"backbone"},
+        {"vectorizer"},
+    ),
     "training": (
         {
             "data",

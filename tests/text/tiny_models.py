@@ -32,10 +32,9 @@ def save_bert(folder, **options):
     """Save a BERT of two layers and 32 features, and its tokenizer."""
     size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
     size |= {"intermediate_size": 48, "max_position_embeddings": 20}
+    size |= {"vocab_size": len(WORDS)}
     # Weights are larger than usual, so that differences show.
-    config = BertConfig(
-        vocab_size=len(WORDS), initializer_range=0.3, **(size | options)
-    )
+    config = BertConfig(initializer_range=0.3, **(size | options))
     with torch.random.fork_rng(), quietly(transformers):
         torch.manual_seed(0)
         BertModel(config).save_pretrained(folder)
