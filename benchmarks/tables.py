@@ -191,7 +191,7 @@ TABLES = {
         "text.json",
         PRECISIONS,
         data=("wordnet",),
-        rows=("tfidf", "frozen", "finetuned", "unidec", "combined"),
+        rows=("tfidf", "frozen", "embedded", "finetuned", "unidec", "combined"),
         bold=PRECISIONS,
         heads=("data", "system"),
     ),
