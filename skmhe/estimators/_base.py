@@ -183,9 +183,10 @@ class BaseMHE(  # type: ignore[call-arg]
                 "labels: call fit(X, y, label_features=Z) first."
             )
         check_feature_names(label_features, fitted.feature_names, "fit")
-        model, form = fitted.model, fitted.form
-        added = check_added_labels(label_features, labels, form, model)
-        self._show(fitted.with_labels(*added))
+        added = check_added_labels(label_features, labels, fitted.form, fitted.model)
+        extended = fitted.with_labels(*added)
+        extended.model.embed_labels(prediction_settings(self, extended.model))
+        self._show(extended)
         return self
 
     @documented(X=SAMPLES)

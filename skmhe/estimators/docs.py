@@ -137,8 +137,8 @@ PARAMETERS = inspect.cleandoc(
         Learning rate of AdamW at the start. "auto" is 0.01 for "sampling",
         0.015 if `y` is multi-label, and 0.02 for other strategies, divided by the
         number of hidden layers and, where the widest has more than 256 units, by
-        ``sqrt(width / 256)``; with a `backbone`, it is 0.001, or 0.01 where all of that
-        is frozen (``freeze=True``).
+        ``sqrt(width / 256)``; with a `backbone`, it is 0.001, or 0.01 with its
+        ``freeze=True`` (not with names, which may leave layers to train).
         {learning_rate_init}
     max_iter : int or "auto", default="auto"
         Number of epochs (passes over the samples). "auto" leaves it to `effort`.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
 
+import numpy as np
 import torch
 
 from skmhe.estimators.parameters import Backbone, as_backbone
@@ -147,9 +148,9 @@ def _user_backbone(
 def _frozen(backbone: Backbone) -> Frozen:
     """Return which parameters of a user's network are frozen."""
     freeze = backbone.freeze
-    if isinstance(freeze, bool | str) or callable(freeze):
-        return freeze
-    return tuple(freeze)
+    if isinstance(freeze, bool | np.bool_):
+        return bool(freeze)
+    return freeze if isinstance(freeze, str) or callable(freeze) else tuple(freeze)
 
 
 def _label_backbone(setting: Setting) -> Any:
@@ -209,7 +210,7 @@ def _auto_rate(setting: Setting) -> float:
     al., "Tensor Programs V", 2022): the single rate of both falls with its root.
     """
     if setting.has_backbone:
-        is_frozen = setting.values["backbone"].freeze is True
+        is_frozen = _frozen(setting.values["backbone"]) is True
         return FROZEN_RATE if is_frozen else BACKBONE_RATE
     values, rate = setting.values, setting.strategy.learning_rates[setting.multilabel]
     widths = resolve_hidden_layer_sizes(values["hidden_layer_sizes"], values["effort"])

@@ -11,7 +11,6 @@ from skmhe.scorers.device import own_torch_settings
 from skmhe.scorers.generators import borrowed_generators
 from skmhe.scorers.network import Weights, features_of_rows, weights_to_numpy
 from skmhe.scorers.storage import compacted, restored, round_to_half
-from skmhe.scorers.threads import threads_for
 from skmhe.scorers.user_backbone import UserBackbone, UserModule
 
 
@@ -59,8 +58,7 @@ class BackboneFeatures:
             kept = self._module(device)
             self._kept.clear()
             self._kept[device] = kept
-        with threads_for():
-            return features_of_rows(kept, X, self.n_features, device)
+        return features_of_rows(kept, X, self.n_features, device)
 
     def _module(self, device: torch.device) -> UserModule:
         """Return the module in evaluation mode."""

@@ -53,6 +53,8 @@ Bounds = tuple[float, float]
 # What the scale of the similarities to centroids is before training, by whether a task
 # is multi-label: near what it is after training, on samples of short texts.
 CENTROID_SCALES = {False: 20.0, True: 5.0}
+# Labels per sample that late labels are taken to have where training has seen none.
+LEAST_PER_SAMPLE = 1e-6
 
 
 class Settings(NamedTuple):
@@ -81,8 +83,9 @@ class Model:
     scaling: Scaling | None = None  # of the samples, for the linear classifiers
     # If the network was trained to complete the similarity to them.
     centroids: Centroids | None = None
-    # Of a sample and a label of it, in training, and of samples; shape: (2,)
-    pair_counts: np.ndarray = field(default_factory=lambda: np.ones(2, int))
+    # Weighted numbers of pairs of a sample and a label of it that training has seen,
+    # and of samples; shape: (2,)
+    pair_counts: np.ndarray = field(default_factory=lambda: np.ones(2))
     # Of all labels, as the label encoder takes them; rows of unit length, if it adds
     # them up.
     label_features: Samples | None = None
@@ -186,6 +189,11 @@ class Model:
             label_features=stacked(self.label_features, Z),
             label_table=table,
         )
+
+    def embed_labels(self, settings: Settings) -> None:
+        """Let a user's network see features of labels, which it may not take."""
+        if self.label_table is not None:
+            self._scoring(settings._replace(score_with="both"))
 
     def grow(self) -> "Model":
         """Return the model whose search and network have all labels, to train them.
@@ -325,7 +333,8 @@ class Model:
         if search.n_labels < self.codec.n_labels:
             # Probabilities decide how late labels rank among the others.
             n_pairs, n_samples = self.pair_counts.tolist()
-            search = LateSearch(search, self.n_late, max(n_pairs, 1) / n_samples)
+            per_sample = max(n_pairs / n_samples, LEAST_PER_SAMPLE)
+            search = LateSearch(search, self.n_late, per_sample)
             ranking = search
         combination = Combination(scorers, calibration.factor)
         return Scoring(search, ranking, combination, network, settings.device)

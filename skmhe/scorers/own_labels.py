@@ -18,8 +18,8 @@ TOLERANCE = 1e-5
 # label a sample is, and are those of none. (Of ten million labels, about 80 have nearly
 # the projection of a sample by chance.)
 MAX_ALIKE = 1000
-# What a pair takes while it is looked at, in values of 8 bytes.
-VALUES_PER_PAIR = 7
+# What a pair takes while it is looked at: seven numbers of 8 bytes, in scores of 4.
+SCORES_PER_PAIR = 14
 # Scores of labels are about twice as sure as they should be, and are calibrated later.
 LOG_ODDS_FACTOR = 2.0
 SEED = 0
@@ -41,12 +41,13 @@ def count_own_labels(X: Rows, Z: Rows, y: np.ndarray | sp.csr_array) -> np.ndarr
     X and Z are as in `own_labels`, y are the samples' labels or their indicator.
     """
     n_true, n_pairs = 0, 0
+    true = None if isinstance(y, np.ndarray) else y != 0
     for pairs in _pairs(X, Z):
         n_pairs += pairs.shape[1]
-        if isinstance(y, np.ndarray):
+        if true is None:
             n_true += int((y[pairs[0]] == pairs[1]).sum())
         else:
-            n_true += _as_entries(pairs, y.shape).multiply(y != 0).nnz
+            n_true += _as_entries(pairs, true.shape).multiply(true).nnz
     return np.array([n_true, n_pairs - n_true])
 
 
@@ -67,7 +68,7 @@ def _pairs(X: Rows, Z: Rows) -> Iterator[np.ndarray]:
     counts = np.searchsorted(label_values, sample_values + TOLERANCE) - first
     counts[counts > MAX_ALIKE] = 0
     most = max(1, int(counts.max(initial=0)))
-    for rows in row_chunks(X.shape[0], VALUES_PER_PAIR * most):
+    for rows in row_chunks(X.shape[0], SCORES_PER_PAIR * most):
         samples = np.repeat(np.arange(rows.start, rows.stop), counts[rows])
         starts = np.cumsum(counts[rows]) - counts[rows]
         places = np.arange(len(samples)) + np.repeat(first[rows] - starts, counts[rows])

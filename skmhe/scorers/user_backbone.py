@@ -261,6 +261,7 @@ def _is_left_alone(error: Exception) -> bool:
     # memory, it has no class of errors.
     is_control = type(error).__module__ == "torch.utils.checkpoint"
     is_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    is_control |= isinstance(error, Warning)  # which users may turn into errors
     return is_control or is_memory or "DefaultCPUAllocator" in str(error)
 
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
 
+import numpy as np
+
 from skmhe.estimators._sklearn import Interval, StrOptions
 from skmhe.estimators.names import Parameters, explained_names
 from skmhe.estimators.parameters import Backbone
@@ -25,11 +27,11 @@ class TransformerLoader:
     pooling: str
     out_features: int | None = None
     dropout: float | None = None
-    written: str = "TransformerBackbone"
+    written: str = "TransformerBackbone({!r})"
 
     @property
     def __name__(self) -> str:
-        return f"{self.written}({os.fspath(self.name_or_path)!r})"
+        return self.written.format(os.fspath(self.name_or_path))
 
     def __call__(self) -> Transformer:
         """Return a new one."""
@@ -82,6 +84,7 @@ class TransformerBackbone(Backbone):
     See Also
     --------
     Tokenizer : Makes tokens of texts.
+    TransformerVectorizer : The same transformer as it is, for any estimator.
     Transformer : The torch module that is trained.
     skmhe.Backbone : Any other network.
 
@@ -154,7 +157,7 @@ class TransformerBackbone(Backbone):
         freeze: object = self.freeze
         if isinstance(freeze, str) and freeze == "embeddings":
             freeze = embedding_names
-        elif freeze is True and self.out_features is not None:
+        elif isinstance(freeze, bool | np.bool_) and freeze and self.out_features:
             freeze = "model.*"  # but not the new layer
         return Backbone(
             TransformerLoader(

@@ -67,6 +67,7 @@ class Tokenizer(TextTransformer):
     See Also
     --------
     TransformerBackbone : The network that takes these tokens.
+    TransformerVectorizer : Makes features of texts, by tokens of its own.
 
     Examples
     --------

@@ -148,16 +148,17 @@ class TransformerVectorizer(ClassNamePrefixFeaturesOutMixin, TextTransformer):
             Features. An empty text has those of the special tokens alone.
         """
         check_is_fitted(self)
+        self._validate_params()
         return self._features(self.tokenizer_.transform(X))
 
     def _fit(self, X: Any) -> np.ndarray:
         """Load the transformer, and return the tokens of texts."""
         self._validate_params()
-        device, written = resolve_device(self.device), type(self).__name__
+        device = resolve_device(self.device)
         tokenizer = Tokenizer(self.name_or_path, self.max_length)
         tokens = tokenizer.fit_transform(X)
-        loader = TransformerLoader(self.name_or_path, self.pooling, written=written)
-        backbone = UserBackbone(loader, {})
+        loader = TransformerLoader(self.name_or_path, self.pooling, written="{!r}")
+        backbone = UserBackbone(loader, {}, argument="name_or_path")
         self._backbone = BackboneFeatures.of(backbone, tokens, device)
         self.tokenizer_ = tokenizer
         return tokens

@@ -365,10 +365,11 @@ def _train(
 
 
 def _pair_counts(task: Task) -> np.ndarray:
-    """Count pairs of a sample and a label of it, and samples."""
-    y = task.data.y
-    n = y.shape[0]
-    return np.array([n if isinstance(y, np.ndarray) else y.nnz, n])
+    """Count pairs of a sample and a label of it, and samples, with their weights."""
+    y, weight = task.data.y, task.data.sample_weight
+    weight = np.ones(y.shape[0]) if weight is None else weight
+    counts = np.ones(y.shape[0]) if isinstance(y, np.ndarray) else np.diff(y.indptr)
+    return np.array([weight @ counts, weight.sum()], float)
 
 
 def _own_label_counts(recipe: Recipe, task: Task) -> np.ndarray:

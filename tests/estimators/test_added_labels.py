@@ -282,9 +282,11 @@ def test_integers_of_any_size(large, form):
     assert clf.classes_.tolist() == [0, 1, 2, 3, 7, large]
     labels = clf.predict_topk(X, k=6)[0]
     assert set(labels[0].tolist()) == {0, 1, 2, 3, 7, large}
-    if large < 2**63:  # the next ones go on, though no int64 holds them
-        clf.add_labels(X[6:])
-        assert clf.classes_.tolist()[-2:] == [large + 1, large + 2]
+    # The next ones go on, though no type of integers may hold them.
+    clf.add_labels(X[6:7]).add_labels(X[7:])
+    assert clf.classes_.tolist()[-2:] == [large + 1, large + 2]
+    with pytest.raises(ValueError, match=r"labels=\[1.5\] cannot be of type"):
+        clf.add_labels(X[:1], [1.5])
 
 
 def test_integers_that_no_type_holds_together():

@@ -131,6 +131,7 @@ def test_errors_of_any_class_in_a_network_say_where(error):
         torch.OutOfMemoryError("none"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory"),
         KeyboardInterrupt(),
+        UserWarning("as an error"),
     ],
 )
 def test_what_is_no_error_of_a_network_is_left_as_it_is(error):

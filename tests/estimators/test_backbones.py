@@ -274,7 +274,8 @@ def starting_head(clf):
 
 
 @pytest.mark.parametrize(
-    ("freeze", "expected"), [(False, 0.001), (True, 0.01), ("first.*", 0.001)]
+    ("freeze", "expected"),
+    [(False, 0.001), (True, 0.01), (np.True_, 0.01), ("first.*", 0.001)],
 )
 @both_estimators
 def test_rates_of_heads(cls, freeze, expected):

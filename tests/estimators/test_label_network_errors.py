@@ -210,8 +210,13 @@ def test_a_shared_network_tells_labels_from_samples(change, expected, freeze):
     labels = RNG.rand(N_LABELS, 3)
     with pytest.raises(ValueError, match=re.escape(f"backbone=OfPositives {expected}")):
         clf.fit(X, Y, label_features=-labels)
-    clf.fit(X, Y, label_features=labels).add_labels(-labels)
-    with pytest.raises(ValueError, match=re.escape(f"backbone=OfPositives {expected}")):
-        clf.predict(X)
+    before = clf.fit(X, Y, label_features=labels).predict_proba(X)
+    for score_with in ("classifier", "both"):
+        clf.set_params(label_encoder__score_with=score_with)
+        with pytest.raises(ValueError, match=re.escape(f"OfPositives {expected}")):
+            clf.add_labels(-labels)
+    # They are not added.
+    assert np.array_equal(clf.predict_proba(X), before)
+    assert clf.add_labels(labels[:1]).classes_.tolist() == [0, 1, 2, 3, 4]
     with pytest.raises(ValueError, match=r"backbone=OfPositives .* samples"):
         clf.fit(-X, Y, label_features=labels)

@@ -168,11 +168,33 @@ def test_wrong_parameters(values, error, folder):
     assert not hasattr(vectorizer, "tokenizer_")
 
 
+def test_settings_of_torch_make_no_difference(folder):
+    expected, state = fitted(folder).transform(TEXTS), torch.get_rng_state()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            again = fitted(folder)
+            found = again.transform(TEXTS)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert_array_equal(found, expected)
+    assert_array_equal(again.transform(TEXTS), expected)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_wrong_norm_after_fitting(folder):
+    vectorizer = fitted(folder).set_params(norm="l1")
+    with pytest.raises(ValueError, match="'norm' parameter of TransformerVectorizer"):
+        vectorizer.transform(TEXTS)
+
+
 def test_the_device_may_change_after_fitting(folder):
     vectorizer = fitted(folder, device="cpu")
     expected = vectorizer.transform(TEXTS)
-    vectorizer.device = torch.device("cpu")
+    vectorizer.device = torch.device("cpu", 0)
     assert_array_equal(vectorizer.transform(TEXTS), expected)
+    # The module is kept where it is asked for, and nowhere else.
+    assert list(vectorizer._backbone._kept) == [torch.device("cpu", 0)]
     vectorizer.device = "cuda:99"
     with pytest.raises(ValueError, match="device='cuda:99' was asked for"):
         vectorizer.transform(TEXTS)
@@ -191,7 +213,7 @@ def test_what_are_no_texts(X, folder):
 
 def test_a_model_without_some_tokens_of_its_tokenizer(tmp_path):
     folder = save_bert(tmp_path / "bert", vocab_size=20)
-    error = r"X has integers from 0 to 20, .*=TransformerVectorizer\('.*\) has 20 rows"
+    error = r"X has integers from 0 to 20, .* of name_or_path='.*' has 20 rows"
     with pytest.raises(ValueError, match=error):
         TransformerVectorizer(folder).fit(["account"])
     lacking = save_tokenizer(tmp_path / "tokenizer")

@@ -136,14 +136,23 @@ def check_like_known(Z: Samples, model: Model) -> None:
 
 def _following(classes: np.ndarray, n: int) -> np.ndarray:
     """Return the integers that follow the largest label."""
-    if classes.dtype.kind not in "iu":
+    if not _are_integers(classes):
         raise ValueError(
             "labels=None, but the known labels are no integers that could go on: pass "
             "a name for each row of label_features, or a DataFrame whose index has "
             "them."
         )
     first = int(classes.max()) + 1
+    if first + n <= np.iinfo(np.int64).max:
+        return _typed_as(classes, np.arange(first, first + n))
     return _typed_as(classes, label_array(range(first, first + n)))
+
+
+def _are_integers(labels: np.ndarray) -> bool:
+    """Tell whether labels are integers: objects, if they have more than 64 bits."""
+    if labels.dtype.kind != "O":
+        return labels.dtype.kind in "iu"
+    return all(type(label) is int for label in labels)
 
 
 def _typed_as(classes: np.ndarray, names: np.ndarray) -> np.ndarray:
@@ -151,19 +160,24 @@ def _typed_as(classes: np.ndarray, names: np.ndarray) -> np.ndarray:
 
     Integers that it does not hold are left as they are: all labels get a wider type.
     """
-    dtype, values = classes.dtype, names.tolist()
-    try:
-        with np.errstate(invalid="ignore", over="ignore"):
-            typed = names.astype(dtype)
-    except (OverflowError, TypeError, ValueError):
-        typed = None
-    if typed is not None and typed.tolist() == values:
-        return typed
-    if dtype.kind in "iu" and all(isinstance(value, int) for value in values):
+    dtype = classes.dtype
+    if _are_integers(classes) and _are_integers(names):
+        limits = None if dtype.kind == "O" else np.iinfo(dtype)
+        if limits and limits.min <= names.min() and names.max() <= limits.max:
+            return names.astype(dtype)
         return names
+    if dtype.kind != "O":
+        try:
+            with np.errstate(invalid="ignore", over="ignore"):
+                typed = names.astype(dtype)
+        except (OverflowError, TypeError, ValueError):
+            typed = None
+        if typed is not None and typed.tolist() == names.tolist():
+            return typed
     raise ValueError(
-        f"labels={shown(names)} cannot be of type {dtype}, which the known labels "
-        "have: name labels by such numbers, or fit to y.astype(float)."
+        f"labels={shown(names)} cannot be of type "
+        f"{'int' if dtype.kind == 'O' else dtype}, which the known labels have: name "
+        "labels by such numbers, or fit to y.astype(float)."
     )
 
 
@@ -193,7 +207,8 @@ def _checked_names(labels: Any, n_rows: int, classes: np.ndarray) -> np.ndarray:
             "known already: each label can be added once. Train known labels by "
             "partial_fit."
         )
-    return _typed_as(classes, names) if classes.dtype.kind in "biuf" else names
+    is_typed = classes.dtype.kind in "biuf" or _are_integers(classes)
+    return _typed_as(classes, names) if is_typed else names
 
 
 def label_rows(Z: Samples, is_for_network: bool) -> Samples:
@@ -257,8 +272,7 @@ def _checked_rows(label_features: Any, takes_any: bool, shown: str) -> Rows:
         raise ValueError(
             f"{shown} holds texts, such as {reprlib.repr(text)}, but must hold "
             "numbers: pass what the vectorizer of the samples makes of these texts, "
-            "vectorizer.transform(texts), in the order of the sorted labels (of y's "
-            "columns)."
+            "vectorizer.transform(texts), in the order of the labels."
         ) from error
     return canonical_rows(Z)
 
