@@ -12,6 +12,7 @@ for all seeds. Prints the mean over the seeds of
 - tfidf: the estimator as it is, on TF-IDF weights;
 - frozen: heads on the transformer as it is;
 - embedded: the estimator as it is, on the transformer's features;
+- union: the same, on these (of unit length) and TF-IDF weights side by side;
 - finetuned: the transformer is trained as well;
 - unidec: it reads the labels' texts, too, with the same weights;
 - combined: the same, and linear classifiers on TF-IDF weights.
@@ -60,6 +61,7 @@ import torch
 from data import VECTORIZER, load, read_texts
 from results import add_out_argument, print_rows, write
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.pipeline import make_union
 
 from skmhe import (
     FeatureParts,
@@ -76,7 +78,10 @@ from skmhe.metrics import (
 )
 from skmhe.text import Tokenizer, TransformerBackbone, TransformerVectorizer
 
-SYSTEMS = ["tfidf", "frozen", "embedded", "finetuned", "unidec", "combined"]
+SYSTEMS = [
+    *("tfidf", "frozen", "embedded", "union"),
+    *("finetuned", "unidec", "combined"),
+]
 N_KINDS, N_TRAIN, N_TEST, HELD_OUT = 2_000, 12_000, 4_000, 0.2
 # Of the transformer; longer texts are cut.
 MAX_LENGTH, EPOCHS, BATCH = 48, 3, 64
@@ -175,6 +180,9 @@ def features_of(system, args):
         return TfidfVectorizer(**VECTORIZER)
     if system == "embedded":
         return TransformerVectorizer(args.model, max_length=args.max_length)
+    if system == "union":
+        embedded = TransformerVectorizer(args.model, args.max_length, norm="l2")
+        return make_union(embedded, TfidfVectorizer(**VECTORIZER))
     if system == "combined":
         return FeatureParts(network=tokenizer, linear=TfidfVectorizer(**VECTORIZER))
     return tokenizer
@@ -183,7 +191,7 @@ def features_of(system, args):
 def estimator_of(system, y, seed, args):
     """Return the estimator of a system."""
     params = {"random_state": seed, "verbose": args.verbose}
-    if system in ("tfidf", "embedded"):
+    if system in ("tfidf", "embedded", "union"):
         return make_estimator(y, **params)
     if system == "frozen":
         backbone = TransformerBackbone(args.model, freeze=True)

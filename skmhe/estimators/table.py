@@ -35,7 +35,10 @@ AT_LEAST_2 = Interval(Integral, 2, None, closed="left")
 SCHEDULE = _one_of("constant", "linear", "cosine", "one_cycle")
 STRATEGY = _one_of("auto", "full", "product", "cascade", "sampling")
 POOL = _one_of("auto", "batch", "batch_and_own_group", "batch_groups", "own_group")
-A_MODULE = "Pass a torch.nn.Module, or a class or function that makes one"
+A_MODULE = (
+    "Pass a torch.nn.Module, a class or function that makes one or, of texts, "
+    "skmhe.text.TransformerBackbone(path)"
+)
 NO_LINEAR = "For no linear classifiers, use model='network'"
 MARGINS = [_one_of("arcface", "cosface"), ObjectOf(Margin, "skmhe.nn.Margin"), None]
 MARGIN = Parameter("margin", MARGINS, when.ALONE)

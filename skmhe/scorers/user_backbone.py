@@ -224,6 +224,11 @@ class UserBackbone:
                     " Integers are passed on as they are, as token ids: make floats of "
                     "other numbers, such as images."
                 )
+            elif any(isinstance(part, nn.Embedding) for part in module.modules()):
+                hint = (
+                    " It has embeddings, which take integers: make token ids of texts, "
+                    "by skmhe.text.Tokenizer for example."
+                )
             raise ValueError(
                 f"{self.name} failed for {n} {rows} of shape {shape} and type "
                 f"{inputs.dtype}: {type(error).__name__}: {error}. It "

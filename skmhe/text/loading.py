@@ -58,10 +58,15 @@ def _loading(kind: str, name: str | os.PathLike[str]) -> Iterator[Any]:
             yield getattr(transformers, kind)
     except Exception as error:  # each format of files has errors of its own
         files = "config.json, model.safetensors and tokenizer.json or vocab.txt"
+        if Path(name).is_file():
+            raise ValueError(
+                f"name_or_path={name!r} is a file: pass the folder, with {files}."
+            ) from error
         if Path(name).is_dir():
             raise ValueError(
-                f"name_or_path={name!r} is a folder that {kind} cannot load: {error} "
-                f"Pass one with {files}, as save_pretrained writes it."
+                f"name_or_path={name!r} is a folder that {kind} cannot load: "
+                f"{_reason(Path(name), error)} Pass one with {files}, as "
+                "save_pretrained writes it."
             ) from error
         raise OSError(
             f"name_or_path={name!r} is not a folder here, nor a model that can be got "
@@ -69,6 +74,15 @@ def _loading(kind: str, name: str | os.PathLike[str]) -> Iterator[Any]:
             "to the network once, after which the model is kept on this machine. "
             f"{kind} says: {error}"
         ) from error
+
+
+def _reason(folder: Path, error: Exception) -> str:
+    """Return why nothing can be loaded from a folder."""
+    if list(folder.glob("*config.json")) or list(folder.glob("vocab.txt")):
+        return str(error)
+    found = sorted(path.parent.name for path in folder.glob("*/config.json"))
+    inside = f", but its folder {found[0]!r} has one" if found else ""
+    return f"it has no config.json{inside}."
 
 
 def pretrained(kind: str, name: str | os.PathLike[str], **options: Any) -> Any:

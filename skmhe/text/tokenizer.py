@@ -196,10 +196,11 @@ def check_texts(X: Any) -> list[str]:
             f"X={reprlib.repr(X)} must be a sequence of texts: pass [text] for one, "
             "[texts[label] for label in sorted(texts)] for a dict of label texts."
         )
-    if getattr(X, "ndim", 1) != 1:
+    shape = getattr(X, "shape", (1,))
+    if len(shape) != 1:
         raise ValueError(
-            f"X has shape {X.shape}, but must be a single column of texts: pass "  # type: ignore[attr-defined]
-            "X[name], or X.ravel() of an array."
+            f"X has shape {shape}, but must be a single column of texts: pass X[name], "
+            "or X.ravel() of an array."
         )
     texts = list(X)
     for i, text in enumerate(texts):

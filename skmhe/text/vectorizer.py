@@ -87,8 +87,8 @@ class TransformerVectorizer(ClassNamePrefixFeaturesOutMixin, TextTransformer):
     def __init__(
         self,
         name_or_path: str | os.PathLike[str],
-        *,
         max_length: int = 128,
+        *,
         pooling: str = "mean",
         norm: str | None = None,
         device: str | torch.device = "auto",

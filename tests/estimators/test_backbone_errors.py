@@ -194,3 +194,9 @@ def test_samples_of_another_form():
         make().fit(np.where(X > 2, np.nan, X), y)
     with pytest.raises(TypeError, match=r"[Ss]parse"):
         make().fit(sp.csr_array(X), y)
+
+
+def test_numbers_where_a_network_takes_tokens():
+    error = "failed for 2 samples .* integers: make token ids of texts, by skmhe.text.T"
+    with pytest.raises(ValueError, match=error):
+        MHEClassifier(backbone=Tokens(20)).fit(np.ones((6, 3)), [0, 1] * 3)

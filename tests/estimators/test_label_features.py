@@ -358,6 +358,7 @@ BAD = [
         lambda Z: pd.Series([f"label {i}" for i in range(len(Z))]),
         "^label_features holds texts, such as 'label 0', .*vectorizer.transform",
     ),
+    (lambda Z: dict(enumerate(Z)), r"^label_features is a dict, but must .*sorted\("),
     (lambda Z: Z[:-1], "label_features has 23 rows, but y has 24 labels"),
     (lambda Z: np.where(Z.max() == Z, np.nan, Z), "label_features contains NaN"),
     (lambda Z: Z[:, :0], "0 feature"),

@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import torch
 import transformers
@@ -95,6 +96,7 @@ def test_it_is_an_estimator_of_texts(folder):
         (["a", b"b"], "row 1 is of type bytes"),
         ([["a"], ["b"]], "row 0 is of type list"),
         (np.array([["a"]]), r"shape \(1, 1\), but must be a single column"),
+        (pl.DataFrame({"a": ["b"]}), r"shape \(1, 1\), but must be a single column"),
         (pd.DataFrame({"a": ["b"]}), r"pass X\[name\]"),
         (np.arange(3), "row 0 is of type int64"),
         (["a", "b\ud800"], r"X has '\\ud800' in row 1, at place 1 of .*Replace it"),
@@ -175,8 +177,14 @@ def test_names_and_folders_without_a_tokenizer(tmp_path):
         error = f"name_or_path='{name}' is not a folder here.*network once"
         with pytest.raises(OSError, match=error):
             Tokenizer(name).fit(TEXTS)
-    with pytest.raises(ValueError, match="is a folder that AutoTokenizer cannot load"):
+    error = r"is a folder that AutoTokenizer cannot load: it has no config\.json\. "
+    with pytest.raises(ValueError, match=error):
         Tokenizer(tmp_path).fit(TEXTS)
+    save_bert(tmp_path / "inner")
+    with pytest.raises(ValueError, match="json, but its folder 'inner' has one"):
+        Tokenizer(tmp_path).fit(TEXTS)
+    with pytest.raises(ValueError, match=r"config\.json' is a file: pass the folder"):
+        Tokenizer(tmp_path / "inner" / "config.json").fit(TEXTS)
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(ValueError, match=r"tokenizer\.json that cannot be read"):
         Tokenizer(tmp_path).fit(TEXTS)
@@ -191,6 +199,7 @@ def test_libraries_that_a_tokenizer_lacks(tmp_path, monkeypatch):
     def lacking(name):
         raise ImportError("pip install sentencepiece")
 
+    (tmp_path / "tokenizer_config.json").touch()
     monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", lacking)
     error = "is a folder that AutoTokenizer cannot load: pip install sentencepiece"
     with pytest.raises(ValueError, match=error):

@@ -1,6 +1,7 @@
 """Features of labels, in the order of the labels."""
 
 import reprlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -250,6 +251,12 @@ def _checked(label_features: Any, takes_any: bool) -> Samples:
 
 def _checked_rows(label_features: Any, takes_any: bool, shown: str) -> Rows:
     """Return finite rows, dense or CSR, float32 or, if they may be token ids, int64."""
+    if isinstance(label_features, Mapping):
+        raise ValueError(
+            f"{shown} is a {type(label_features).__name__}, but must be an array with "
+            "a row for each label: pass [features[label] for label in sorted(features)]"
+            ", or a DataFrame whose index names the labels."
+        )
     takes_any = takes_any and not sp.issparse(label_features)
     options: dict[str, Any] = {
         "accept_sparse": "csr",
@@ -272,7 +279,8 @@ def _checked_rows(label_features: Any, takes_any: bool, shown: str) -> Rows:
         raise ValueError(
             f"{shown} holds texts, such as {reprlib.repr(text)}, but must hold "
             "numbers: pass what the vectorizer of the samples makes of these texts, "
-            "vectorizer.transform(texts), in the order of the labels."
+            "vectorizer.transform(texts), in the order of the labels. A Pipeline does "
+            "so with transform_input=['label_features']."
         ) from error
     return canonical_rows(Z)
 

@@ -95,7 +95,8 @@ def _advice(name: str, X: Any, has_backbone: bool, shown: str) -> str | None:
             )
         return found + (
             f"{name} needs numbers: use make_pipeline(TfidfVectorizer(), {name}()) for "
-            "a list of texts, OneHotEncoder() for columns of categories."
+            "a list of texts (or skmhe.text.TransformerVectorizer), OneHotEncoder() "
+            "for columns of categories."
         )
     if _cells(values)[1]:
         return (
