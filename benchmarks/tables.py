@@ -198,6 +198,12 @@ TABLES = {
         bold=PRECISIONS,
         heads=("data", "system"),
     ),
+    "text-new": Table(
+        "text.json",
+        ("new_R@10", "other_R@10"),
+        data=("wordnet, new", "debdeps, new"),
+        heads=("data", "scored by"),
+    ),
     "text-steps": Table(
         "text.json",
         ("peak_mib", "step_ms"),
