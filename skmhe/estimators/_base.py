@@ -359,8 +359,6 @@ class BaseMHE(  # type: ignore[call-arg]
         self.head_sizes_ = self.codec_.head_sizes
         self.n_heads_ = len(self.head_sizes_)
 
-    # Predicting
-
     @property
     def combination_(self) -> dict[str, float]:
         """Weights of the scorers; a property, as they may change after fitting."""

@@ -37,7 +37,7 @@ STRATEGY = _one_of("auto", "full", "product", "cascade", "sampling")
 POOL = _one_of("auto", "batch", "batch_and_own_group", "batch_groups", "own_group")
 A_MODULE = (
     "Pass a torch.nn.Module, a class or function that makes one or, of texts, "
-    "skmhe.text.TransformerBackbone(path)"
+    "TransformerBackbone(path)"
 )
 NO_LINEAR = "For no linear classifiers, use model='network'"
 MARGINS = [_one_of("arcface", "cosface"), ObjectOf(Margin, "skmhe.nn.Margin"), None]

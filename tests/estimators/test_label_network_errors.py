@@ -77,7 +77,7 @@ def error_of(use, kind=ValueError):
             {},
             ValueError,
             "The 'module' parameter of Backbone (label_encoder__backbone) must be a "
-            "callable. Got 5 instead. Pass a torch.nn.Module, or a class or function",
+            "callable. Got 5 instead. Pass a torch.nn.Module, a class or function",
         ),
         (
             lambda freeze=1: Dense(),

@@ -154,8 +154,11 @@ def test_scikit_learn_still_reads_the_signature(cls):
         ({"learning_rate": 0.1}, "It is a schedule; the number is learning_rate_init."),
         ({"strategy": Full(margin=0.5)}, "a skmhe.nn.Margin object or None. Got 0.5"),
         ({"label_encoder": False}, "None or a LabelEncoder object. Got False instead."),
-        ({"backbone": "resnet"}, "Got 'resnet' instead. Pass a torch.nn.Module, or a"),
-        ({"backbone": Backbone("resnet")}, "Pass a torch.nn.Module, or a class or"),
+        (
+            {"backbone": "resnet"},
+            "Got 'resnet' instead. Pass a torch.nn.Module, a",
+        ),
+        ({"backbone": Backbone("resnet")}, "Pass a torch.nn.Module, a class or"),
         ({"combination": "best"}, "or an instance of 'collections.abc.Mapping'. Got"),
     ],
 )

@@ -225,10 +225,10 @@ def test_threads_of_ours_change_no_prediction(
             torch.set_num_threads(n_threads)
         # Even the dense output is bound in as many parts as there are threads.
         assert sorted(chunks) == sorted(4 * {1: [100], 3: [33, 33, 34]}[n])
-        # Exponentials of the last rows of a part may be rounded otherwise.
-        tolerance = 1e-6 if n_late else 0
+        # Some processors round products of other sizes, and exponentials of the last
+        # rows of a part, otherwise.
         for a, b in zip(found, before or found, strict=True):
-            assert_allclose(a, b, rtol=tolerance)
+            assert_allclose(a, b, rtol=1e-6, atol=1e-6)
         before = found
 
 
