@@ -3,6 +3,7 @@
 import os
 import reprlib
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Set
 from numbers import Integral
 from pathlib import Path
@@ -25,8 +26,30 @@ from skmhe.text.loading import (
 TEXTS_PER_CHUNK = 8192
 
 
-class TextTransformer(TransformerMixin, BaseEstimator):
+class TextTransformer(TransformerMixin, BaseEstimator, ABC):
     """A transformer, in scikit-learn's sense, of texts."""
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Load the pretrained model, and tell how many texts are cut.
+
+        Parameters
+        ----------
+        X : sequence of str of shape (n_samples,)
+            Texts: a list, an array, a column of a table.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+            The fitted transformer.
+        """
+        self._fit(X)
+        return self
+
+    @abstractmethod
+    def _fit(self, X: Any) -> Any:
+        """Load what there is to load, and return the tokens of texts."""
 
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: it takes texts."""
@@ -91,24 +114,6 @@ class Tokenizer(TextTransformer):
     def __init__(self, name_or_path: str | os.PathLike[str], max_length: int = 128):
         self.name_or_path = name_or_path
         self.max_length = max_length
-
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Load the tokenizer, and tell how many texts are cut.
-
-        Parameters
-        ----------
-        X : sequence of str of shape (n_samples,)
-            Texts: a list, an array, a column of a table.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self : Tokenizer
-            The fitted transformer.
-        """
-        self._fit(X)
-        return self
 
     def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
         """Load the tokenizer, and return the tokens of texts.

@@ -1,7 +1,7 @@
 """From texts to features of a pretrained transformer as it is."""
 
 import os
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -98,24 +98,6 @@ class TransformerVectorizer(ClassNamePrefixFeaturesOutMixin, TextTransformer):
         self.pooling = pooling
         self.norm = norm
         self.device = device
-
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Load the transformer, and tell how many texts are cut.
-
-        Parameters
-        ----------
-        X : sequence of str of shape (n_samples,)
-            Texts: a list, an array, a column of a table.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self : TransformerVectorizer
-            The fitted vectorizer.
-        """
-        self._fit(X)
-        return self
 
     def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
         """Load the transformer, and return the features of texts.
