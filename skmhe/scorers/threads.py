@@ -4,6 +4,7 @@ import ctypes
 import math
 import os
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -207,5 +208,27 @@ def shared_out(
     n_threads = min(n_threads, len(parts))
     if n_threads <= 1:
         return [function(part) for part in parts]
-    with ThreadPoolExecutor(n_threads, initializer=one_thread_here) as pool:
-        return list(pool.map(function, parts))
+    with own_threads(n_threads) as threads:
+        return list(threads.map(function, parts))
+
+
+@contextmanager
+def own_threads(n_threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Open threads that compute on one each, and wait for their ends.
+
+    Python before 3.13 joins threads that the system has yet to end. Meanwhile, they
+    hold locks of MKL, which a process that is forked off then would wait for for ever.
+    """
+    started: list[int] = []
+
+    def begin() -> None:
+        started.append(threading.get_native_id())
+        one_thread_here()
+
+    try:
+        with ThreadPoolExecutor(n_threads, initializer=begin) as threads:
+            yield threads
+    finally:
+        for thread in started:
+            while os.path.exists(f"/proc/self/task/{thread}"):  # on Linux
+                time.sleep(0)

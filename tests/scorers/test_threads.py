@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from skmhe.nn import FullHead
 from skmhe.scorers import device, threads
 from skmhe.scorers.network import HeadSpec
-from skmhe.scorers.threads import shared_out
+from skmhe.scorers.threads import own_threads, shared_out
+
+TASKS = Path("/proc/self/task")
 
 # In a process of its own, where torch has two threads.
 BEGIN = """
@@ -102,6 +105,23 @@ def test_parts_are_shared_out_in_order(n_threads):
     assert shared_out(double, range(20), n_threads) == list(range(0, 40, 2))
     assert (threading.get_ident() in used) == (n_threads == 1)
     assert shared_out(double, [], n_threads) == []
+
+
+@pytest.mark.skipif(not TASKS.exists(), reason="the system does not list threads")
+def test_own_threads_have_ended_when_they_are_left():
+    def product():
+        meeting.wait()
+        torch.mm(torch.ones(50, 50), torch.ones(50, 50))
+        return threading.get_native_id()
+
+    for _ in range(50):
+        meeting = threading.Barrier(8)
+        with pytest.raises(KeyboardInterrupt), own_threads(8) as opened:
+            jobs = [opened.submit(product) for _ in range(8)]
+            found = {job.result() for job in jobs}
+            raise KeyboardInterrupt
+        assert len(found) == 8
+        assert not found & {int(task.name) for task in TASKS.iterdir()}
 
 
 def test_other_threads_keep_their_number():

@@ -1,7 +1,6 @@
 """Fitting a tree of linear classifiers over the labels' codes."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ from skmhe.scorers.linear.scaling import is_dense
 from skmhe.scorers.linear.solver import Problem, Samples, minimize_squared_hinge
 from skmhe.scorers.linear.tables import DenseLevel, Level, SparseLevel, starts_of
 from skmhe.scorers.progress import SILENT, Progress
-from skmhe.scorers.threads import one_blas_thread, one_thread_here, threads_for
+from skmhe.scorers.threads import one_blas_thread, own_threads, threads_for
 
 # Scores of (sample, label) pairs that are solved at a time: what a step needs of
 # them stays in the processor's cache. But at least so many labels: a product of a
@@ -85,10 +84,7 @@ def fit_levels(
     with threads_for(_multiply_adds(X.size, Y, sizes)):
         n_threads = torch.get_num_threads()
     # Threads of ours have larger pieces of work than those of a matrix product.
-    with (
-        one_blas_thread,
-        ThreadPoolExecutor(n_threads, initializer=one_thread_here) as threads,
-    ):
+    with one_blas_thread, own_threads(n_threads) as threads:
 
         def share(solve: Callable[[Any], Any], pieces: list[Any]) -> Iterator[Any]:
             return progress.pieces(threads.map(solve, pieces), len(pieces))
