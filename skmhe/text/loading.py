@@ -58,6 +58,12 @@ def _loading(kind: str, name: str | os.PathLike[str]) -> Iterator[Any]:
             yield getattr(transformers, kind)
     except Exception as error:  # each format of files has errors of its own
         files = "config.json, model.safetensors and tokenizer.json or vocab.txt"
+        if isinstance(error, ValueError) and "trust_remote_code" in str(error):
+            raise ValueError(
+                f"name_or_path={name!r} is a model that needs Python code of its own, "
+                "which is never run: pass one of an architecture of transformers, or, "
+                "if you trust the code, load the model by it and pass it as backbone."
+            ) from error
         if Path(name).is_file():
             raise ValueError(
                 f"name_or_path={name!r} is a file: pass the folder, with {files}."
@@ -86,15 +92,21 @@ def _reason(folder: Path, error: Exception) -> str:
 
 
 def pretrained(kind: str, name: str | os.PathLike[str], **options: Any) -> Any:
-    """Return what a class of transformers, such as "AutoModel", loads."""
+    """Return what a class of transformers, such as "AutoModel", loads.
+
+    Code that comes with a model is not run: by default, transformers would ask whether
+    to run it, and take what standard input holds for the answer.
+    """
     with _loading(kind, name) as loader:
-        return loader.from_pretrained(os.fspath(name), **options)
+        return loader.from_pretrained(
+            os.fspath(name), trust_remote_code=False, **options
+        )
 
 
 def empty_model(name: str | os.PathLike[str], config: Any) -> Any:
     """Return the model of a configuration, with shapes but without weights."""
     with _loading("AutoModel", name) as loader, torch.device("meta"):
-        return loader.from_config(config)
+        return loader.from_config(config, trust_remote_code=False)
 
 
 def most_tokens(model: Any) -> int | None:

@@ -196,7 +196,7 @@ def test_names_and_folders_without_a_tokenizer(tmp_path):
 
 
 def test_libraries_that_a_tokenizer_lacks(tmp_path, monkeypatch):
-    def lacking(name):
+    def lacking(name, **options):
         raise ImportError("pip install sentencepiece")
 
     (tmp_path / "tokenizer_config.json").touch()

@@ -1,5 +1,6 @@
 """The module: features that do not depend on padding, layers, and how it is loaded."""
 
+import json
 import pickle
 from types import SimpleNamespace
 
@@ -12,6 +13,8 @@ from torch.utils.checkpoint import checkpoint
 from transformers import BertConfig, RobertaConfig, RobertaModel
 
 from skmhe.scorers.parameter_names import frozen_names, rates_by_name
+from skmhe.text import Tokenizer
+from skmhe.text.loading import load_tokenizer
 from skmhe.text.packing import pack
 from skmhe.text.transformer import (
     LayerRates,
@@ -301,6 +304,26 @@ def test_models_that_cannot_be_loaded(tmp_path):
     config.save_pretrained(tmp_path / "t5")
     with pytest.raises(ValueError, match=r"an encoder and a decoder \(t5\)"):
         load_transformer(tmp_path / "t5")
+
+
+@pytest.mark.parametrize(
+    "load", [load_transformer, load_tokenizer, lambda name: Tokenizer(name).fit(["a"])]
+)
+def test_code_that_comes_with_a_model_is_not_run(load, tmp_path, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda *_: "y")  # were anybody asked
+    folder = save_bert(tmp_path / "bert")
+    (folder / "tokenizer.json").unlink()
+    (folder / "vocab.txt").unlink()
+    (folder / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'x')")
+    auto_map = {"AutoConfig": "own.Config", "AutoModel": "own.Model"}
+    change_config(folder, model_type="own", auto_map=auto_map)
+    auto_map = {"AutoTokenizer": ["own.Tokenizer", None]}
+    (folder / "tokenizer_config.json").write_text(json.dumps({"auto_map": auto_map}))
+    with pytest.raises(
+        ValueError, match="needs Python code of its own, which is never"
+    ):
+        load(folder)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_dropout_that_a_model_does_not_have(tmp_path):
