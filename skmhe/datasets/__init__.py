@@ -1,5 +1,7 @@
-"""Bundled data sets for extreme classification."""
+"""Data sets for extreme classification: bundled ones, and files of others."""
 
 from skmhe.datasets._wordnet import load_wordnet
+from skmhe.datasets._xmc import load_xmc
+from skmhe.datasets._xmc_dump import dump_xmc
 
-__all__ = ["load_wordnet"]
+__all__ = ["dump_xmc", "load_wordnet", "load_xmc"]

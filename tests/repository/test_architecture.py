@@ -44,6 +44,11 @@ LAYERS = {
         {"_base"},
         {"_classifiers"},
     ),
+    "datasets": (
+        {"_files", "_synsets", "_xmc_lines"},
+        {"_wordnet", "_xmc_blocks", "_xmc_dump"},
+        {"_xmc"},
+    ),
     "nn": (
         {"margin", "optim", "scores", "sparse_rows"},
         {"products"},

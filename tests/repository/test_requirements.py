@@ -31,7 +31,12 @@ def imported(path):
 def test_the_package_imports_what_it_requires_and_nothing_else():
     used = set().union(*map(imported, (ROOT / "skmhe").rglob("*.py")))
     used -= {*sys.stdlib_module_names, "skmhe"}
-    required = [*PROJECT["dependencies"], *EXTRAS["search"], *EXTRAS["text"]]
+    required = [
+        *PROJECT["dependencies"],
+        *EXTRAS["search"],
+        *EXTRAS["text"],
+        *EXTRAS["zstd"],
+    ]
     used.add("safetensors")  # by which transformers reads weights
     assert {DISTRIBUTIONS.get(name, name) for name in used} == {
         distribution(requirement) for requirement in required
@@ -42,7 +47,9 @@ def test_the_user_guide_gives_a_reason_for_each_dependency():
     guide = (ROOT / "docs" / "user_guide.md").read_text("utf-8")
     section = guide.split("## Dependencies", 1)[1].split("\n## ", 1)[0]
     names = re.findall(r"^\| ([a-z][\w, -]+?)(?: \(extra `\w+`\))? \|", section, re.M)
-    extras = [r for name in ("search", "text", "bench", "tasks") for r in EXTRAS[name]]
+    extras = [
+        r for name in ("search", "text", "zstd", "bench", "tasks") for r in EXTRAS[name]
+    ]
     assert {name for row in names for name in row.split(", ")} == {
         distribution(requirement) for requirement in PROJECT["dependencies"] + extras
     }

@@ -1,0 +1,275 @@
+"""What load_xmc says of files that are wrong: file, line, and what it expects."""
+
+import bz2
+import gzip
+import lzma
+import re
+import tracemalloc
+from io import BytesIO, StringIO
+
+import numpy as np
+import pytest
+from xmc_files import VALID, random_problem
+
+from skmhe.datasets import dump_xmc, load_xmc
+
+
+def with_line(number, line):
+    """Return the valid file with another line."""
+    lines = VALID.splitlines()
+    lines[number - 1] = line
+    return b"\n".join(lines) + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "expected"),
+    [
+        # Headers.
+        (with_line(1, b"4 5 4"), 4, "expected 4 rows by the header, got 3 at the end"),
+        (with_line(1, b"2 5 4"), 4, "expected no more rows, as the header tells"),
+        (with_line(1, b"3 x 4"), 1, "got 'x' without a colon. The first line is a hea"),
+        (with_line(1, b"3 5"), 1, "give the features' file as path and the labels' fi"),
+        (with_line(1, b"3 5 4 1"), 1, "got '5' without a colon. The first line is a"),
+        (with_line(1, b"-3 5 4"), 1, "expected a label id, digits only, got '-3'"),
+        (
+            with_line(1, b"3 3000000000 4"),
+            1,
+            "n_features to be at most 2147483647, got",
+        ),
+        (with_line(1, b"9" * 30 + b" 5 4"), 1, "a header of numbers of at most 18 dig"),
+        (VALID.replace(b"3 5 4\n", b"3 5 4\n3 5 4\n"), 2, "got '5' without a colon"),
+        # Ids.
+        (with_line(3, b" 1:2 6:1"), 3, "feature id 6 is out of range, expected 0 to 4"),
+        (
+            with_line(3, b" 1:2 5:1"),
+            3,
+            "expected 0 to 4: there are 5 features, and ids",
+        ),
+        (with_line(4, b"4"), 4, "label id 4 is out of range, expected 0 to 3"),
+        (with_line(4, b"9"), 4, "label id 9 is out of range, expected 0 to 3"),
+        (b"9 5 4\n4 1:1\n5 1:1\n", 3, "label id 5 is out of range, expected 1 to 4"),
+        (b"9 5 4\n4 1:1\n0 1:1\n", 3, "label id 0 is out of range, expected 1 to 4"),
+        (
+            b"9 5 4\n2 1:1\n9 1:1\n",
+            3,
+            "id 9 is out of range, expected 0 to 3, or 1 to 4",
+        ),
+        (with_line(3, b" 99999999999999999999:2"), 3, "feature id 10000"),
+        (with_line(3, b" 3000000000:2").split(b"\n", 1)[1], 2, "feature id 3000000000"),
+        (with_line(3, b" 1:2 4:3 1:2"), 3, "expected each feature id once, but 1 occ"),
+        (
+            with_line(4, b"1,2,2"),
+            4,
+            "expected each label id once, but 2 occurs 2 times",
+        ),
+        (with_line(3, b" +1:2"), 3, "expected a feature id, digits only, got '+1'"),
+        (with_line(3, b" 1.0:2"), 3, "expected a feature id, digits only, got '1.0'"),
+        (with_line(3, b" :2"), 3, "expected a feature id, digits only, got ''"),
+        (with_line(3, b"1,x 1:2"), 3, "expected a label id, digits only, got 'x'"),
+        (with_line(3, b"1,,2 1:2"), 3, "expected a label id, digits only, got ''"),
+        (with_line(3, b"1, 2 1:2"), 3, "expected a label id, digits only, got ''"),
+        (with_line(3, b"1,2:3"), 3, "expected a feature id, digits only, got '1,2'"),
+        # Values.
+        (
+            with_line(3, b" 1:nan"),
+            3,
+            "expected a finite number as the value in id:value",
+        ),
+        (with_line(3, b" 1:-inf"), 3, "got '1:-inf'"),
+        (with_line(3, b" 1:"), 3, "got '1:'"),
+        (with_line(3, b" 1:1.2.3"), 3, "got '1:1.2.3'"),
+        (with_line(3, b" 1:2:3"), 3, "got '1:2:3'"),
+        (with_line(3, b" 1:1e-5.5"), 3, "got '1:1e-5.5'"),
+        (with_line(3, b" 1:e5"), 3, "got '1:e5'"),
+        (with_line(3, b" 1:1_000"), 3, "got '1:1_000'"),
+        (with_line(3, b" 1:0x1A"), 3, "got '1:0x1A'"),
+        (with_line(3, b" 1:1e39"), 3, "expected a value that float32 can hold, below"),
+        # What is no text of this format.
+        (with_line(3, b" 1 2"), 3, "expected id:value, got '1' without a colon"),
+        (with_line(3, b" 1"), 3, "expected id:value, got '1' without a colon"),
+        (with_line(3, b"a cat"), 3, "expected a label id, digits only, got 'a'"),
+        (with_line(3, b" 1:2\r 2:3"), 3, r"got '1:2\\r'"),
+        (with_line(3, b" 1:2\x00"), 3, r"got '1:2\\x00'"),
+        (with_line(3, b" \xc3\xa41:2"), 3, r"got '\\xc3\\xa41'"),
+        (gzip.compress(VALID), 1, r"got '\\x1f\\x8b"),
+        (b"", 1, "expected a header or a row, but the file is empty"),
+        (b"# nothing\n\n"[:-1], 1, "or has nothing but comments"),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_files_that_are_wrong(tmp_path, text, line, expected):
+    path = tmp_path / "train.txt"
+    path.write_bytes(text)
+    with pytest.raises(ValueError, match=f"^{path}, line {line}: ") as caught:
+        load_xmc(path)
+    assert expected.replace("\\\\", "\\") in str(caught.value)
+    assert len(str(caught.value)) < 400 + len(str(path))
+
+
+@pytest.mark.parametrize("zero_based", [True, False, "auto"])
+def test_ids_by_zero_based(zero_based):
+    text = b"1 3 3\n1 0:1 3:1\n"
+    with pytest.raises(ValueError, match=r"line 2: feature id [03] is out of range"):
+        load_xmc(BytesIO(text), zero_based=zero_based)
+
+
+def test_the_first_line_that_is_wrong_is_named(tmp_path):
+    X, Y = random_problem(n_samples=500)
+    dump_xmc(X, Y, tmp_path / "data")
+    lines = (tmp_path / "data").read_bytes().splitlines()
+    for number in (400, 300):
+        lines[number - 1] = b"1 2 3"
+        with pytest.raises(ValueError, match=f"line {number}: .* got '2'"):
+            load_xmc(BytesIO(b"\n".join(lines)))
+    lines[99:99] = [b"# a comment"]
+    with pytest.raises(ValueError, match=r"line 301: .* got '2'"):
+        load_xmc(BytesIO(b"\r\n".join(lines)))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "compress"),
+    [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)],
+)
+def test_compressed_files_that_are_damaged(tmp_path, suffix, compress):
+    path = tmp_path / f"data.{suffix}"
+    X, Y = random_problem(n_samples=200)
+    dump_xmc(X, Y, path)
+    whole = path.read_bytes()
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2] ^= 255
+    for content in (whole[:-5], whole[: len(whole) // 2], bytes(damaged), VALID):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=f"^{path}: expected a whole compressed"):
+            load_xmc(path)
+
+
+def test_zstandard_is_named_where_it_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "zstandard", None)
+    path = tmp_path / "data.zst"
+    with pytest.raises(ImportError, match=r"data.zst is compressed .*'skmhe\[zstd\]'"):
+        dump_xmc(*random_problem(), path)
+    assert not [*tmp_path.iterdir()]
+    path.touch()
+    with pytest.raises(ImportError, match=r"data.zst is compressed .*'skmhe\[zstd\]'"):
+        load_xmc(path)
+
+
+def test_zstandard(tmp_path):
+    zstandard = pytest.importorskip("zstandard")
+    X, Y = random_problem(n_samples=200)
+    path = tmp_path / "data.zst"
+    dump_xmc(X, Y, path)
+    whole = path.read_bytes()
+    found = load_xmc(path)
+    assert abs(found[0] - X).nnz == abs(found[1] - Y).nnz == 0
+    path.write_bytes(zstandard.compress(VALID[:20]) + zstandard.compress(VALID[20:]))
+    assert load_xmc(path)[0].shape == (3, 5)
+    for content in (whole[: len(whole) // 2], VALID):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=f"^{path}"):
+            load_xmc(path)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"zero_based": 1}, ValueError, "zero_based must be True, False or 'auto', or"),
+        ({"zero_based": (True,)}, ValueError, "a tuple of two of these, .* got .True,"),
+        ({"zero_based": "no"}, ValueError, "got 'no'"),
+        ({"n_features": 5.0}, TypeError, "n_features must be an int or None, got 5.0"),
+        ({"n_labels": -1}, ValueError, "n_labels must be from 0 to 2147483647, got -1"),
+        ({"n_labels": 2**31}, ValueError, "n_labels must be from 0 to"),
+        (
+            {"n_labels": 5},
+            ValueError,
+            "line 1: expected n_labels to be 5 as given, got",
+        ),
+        (
+            {"n_features": 9},
+            ValueError,
+            "n_features to be 9 as given, got 5 in the he",
+        ),
+        ({"labels_path": 3}, TypeError, "labels_path must be a str, a path or a file"),
+    ],
+)
+def test_parameters(parameters, error, message):
+    with pytest.raises(error, match=message):
+        load_xmc(BytesIO(VALID), **parameters)
+
+
+def test_paths(tmp_path):
+    with pytest.raises(
+        TypeError, match="path must be a str, a path or a file that was"
+    ):
+        load_xmc(None)
+    with pytest.raises(TypeError, match="opened in binary mode, but its read method"):
+        load_xmc(StringIO(VALID.decode()))
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        load_xmc(tmp_path / "nowhere")
+
+
+def peak(function, *args):
+    """Return the most memory that Python and NumPy took at once, in bytes."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="line"):
+            function(*args)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("numbers", [b"%d 5 4", b"3 %d 4", b"3 5 %d", b"%d %d"])
+def test_claims_of_a_header_take_no_memory(numbers):
+    for claimed in (2**31 - 1, 10**17, 10**40):
+        n = numbers.count(b"%d")
+        text = with_line(1, numbers % ((claimed,) * n)) + b"x\n"
+        assert peak(load_xmc, BytesIO(text)) < 1_000_000
+
+
+def mutated(content, rng):
+    """Return a content with a few bytes changed, cut, doubled, or moved."""
+    content = bytearray(content)
+    for _ in range(rng.integers(1, 4)):
+        if not content:
+            break
+        start, stop = sorted(rng.integers(0, len(content) + 1, size=2))
+        kind = rng.integers(6)
+        if kind == 0:  # another byte
+            content[rng.integers(len(content))] = rng.integers(256)
+        elif kind == 1:  # another one of those that occur
+            content[rng.integers(len(content))] = content[rng.integers(len(content))]
+        elif kind == 2:
+            del content[start:stop]
+        elif kind == 3:
+            del content[start:]
+        elif kind == 4:
+            content[start:start] = content[start:stop]
+        else:
+            digits = b"%d" % 10 ** int(rng.integers(1, 25))
+            content[start:start] = digits
+    return bytes(content)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".bz2", ".xz"])
+def test_mutated_files(tmp_path, suffix, n_files=250):
+    X, Y = random_problem(n_samples=12, n_features=8, n_labels=6)
+    path = tmp_path / f"data{suffix}"
+    dump_xmc(X, Y, path)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    errors = []
+    for _ in range(n_files):
+        path.write_bytes(mutated(whole, rng))
+        try:
+            found, labels = load_xmc(path)
+        except (ValueError, OSError) as error:
+            assert str(path) in str(error)
+            message = re.sub(r".*?line \d+", "", str(error), count=1)
+            errors.append(re.sub(r"[\d'].*", "", message))
+            continue
+        assert np.isfinite(found.data).all() and (labels.data == 1).all()
+        found.check_format()
+        labels.check_format()
+    assert len(errors) > n_files / 2
+    assert suffix or len(set(errors)) > 4
