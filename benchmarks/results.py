@@ -47,6 +47,11 @@ COLUMNS = {
     "estimate_mib": ("estimate, MiB", ",.0f"),
     "bound_mib": ("bound, MiB", ",.0f"),
     "excess": ("peak / bound", ".2f"),
+    # bench_files.py
+    "call_s": ("s", ",.1f"),
+    "mb_per_s": ("MB/s", ",.0f"),
+    "added_mib": ("memory added, MiB", ",.0f"),
+    "added_to_file": ("memory / file", ".2f"),
     # structure.py
     "parameters": ("parameters", ".0f"),
     "entries": ("entries at the top", ".0f"),

@@ -45,9 +45,10 @@ LAYERS = {
         {"_classifiers"},
     ),
     "datasets": (
-        {"_files", "_synsets", "_xmc_lines"},
+        {"_fetch", "_files", "_generator", "_synsets", "_xmc_lines"},
         {"_wordnet", "_xmc_blocks", "_xmc_dump"},
         {"_xmc"},
+        {"_xmc_texts"},
     ),
     "nn": (
         {"margin", "optim", "scores", "sparse_rows"},

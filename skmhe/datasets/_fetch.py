@@ -1,0 +1,295 @@
+"""Download data sets into a folder of their own.
+
+The package pooch does most of this, but not what large files need most: it starts
+broken downloads anew. As in scikit-learn, this is a little code around urllib.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+import zipfile
+import zlib
+from contextlib import suppress
+from http.client import HTTPException
+from numbers import Integral, Real
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.parse import unquote, urlsplit
+from urllib.request import Request, urlopen
+from uuid import uuid4
+
+from tqdm import tqdm
+
+SOURCE = "source.json"
+TIMEOUT = 60  # seconds without any answer
+PIECE = 1 << 16
+NETWORK_ERRORS = (URLError, HTTPException, ConnectionError, TimeoutError)
+# Of those below 500, the ones that another try may help: timeout, range, too many.
+WORTH_RETRYING = (408, 416, 429)
+PAGE = "http://manikvarma.org/downloads/XC/XMLRepository.html"
+
+
+def fetch_xmc(
+    name: str,
+    url: str | None = None,
+    *,
+    sha256: str | None = None,
+    data_home: str | os.PathLike[str] | None = None,
+    n_retries: int = 3,
+    delay: float = 1.0,
+    verbose: bool = True,
+) -> Path:
+    """Download a data set, unless it is there, and return its folder.
+
+    The file is downloaded from `url`, checked, unpacked if it is a zip archive, and
+    put into the folder ``data_home / name``, which appears when all of this is done. A
+    download that breaks off goes on where it stopped, if the server allows it; with
+    `sha256`, also in a later call.
+
+    The repository [1]_ publishes no checksums, and the addresses of its files change,
+    so that this function has no list of them: take `url` from its page. Without
+    `sha256`, nothing tells whether the file is the right one. The checksum that was
+    found is in ``source.json`` in the folder: give it where the same file is needed
+    again.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data set, such as "EURLex-4K": of its folder.
+    url : str, default=None
+        Where to download it from, by http or https. Not needed where the folder exists.
+    sha256 : str, default=None
+        The SHA-256 of the file in hexadecimal digits.
+    data_home : str or path-like, default=None
+        The folder of all data sets. By default, the environment variable ``SKMHE_DATA``
+        or, without it, ``~/skmhe_data``.
+    n_retries : int, default=3
+        How often to try again after errors of the network and the server.
+    delay : float, default=1.0
+        Seconds to wait before the first retry; before each further one, twice as long.
+    verbose : bool, default=True
+        Whether to show a progress bar, in terminals only.
+
+    Returns
+    -------
+    folder : Path
+        The folder with the files, for `load_xmc` or `load_xmc_texts`.
+
+    Raises
+    ------
+    ValueError
+        If a parameter has a wrong value, or if the folder is of another file than that
+        of `sha256`.
+    TypeError
+        If a parameter has a wrong type.
+    OSError
+        If the file cannot be downloaded or unpacked, or has another checksum.
+
+    References
+    ----------
+    .. [1] http://manikvarma.org/downloads/XC/XMLRepository.html
+
+    Examples
+    --------
+    >>> from skmhe.datasets import fetch_xmc, load_xmc
+    >>> folder = fetch_xmc("EURLex-4K", url, sha256=checksum)  # doctest: +SKIP
+    >>> X, Y = load_xmc(folder / "train.txt")  # doctest: +SKIP
+    """
+    sha256 = _check_parameters(name, url, sha256, n_retries, delay)
+    home = Path(data_home or os.environ.get("SKMHE_DATA", "~/skmhe_data")).expanduser()
+    folder = home / name
+    if folder.exists():
+        return _checked_folder(folder, sha256)
+    if url is None:
+        raise ValueError(
+            f"url must be given, as there is no folder {folder} yet: the addresses of "
+            f"data sets are on {PAGE}."
+        )
+    home.mkdir(parents=True, exist_ok=True)
+    aside = home / f".{name}.{uuid4().hex}"
+    part = Path(f"{aside}.part")
+    kept = home / f".{name}.{sha256}.part"
+    with suppress(FileNotFoundError):  # two processes never get the same file
+        os.replace(kept, part)
+    try:
+        found = _download(url, part, sha256, n_retries, delay, verbose)
+        _unpack(url, part, aside)
+        source = json.dumps({"url": url, "sha256": found}, indent=1)
+        (aside / SOURCE).write_text(source + "\n", encoding="utf-8")
+        if not folder.exists():  # another process may have been faster
+            os.rename(aside, folder)
+    except (*NETWORK_ERRORS, KeyboardInterrupt):
+        if sha256 and part.exists() and part.stat().st_size:
+            os.replace(part, kept)
+        raise
+    finally:
+        part.unlink(missing_ok=True)
+        shutil.rmtree(aside, ignore_errors=True)
+    return folder
+
+
+def _check_parameters(
+    name: object, url: object, sha256: object, n_retries: object, delay: object
+) -> str | None:
+    """Return the checksum in lower case."""
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.+-]*", name):
+        raise ValueError(
+            "name must be a str of letters, digits, '_', '.', '+' and '-', as a folder "
+            f"gets it, got {name!r}."
+        )
+    if url is not None and urlsplit(str(url)).scheme not in ("http", "https"):
+        raise ValueError(f"url must begin with http:// or https://, got {url!r}.")
+    for key, value, kind in (
+        ("n_retries", n_retries, Integral),
+        ("delay", delay, Real),
+    ):
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise TypeError(f"{key} must be a number, got {value!r}.")
+        if not float(value) >= 0:
+            raise ValueError(f"{key} must be at least 0, got {value!r}.")
+    if sha256 is None:
+        return None
+    if not isinstance(sha256, str) or not re.fullmatch("[0-9a-fA-F]{64}", sha256):
+        raise ValueError(
+            f"sha256 must be a str of 64 hexadecimal digits, got {sha256!r}."
+        )
+    return sha256.lower()
+
+
+def _checked_folder(folder: Path, sha256: str | None) -> Path:
+    """Return a folder of an earlier download; it must be of the file that is meant."""
+    if sha256 is None:
+        return folder
+    try:
+        found = json.loads((folder / SOURCE).read_text(encoding="utf-8"))["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        found = "unknown"
+    if found != sha256:
+        raise ValueError(
+            f"{folder} must be of the file with the SHA-256 {sha256}, got one of "
+            f"{found}: delete the folder to download it anew, or leave sha256 out."
+        )
+    return folder
+
+
+def _download(
+    url: str, part: Path, sha256: str | None, n_retries: int, delay: float, show: bool
+) -> str:
+    """Download a file, beginning with what `part` has; return its checksum."""
+    # By which the server knows whether the file is still the same.
+    validator: str | None = None
+    attempt = 0
+    while True:
+        may_resume = part.exists() and bool(sha256 or validator)
+        try:
+            validator = _get(url, part, validator, may_resume, show)
+        except NETWORK_ERRORS as error:
+            if isinstance(error, HTTPError):
+                error.close()
+            _raise_if_final(error, url, attempt, n_retries)
+            if isinstance(error, HTTPError) and error.code == 416:
+                part.unlink()  # it is longer than the file
+            validator = getattr(error, "validator", validator)
+            time.sleep(delay * 2**attempt)
+            attempt += 1
+            continue
+        with open(part, "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if sha256 in (None, found):
+            return found
+        part.unlink()
+        if not may_resume:
+            raise OSError(
+                f"{url}: expected a file with the SHA-256 {sha256}, got {found}: it is "
+                "another file, or damaged."
+            )
+
+
+class _Dropped(ConnectionError):
+    """The connection ended before the file did."""
+
+    def __init__(self, message: str, validator: str | None) -> None:
+        super().__init__(message)
+        self.validator = validator
+
+
+def _raise_if_final(error: Exception, url: str, attempt: int, n_retries: int) -> None:
+    """Raise errors of the server that stay, and any error after the last try."""
+    code = error.code if isinstance(error, HTTPError) else 500
+    if code < 500 and code not in WORTH_RETRYING:
+        raise OSError(f"{url}: expected a file, got HTTP error {code}.") from error
+    if attempt >= n_retries:
+        raise URLError(
+            f"{url} could not be downloaded in {attempt + 1} attempts ({error}). Call "
+            "again to go on, if you give sha256, or to start anew."
+        ) from error
+
+
+def _get(
+    url: str, part: Path, validator: str | None, may_resume: bool, show: bool
+) -> str | None:
+    """Get a file, or the rest of it, and return what tells its version."""
+    start = part.stat().st_size if may_resume else 0
+    headers = {"User-Agent": "skmhe", "Accept-Encoding": "identity"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+        if validator:
+            headers["If-Range"] = validator
+    with urlopen(Request(url, headers=headers), timeout=TIMEOUT) as response:
+        got = response.headers
+        tag = got.get("ETag", "")
+        # A weak tag does not tell whether bytes are the same.
+        validator = tag if tag and not tag.startswith("W/") else got["Last-Modified"]
+        if got.get_content_type() == "text/html":
+            raise OSError(
+                f"{url}: expected a file, got a web page: is it one that asks for a "
+                "confirmation? Download the file by a browser then."
+            )
+        if response.status != 206:
+            start = 0
+        elif not got.get("Content-Range", "").startswith(f"bytes {start}-"):
+            part.unlink(missing_ok=True)
+            raise _Dropped("the server sent another part than was asked for", validator)
+        length = got.get("Content-Length", "")
+        total = start + int(length) if length.isdecimal() else None
+        bar = tqdm(
+            desc=Path(urlsplit(url).path).name,
+            total=total,
+            initial=start,
+            unit="B",
+            unit_scale=True,
+            disable=None if show else True,
+        )
+        with open(part, "ab" if start else "wb") as file, bar:
+            while piece := response.read(PIECE):
+                file.write(piece)
+                bar.update(len(piece))
+            size = file.tell()
+    if total is not None and size < total:
+        raise _Dropped(f"the connection ended after {size} of {total} bytes", validator)
+    return validator
+
+
+def _unpack(url: str, part: Path, folder: Path) -> None:
+    """Make a folder of a file: what a zip archive has, or the file itself."""
+    folder.mkdir()
+    if not zipfile.is_zipfile(part):
+        name = Path(unquote(urlsplit(url).path)).name
+        os.replace(part, folder / (name or "data"))
+        return
+    try:
+        with zipfile.ZipFile(part) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+            if size > (free := shutil.disk_usage(folder).free):
+                raise OSError(
+                    f"{url}: expected an archive that fits into the {free:,} bytes "
+                    f"free in {folder.parent}, got one of {size:,} bytes unpacked."
+                )
+            archive.extractall(folder)  # nothing outside of it, whatever names say
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise OSError(
+            f"{url}: expected a zip archive, but it cannot be unpacked ({error})."
+        ) from error
