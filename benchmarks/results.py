@@ -97,6 +97,11 @@ COLUMNS = {
     # bench_linear.py
     "steps": ("steps", ".0f"),
     "cpu_s": ("CPU s", ".2f"),
+    # bench_splits.py
+    "LD": ("LD", ".1e"),
+    "ED": ("ED", ",.1f"),
+    "lost_labels": ("labels lost, %", ".2f"),
+    "empty_pairs": ("no test sample, %", ".2f"),
     # bench_new_labels.py, bench_search.py, bench_pools.py
     "new_R@10": ("new R@10", ".2f"),
     "other_R@10": ("other R@10", ".2f"),

@@ -133,6 +133,11 @@ TABLES = {
         ("epochs", "best_epoch", "last_score", "stop_epoch", "lost"),
         heads=("data", "setting"),
     ),
+    "splits": Table(
+        "splits.json",
+        ("cpu_s", "LD", "ED", "lost_labels", "empty_pairs"),
+        heads=("data", "splitter"),
+    ),
     "step": Table(
         "step.json",
         ("part_ms", "least_part_ms", "to_least", "mega_operations", "mega_bytes"),

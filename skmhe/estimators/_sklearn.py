@@ -5,6 +5,7 @@ scikit-learn can break no other file.
 """
 
 from sklearn.base import _fit_context as fit_context
+from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils._param_validation import (
     Interval,
@@ -40,5 +41,6 @@ __all__ = [
     "fit_context",
     "is_pandas_na",
     "is_scalar_nan",
+    "safe_indexing",
     "validate_parameter_constraints",
 ]

@@ -164,9 +164,8 @@ class RankingScorer:
 
     :class:`~sklearn.model_selection.GridSearchCV` and the other searches accept a
     sparse y, while :func:`~sklearn.model_selection.cross_val_score` and
-    :func:`~sklearn.model_selection.cross_validate` do not (as of scikit-learn 1.9). Use
-    ``GridSearchCV(estimator, {}, scoring=...)`` to cross-validate one setting with a
-    sparse y.
+    :func:`~sklearn.model_selection.cross_validate` do not (as of scikit-learn 1.9):
+    :func:`skmhe.model_selection.cross_validate` does.
 
     Examples
     --------

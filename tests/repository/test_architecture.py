@@ -25,6 +25,7 @@ ARROWS = {
     "labels": set(),
     "text": {"estimators", "scorers"},
     "metrics": {"final_classifier", "labels"},
+    "model_selection": {"estimators", "labels"},
     "final_classifier": set(),
     "datasets": set(),
 }

@@ -1,0 +1,72 @@
+"""cross_validate takes every form of multi-label targets."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn import model_selection
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from split_problems import long_tailed
+
+from skmhe import MHEMultiLabelClassifier
+from skmhe.metrics import get_scorer
+from skmhe.model_selection import MultiLabelStratifiedKFold, cross_validate
+
+Y = long_tailed(200, 12)
+X = Y.toarray() + np.random.default_rng(0).normal(size=Y.shape)
+SCORING = get_scorer("precision@1")
+
+
+def clf():
+    return MHEMultiLabelClassifier(model="linear", random_state=0)
+
+
+def test_scikit_learn_still_refuses_sparse_targets():
+    # If it does not any more, this function can go.
+    with pytest.raises(ValueError, match="'y' parameter of cross_validate must be"):
+        model_selection.cross_validate(clf(), X, Y, scoring=SCORING)
+
+
+@pytest.mark.parametrize("form", [sp.csc_matrix, sp.csr_array, "lists"])
+def test_scores_are_those_of_scikit_learn_with_dense_targets(form):
+    cv = MultiLabelStratifiedKFold(3)
+    parameters = {"scoring": SCORING, "error_score": "raise"}
+    expected = model_selection.cross_validate(
+        clf(), X, Y.toarray(), cv=cv, **parameters
+    )
+    if form == "lists":
+        targets = [row.indices.tolist() for row in sp.csr_matrix(Y)]
+    else:
+        targets = form(Y)
+    for given in (cv, 3):
+        found = cross_validate(clf(), X, targets, cv=given, **parameters)
+        assert found.keys() == expected.keys()
+        np.testing.assert_array_equal(found["test_score"], expected["test_score"])
+
+
+def test_other_parameters_reach_scikit_learn():
+    found = cross_validate(
+        OneVsRestClassifier(LogisticRegression()),
+        X,
+        sp.csr_matrix(Y),
+        scoring={"p": SCORING, "n": get_scorer("ndcg@3")},
+        return_train_score=True,
+        return_estimator=True,
+        return_indices=True,
+    )
+    assert {"test_p", "test_n", "train_p", "train_n"} < found.keys()
+    assert len(found["estimator"]) == len(found["indices"]["test"]) == 5
+
+
+def test_one_label_per_sample_has_the_folds_of_scikit_learn():
+    X, y = load_iris(return_X_y=True)
+    model = LogisticRegression(max_iter=1000)
+    expected = model_selection.cross_validate(model, X, y)["test_score"]
+    found = cross_validate(model, X, y)["test_score"]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_fits_are_validated():
+    with pytest.raises(ValueError, match="n_heads"):
+        cross_validate(clf().set_params(n_heads=-1), X, Y, error_score="raise")
