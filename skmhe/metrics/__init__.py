@@ -1,4 +1,4 @@
-"""Ranking metrics for extreme classification, and scorers that compute them."""
+"""Metrics for extreme classification, and scorers that compute them."""
 
 from skmhe.metrics._propensities import propensities, propensity_scored_precision_at_k
 from skmhe.metrics._ranking import (
@@ -7,15 +7,23 @@ from skmhe.metrics._ranking import (
     precision_at_k,
     recall_at_k,
 )
+from skmhe.metrics._report import evaluate
+from skmhe.metrics._scored import average_precision, expected_calibration_error
 from skmhe.metrics._scorer import RankingScorer, get_scorer, get_scorer_names
+from skmhe.metrics._sets import f1_score, precision_recall_f1
 
 __all__ = [
     "RankingScorer",
+    "average_precision",
     "coverage_at_k",
+    "evaluate",
+    "expected_calibration_error",
+    "f1_score",
     "get_scorer",
     "get_scorer_names",
     "ndcg_at_k",
     "precision_at_k",
+    "precision_recall_f1",
     "propensities",
     "propensity_scored_precision_at_k",
     "recall_at_k",

@@ -101,7 +101,7 @@ def align(
         return _by_index(truth, n_labels, where), _rank_by_index(
             best, k, n_labels, where
         )
-    ranked = _rank_by_label(best, k, labels, source)
+    ranked = rank_by_label(best, k, labels, source)
     true = number_labels(truth, labels, "y_true", source)
     if n_propensities is not None:
         check_all_known(truth, true, labels, "y_true")
@@ -233,9 +233,10 @@ def _largest(numbers: NDArray[Any]) -> int:
     return int(numbers.max()) if len(numbers) else 0
 
 
-def _rank_by_label(
+def rank_by_label(
     best: Predictions, k: int, labels: NDArray[Any], source: str
 ) -> NDArray[np.int64]:
+    """Return the places among `labels` of the k best ones, shape (n_samples, k)."""
     if isinstance(best, Scores):
         columns = find_columns(labels, best.names, best.n_columns)
         places = _places(columns, best.names, "y_pred", source)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skmhe.metrics._alignment import align, check_labels, read_true_labels
-from skmhe.metrics._predictions import check_k, read_predictions
+from skmhe.metrics._predictions import Ranking, check_k, read_predictions
 from skmhe.metrics._true_labels import TrueLabels
 
 
@@ -17,6 +17,8 @@ class Evaluation(NamedTuple):
     ranked: NDArray[np.int64]  # shape: (n_samples, k), -1 for no prediction
     hits: NDArray[np.bool_]  # shape: (n_samples, k), which of `ranked` are true labels
     weights: NDArray[np.float64] | None  # shape: (n_samples,)
+    # Those of `ranked`, if there are some; of no prediction, they may be any.
+    scores: NDArray[np.floating] | None = None
 
     @property
     def k(self) -> int:
@@ -28,7 +30,7 @@ class Evaluation(NamedTuple):
         return float(np.average(values, weights=self.weights))
 
 
-def evaluate(
+def assess(
     y_true: Any,
     y_pred: Any,
     k: int,
@@ -36,18 +38,31 @@ def evaluate(
     sample_weight: ArrayLike | None,
     *,
     n_propensities: int | None = None,
+    scored: bool = False,
+    every: bool = False,
 ) -> Evaluation:
     """Validate the arguments of a metric and mark the correct predictions.
 
-    `n_propensities` is the number of labels that have one, if the metric uses them.
+    `n_propensities` is the number of labels that have one, and `scored` tells whether
+    there must be scores of the predictions, if the metric uses them. With `every`, k is
+    the largest number of predictions of a sample.
     """
     check_k(k)
     known = check_labels(labels)
     predicted = read_predictions(y_pred, known)
+    if scored and isinstance(predicted, Ranking) and predicted.scores is None:
+        raise ValueError(
+            "y_pred has ranked labels without scores, which this metric needs: pass "
+            "the pair of labels and probabilities that predict_topk returns, or scores "
+            "with a column for each label."
+        )
+    if every:
+        k = predicted.n_largest
     hints = predicted.known if known is None else known
     truth = read_true_labels(y_true, "y_true", hints)
     true, ranked = align(truth, predicted, k, known, n_propensities)
-    return compare(true, ranked, sample_weight)
+    found = compare(true, ranked, sample_weight)
+    return found._replace(scores=predicted.top_scores(k)) if scored else found
 
 
 def compare(
@@ -59,13 +74,14 @@ def compare(
             f"y_true has {truth.n_samples} samples but y_pred has {len(ranked)}; pass "
             "the same samples to both."
         )
-    weights = _check_sample_weight(sample_weight, truth.n_samples)
+    weights = check_sample_weight(sample_weight, truth.n_samples)
     return Evaluation(truth, ranked, _find_hits(truth, ranked), weights)
 
 
-def _check_sample_weight(
+def check_sample_weight(
     sample_weight: ArrayLike | None, n_samples: int
 ) -> NDArray[np.float64] | None:
+    """Return the weights of the samples, None for equal ones."""
     if sample_weight is None:
         return None
     weights = np.asarray(sample_weight)

@@ -1,6 +1,6 @@
 """The forms of predictions: scores of all labels, or the best labels of each sample."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from numbers import Integral, Real
 from typing import Any, NoReturn, TypeAlias
@@ -33,6 +33,13 @@ class Scores:
         return self.values.shape[1]
 
     @property
+    def n_largest(self) -> int:
+        """Number of predictions of the sample that has most of them, at least 1."""
+        if isinstance(self.values, np.ndarray):
+            return self.n_columns
+        return max(int(np.diff(self.values.indptr).max()), 1)
+
+    @property
     def known(self) -> NDArray[Any] | None:
         """Labels that the predictions tell."""
         return self.names
@@ -42,6 +49,15 @@ class Scores:
         rank = top_k_sparse if sp.issparse(self.values) else top_k_dense
         return rank(self.values, k)
 
+    def top_scores(self, k: int) -> NDArray[np.floating]:
+        """Return the scores of the columns that are ranked, shape (n_samples, k).
+
+        Those of no prediction may be any.
+        """
+        columns = self.top_columns(k)
+        rows = np.arange(len(columns))[:, None]
+        return _dense(self.values[rows, columns])
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -50,11 +66,17 @@ class Ranking:
     labels: NDArray[Any]  # shape: (n_samples, m); integer -1 is no prediction
     # Where there is no prediction; None where no label can be missing.
     missing: NDArray[np.bool_] | None = None
+    scores: NDArray[np.floating] | None = None  # shape: (n_samples, m), if there are
 
     @property
     def n_columns(self) -> int:
         """Number of ranks."""
         return self.labels.shape[1]
+
+    @property
+    def n_largest(self) -> int:
+        """Number of predictions of a sample."""
+        return self.n_columns
 
     @property
     def known(self) -> NDArray[Any]:
@@ -64,10 +86,18 @@ class Ranking:
     def top(self, k: int) -> "Ranking":
         """Return the first k ranks."""
         missing = None if self.missing is None else self.missing[:, :k]
-        return Ranking(self.labels[:, :k], missing)
+        return Ranking(self.labels[:, :k], missing, self.top_scores(k))
+
+    def top_scores(self, k: int) -> NDArray[np.floating] | None:
+        """Return the scores of the first k ranks, None if there are none."""
+        return None if self.scores is None else self.scores[:, :k]
 
 
 Predictions: TypeAlias = Scores | Ranking
+
+
+def _dense(values: Any) -> NDArray[Any]:
+    return values.toarray() if sp.issparse(values) else np.asarray(values)
 
 
 def check_k(k: int) -> None:
@@ -91,7 +121,7 @@ def read_predictions(y_pred: Any, labels: NDArray[Any] | None) -> Predictions:
 
     `labels` are those that may be predicted, if the user has named them.
     """
-    if _is_pair(y_pred):
+    if is_pair(y_pred):
         return _first_of_pair(y_pred[0], y_pred[1], labels)
     if sp.issparse(y_pred):
         if y_pred.ndim != 2 or y_pred.dtype.kind != "f":
@@ -108,7 +138,7 @@ def read_predictions(y_pred: Any, labels: NDArray[Any] | None) -> Predictions:
     return Scores(predicted, names_of_table(y_pred))
 
 
-def _is_pair(y_pred: Any) -> bool:
+def is_pair(y_pred: Any) -> bool:
     """Tell the pair of arrays that `predict_topk` returns from a tuple of two rows."""
     if not isinstance(y_pred, tuple) or len(y_pred) != 2:
         return False
@@ -116,21 +146,21 @@ def _is_pair(y_pred: Any) -> bool:
 
 
 def _first_of_pair(ranked: Any, scores: Any, labels: NDArray[Any] | None) -> Ranking:
-    """Return the labels of a pair, of which the scores are not used."""
+    """Return the labels of a pair, and their scores."""
     found, scores = _read_dense(ranked), np.asarray(scores)
     ranking = found if isinstance(found, Ranking) else Ranking(found)
     values = ranking.labels
     # Floating-point labels are those that are known, or whole numbers.
     is_fraction = values.dtype.kind == "f" and (values % 1 != 0).any()
-    is_pair = values.shape == scores.shape and scores.dtype.kind == "f"
-    if not is_pair or (is_fraction and labels is None):
+    fits = values.shape == scores.shape and scores.dtype.kind == "f"
+    if not fits or (is_fraction and labels is None):
         raise ValueError(
             f"y_pred is a pair of arrays of shapes {values.shape} and {scores.shape} "
             f"and dtypes {values.dtype} and {scores.dtype}, but it must be (labels, "
             "probabilities), as predict_topk returns them. Pass scores as one array, "
             "and labels=classifier.classes_ if the labels are fractions."
         )
-    return ranking
+    return replace(ranking, scores=scores)
 
 
 def _read_dense(y_pred: Any) -> Ranking | NDArray[Any]:

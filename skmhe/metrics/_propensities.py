@@ -17,7 +17,7 @@ from skmhe.metrics._alignment import (
     read_true_labels,
     whole_numbers,
 )
-from skmhe.metrics._evaluation import evaluate
+from skmhe.metrics._evaluation import assess
 from skmhe.metrics._measures import propensity_scored_precision
 from skmhe.metrics._true_labels import TrueLabels
 
@@ -101,14 +101,17 @@ def propensities(
     read = read_true_labels(y_train, "y_train", known)
     _check_positive(a, "a", zero_allowed=True)
     _check_positive(b, "b", zero_allowed=False)
-    if read.n_samples < _MIN_SAMPLES:
-        raise ValueError(
-            f"y_train has {read.n_samples} samples; the propensity model needs at "
-            f"least {_MIN_SAMPLES}."
-        )
+    check_enough_samples(read)
     truth, size = _number_training_labels(read, known, n_labels)
     frequencies = np.bincount(truth.indices, minlength=size)  # shape: (n_labels,)
-    scale = (np.log(truth.n_samples) - 1) * (b + 1) ** a
+    return propensity_model(frequencies, truth.n_samples, a, b)
+
+
+def propensity_model(
+    frequencies: NDArray[np.integer], n_samples: int, a: float = 0.55, b: float = 1.5
+) -> NDArray[np.float64]:
+    """Return the propensities of labels that so many samples have: (n_labels,)."""
+    scale = (np.log(n_samples) - 1) * (b + 1) ** a
     odds: NDArray[np.float64] = scale * (frequencies + b) ** -a
     return 1 / (1 + odds)
 
@@ -184,10 +187,17 @@ def propensity_scored_precision_at_k(
     0.833...
     """
     values = check_propensities(propensities)
-    found = evaluate(
-        y_true, y_pred, k, labels, sample_weight, n_propensities=len(values)
-    )
+    found = assess(y_true, y_pred, k, labels, sample_weight, n_propensities=len(values))
     return propensity_scored_precision(found, values)
+
+
+def check_enough_samples(read: Labels) -> None:
+    """Raise ValueError if there are too few training samples for the model."""
+    if read.n_samples < _MIN_SAMPLES:
+        raise ValueError(
+            f"y_train has {read.n_samples} samples; the propensity model needs at "
+            f"least {_MIN_SAMPLES}."
+        )
 
 
 def check_propensities(propensities: ArrayLike) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from skmhe.metrics._evaluation import evaluate
+from skmhe.metrics._evaluation import assess
 from skmhe.metrics._measures import coverage, ndcg, precision, recall
 
 
@@ -100,7 +100,7 @@ def precision_at_k(
     >>> precision_at_k(y_true, scores, k=2, labels=["cat", "dog", "old"])
     0.75
     """
-    return precision(evaluate(y_true, y_pred, k, labels, sample_weight))
+    return precision(assess(y_true, y_pred, k, labels, sample_weight))
 
 
 def recall_at_k(
@@ -151,7 +151,7 @@ def recall_at_k(
     >>> recall_at_k([[0, 2], [1]], np.array([[2, 1, 0], [0, 1, 2]]), k=2)
     0.75
     """
-    return recall(evaluate(y_true, y_pred, k, labels, sample_weight))
+    return recall(assess(y_true, y_pred, k, labels, sample_weight))
 
 
 def ndcg_at_k(
@@ -207,7 +207,7 @@ def ndcg_at_k(
     >>> ndcg_at_k([[0, 2], [1]], np.array([[2, 0, 1], [0, 1, 2]]), k=2)
     0.815...
     """
-    return ndcg(evaluate(y_true, y_pred, k, labels, sample_weight))
+    return ndcg(assess(y_true, y_pred, k, labels, sample_weight))
 
 
 def coverage_at_k(
@@ -265,4 +265,4 @@ def coverage_at_k(
     >>> coverage_at_k([[0, 2], [2]], np.array([[2, 1, 0], [2, 0, 1]]), k=2)
     0.5
     """
-    return coverage(evaluate(y_true, y_pred, k, labels, sample_weight))
+    return coverage(assess(y_true, y_pred, k, labels, sample_weight))

@@ -1,0 +1,308 @@
+"""All measures of predictions at once, also of frequent and of rare labels."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+
+from skmhe.labels.forms import LabelIndicator, Labels
+from skmhe.metrics._alignment import check_labels, read_true_labels
+from skmhe.metrics._evaluation import Evaluation, compare
+from skmhe.metrics._measures import coverage, ndcg, precision, recall
+from skmhe.metrics._measures import propensity_scored_precision as psp
+from skmhe.metrics._numbering import (
+    Numbering,
+    find_numbering,
+    is_ranking,
+    read_predicted_sets,
+)
+from skmhe.metrics._predictions import (
+    Predictions,
+    Scores,
+    check_k,
+    read_predictions,
+)
+from skmhe.metrics._propensities import check_enough_samples, propensity_model
+from skmhe.metrics._sets import Counts
+from skmhe.metrics._true_labels import TrueLabels
+
+BINS = ("head", "torso", "tail")
+
+
+class EvaluationTable(dict[str, dict[str, float]]):
+    """Measures by name, each with its value of all labels and of bins of them.
+
+    It is a dict of dicts, of which ``pandas.DataFrame`` makes a table with a column for
+    each measure. As text, it has a line for each measure.
+    """
+
+    def __str__(self) -> str:
+        columns = list(next(iter(self.values())))
+        lines = ["".join([" " * 12, *(f"{name:>9}" for name in columns)])]
+        for measure, row in self.items():
+            form = ",.0f" if measure == "labels" else ".4f"
+            values = (format(value, form).rjust(9) for value in row.values())
+            lines.append("".join([f"{measure:<12}", *values]))
+        return "\n".join(lines)
+
+
+class _Compared(NamedTuple):
+    """True and predicted labels by the same numbers, as far as they are given."""
+
+    truth: TrueLabels
+    true: sp.csr_array
+    ranked: Evaluation | None  # of the largest k
+    chosen: sp.csr_array | None
+    frequencies: NDArray[np.int64] | None  # of training labels, shape: (n_labels,)
+    propensities: NDArray[np.float64] | None
+
+
+def evaluate(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    y_train: Any = None,
+    k: int | Sequence[int] = (1, 3, 5),
+    threshold: float = 0.5,
+    bins: tuple[int, int] = (10, 100),
+    labels: ArrayLike | None = None,
+) -> EvaluationTable:
+    """Compute the usual measures of extreme classification in one call.
+
+    With `y_train`, there are also values of rare labels ("tail"), of frequent ones
+    ("head"), and of those between ("torso"). Precision, nDCG and propensity-scored
+    precision are sums over correct predictions: in a bin, those of its labels count
+    only, so that the bins add up to "all". All other measures are those of the labels
+    of the bin, as if there were no others; recall is then the mean over samples that
+    have one of them.
+
+    Parameters
+    ----------
+    y_true : array-like, sparse matrix, DataFrame or list of lists
+        True labels, see :func:`precision_at_k`.
+    y_pred : array-like, sparse matrix, DataFrame, list of lists or pair of arrays
+        Predictions: the pair that `predict_topk` returns, floating-point scores or an
+        array of ranked labels, see :func:`precision_at_k`; or the labels that `predict`
+        returns, of which there is F1 only: an indicator of nothing but 0 and 1, or
+        lists of labels.
+    y_train : array-like, sparse matrix, DataFrame or list of lists, default=None
+        Labels of the training samples. If None, there are neither bins nor PSP. The
+        latter has propensities with a=0.55 and b=1.5, see :func:`propensities`.
+    k : int or sequence of int, default=(1, 3, 5)
+        Numbers of top-ranked predictions to consider; those that are larger than the
+        number of predictions of a sample are left out.
+    threshold : float, default=0.5
+        Labels of a larger score are predicted, for F1 of scores or of a pair.
+    bins : tuple of two int, default=(10, 100)
+        A label is in the tail up to the first number of training samples, in the torso
+        up to the second one, and in the head above.
+    labels : array-like of shape (n_labels,), default=None
+        The labels that may be predicted, see :func:`precision_at_k`.
+
+    Returns
+    -------
+    dict of dict of float
+        ``table[measure][name]`` for the measures "P@k", "nDCG@k", "PSP@k", "R@k",
+        "coverage@k", "micro F1", "macro F1" (of labels that are true or predicted
+        somewhere) and "samples F1", each between 0 and 1, and "labels", the number of
+        labels that are true somewhere; and for the names "all" and, with `y_train`,
+        "head", "torso" and "tail". Print it as a table, or pass it to
+        ``pandas.DataFrame``.
+
+    Raises
+    ------
+    ValueError
+        If `k` or `bins` are invalid, no k fits, or another argument is invalid, see
+        :func:`precision_at_k`.
+
+    Examples
+    --------
+    >>> from skmhe.metrics import evaluate
+    >>> y_train = [["cat"]] * 20 + [["dog"]] * 5
+    >>> table = evaluate(
+    ...     [["cat"], ["dog"]], [[0.8, 0.2], [0.6, 0.4]], y_train=y_train, k=1,
+    ...     labels=["cat", "dog"],
+    ... )
+    >>> print(table)
+                      all     head    torso     tail
+    P@1            0.5000   0.0000   0.5000   0.0000
+    nDCG@1         0.5000   0.0000   0.5000   0.0000
+    PSP@1          0.4208   0.0000   0.4208   0.0000
+    R@1            0.5000   0.0000   1.0000   0.0000
+    coverage@1     0.5000   0.0000   1.0000   0.0000
+    micro F1       0.5000   0.0000   0.6667   0.0000
+    macro F1       0.3333   0.0000   0.6667   0.0000
+    samples F1     0.5000   0.0000   0.5000   0.0000
+    labels              2        0        1        1
+    """
+    ks = sorted({k} if isinstance(k, int | np.integer) else set(k))
+    for number in ks:
+        check_k(number)
+    _check_bins(bins)
+    compared, ks = _compare(y_true, y_pred, y_train, ks, threshold, labels)
+    table = EvaluationTable()
+    for name, mask in _masks(compared, bins).items():
+        for measure, value in _measures(compared, ks, mask).items():
+            table.setdefault(measure, {})[name] = value
+    return table
+
+
+def _check_bins(bins: Any) -> None:
+    if len(bins) != 2 or not 0 <= bins[0] <= bins[1]:
+        raise ValueError(
+            f"bins={bins!r} must be two numbers of training samples in increasing "
+            "order: the largest of the tail and that of the torso, such as (10, 100)."
+        )
+
+
+def _compare(
+    y_true: Any,
+    y_pred: Any,
+    y_train: Any,
+    ks: list[int],
+    threshold: float,
+    labels: ArrayLike | None,
+) -> tuple[_Compared, list[int]]:
+    """Give all labels the same numbers; return them, and the k that fit."""
+    known = check_labels(labels)
+    predictions: Predictions | None = None
+    if is_ranking(y_pred):
+        predictions = read_predictions(y_pred, known)
+    sets = None if predictions is not None else read_predicted_sets(y_pred, known)
+    hints = known if predictions is None or known is not None else predictions.known
+    truth = read_true_labels(y_true, "y_true", hints)
+    given: dict[str, Any] = {"y_true": truth, "y_pred": predictions or sets}
+    train = None
+    if y_train is not None:
+        train = given["y_train"] = read_true_labels(y_train, "y_train", hints)
+    numbering = find_numbering(known, given)
+    true = numbering.number(truth, "y_true")
+    ranked = None
+    if predictions is not None:
+        n_ranks = min(predictions.n_columns, len(numbering.labels))
+        if ks[0] > n_ranks:
+            raise ValueError(
+                f"k={ks} are all larger than the number of predictions of a sample, "
+                f"{n_ranks}; pass a smaller k."
+            )
+        ks = [number for number in ks if number <= n_ranks]
+        ranked = compare(true, numbering.rank(predictions, ks[-1]), None)
+        chosen = _above(predictions, numbering, threshold)
+    else:
+        assert sets is not None
+        chosen = numbering.indicator(numbering.number_predicted(sets))
+    if chosen is not None and chosen.shape[0] != true.n_samples:
+        raise ValueError(
+            f"y_true has {true.n_samples} samples but y_pred has {chosen.shape[0]}; "
+            "pass the same samples to both."
+        )
+    frequencies = propensities = None
+    if train is not None:
+        frequencies, propensities = _training_labels(train, numbering)
+    indicator = numbering.indicator(true)
+    found = _Compared(true, indicator, ranked, chosen, frequencies, propensities)
+    return found, ks
+
+
+def _above(
+    predictions: Predictions, numbering: Numbering, threshold: float
+) -> sp.csr_array | None:
+    """Return an indicator of the labels of larger scores, None without scores."""
+    if isinstance(predictions, Scores):
+        above = sp.csr_array(predictions.values > threshold).astype(np.float32)
+        read = LabelIndicator(above, predictions.names, above.dtype)
+        return numbering.indicator(numbering.number_predicted(read))
+    if predictions.scores is None:
+        return None
+    ranked = numbering.rank(predictions, predictions.n_columns)
+    chosen = (predictions.scores > threshold) & (ranked >= 0)
+    ends = np.concatenate([[0], np.cumsum(np.count_nonzero(chosen, axis=1))])
+    return numbering.indicator(TrueLabels(ends, ranked[chosen]))
+
+
+def _training_labels(
+    train: Labels, numbering: Numbering
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the numbers of training samples of all labels, and their propensities."""
+    check_enough_samples(train)
+    numbers = numbering.number(train, "y_train").indices
+    frequencies = np.bincount(numbers, minlength=len(numbering.every))
+    return frequencies, propensity_model(frequencies, train.n_samples)
+
+
+def _masks(
+    compared: _Compared, bins: tuple[int, int]
+) -> dict[str, NDArray[np.bool_] | None]:
+    """Return which labels are in each bin; None are all of them."""
+    masks: dict[str, NDArray[np.bool_] | None] = {"all": None}
+    if compared.frequencies is None:
+        return masks
+    limits = [np.inf, bins[1], bins[0], -1]
+    for name, (high, low) in zip(BINS, pairwise(limits), strict=True):
+        masks[name] = (compared.frequencies > low) & (compared.frequencies <= high)
+    return masks
+
+
+def _measures(
+    compared: _Compared, ks: list[int], mask: NDArray[np.bool_] | None
+) -> dict[str, float]:
+    """Return the measures of the labels of a bin."""
+    found: dict[str, float] = {}
+    if compared.ranked is not None:
+        parts = [_first(compared.ranked, k) for k in ks]
+        counted = [_only_hits(part, mask) for part in parts]
+        found |= {f"P@{part.k}": precision(part) for part in counted}
+        found |= {f"nDCG@{part.k}": ndcg(part) for part in counted}
+        p = compared.propensities
+        if p is not None:
+            found |= {f"PSP@{part.k}": psp(part, p) for part in counted}
+        alone = [_only_labels(part, mask) for part in counted]
+        found |= {f"R@{part.k}": recall(part) for part in alone}
+        found |= {f"coverage@{part.k}": coverage(part) for part in alone}
+    true, chosen = compared.true, compared.chosen
+    if mask is not None:
+        true = true[:, mask]
+        chosen = None if chosen is None else chosen[:, mask]
+    if chosen is not None:
+        found |= _f1(true, chosen)
+    found["labels"] = float(np.count_nonzero(true.sum(axis=0)))
+    return found
+
+
+def _first(found: Evaluation, k: int) -> Evaluation:
+    return found._replace(ranked=found.ranked[:, :k], hits=found.hits[:, :k])
+
+
+def _only_hits(found: Evaluation, mask: NDArray[np.bool_] | None) -> Evaluation:
+    """Return an evaluation where only predictions of some labels may be correct."""
+    if mask is None:
+        return found
+    return found._replace(hits=found.hits & mask[found.ranked])
+
+
+def _only_labels(found: Evaluation, mask: NDArray[np.bool_] | None) -> Evaluation:
+    """Return an evaluation where only some labels are true, of samples with some."""
+    if mask is None:
+        return found
+    kept = mask[found.truth.indices]
+    counts = np.bincount(found.truth.samples[kept], minlength=found.truth.n_samples)
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    truth = TrueLabels(indptr, found.truth.indices[kept])
+    weights = (counts > 0).astype(np.float64)
+    if not kept.any():
+        weights = np.ones(len(counts))  # there is nothing to find, and 0 is found
+    return found._replace(truth=truth, weights=weights)
+
+
+def _f1(true: sp.csr_array, chosen: sp.csr_array) -> dict[str, float]:
+    by_label = Counts.of(true, chosen, None, axis=0)
+    occurs = by_label.true + by_label.predicted > 0
+    by_sample = Counts.of(true, chosen, None, axis=1).measures()[2]
+    return {
+        "micro F1": float(by_label.total().measures()[2]),
+        "macro F1": float(by_label.measures()[2][occurs].mean()) if occurs.any() else 0,
+        "samples F1": float(by_sample.mean()),
+    }

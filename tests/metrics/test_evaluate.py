@@ -1,0 +1,154 @@
+"""evaluate has the values of all metrics, and of the labels of bins."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from metric_problems import Problem
+
+from skmhe.metrics import (
+    coverage_at_k,
+    evaluate,
+    f1_score,
+    ndcg_at_k,
+    precision_at_k,
+    propensities,
+    propensity_scored_precision_at_k,
+    recall_at_k,
+)
+
+Q = Problem(7, n_samples=60, n_labels=10)
+Q.dense[:] = Q.rng.random(Q.dense.shape) < 0.25
+PROBA = Q.rng.random(Q.dense.shape)
+TRAIN = (Q.rng.random((90, 10)) < np.linspace(0, 0.9, 10)).astype(int)
+BINS = (20, 50)
+MASKS = {
+    "head": TRAIN.sum(axis=0) > 50,
+    "torso": (TRAIN.sum(axis=0) > 20) & (TRAIN.sum(axis=0) <= 50),
+    "tail": TRAIN.sum(axis=0) <= 20,
+}
+
+
+def table(**given):
+    return evaluate(Q.dense, PROBA, **{"y_train": TRAIN, "bins": BINS, **given})
+
+
+def test_all_labels_have_the_values_of_the_metrics():
+    found = table(k=(1, 3))
+    p = propensities(TRAIN)
+    for k in (1, 3):
+        expected = {
+            "P": precision_at_k(Q.dense, PROBA, k),
+            "nDCG": ndcg_at_k(Q.dense, PROBA, k),
+            "PSP": propensity_scored_precision_at_k(Q.dense, PROBA, p, k),
+            "R": recall_at_k(Q.dense, PROBA, k),
+            "coverage": coverage_at_k(Q.dense, PROBA, k),
+        }
+        for name, value in expected.items():
+            assert found[f"{name}@{k}"]["all"] == pytest.approx(value)
+    for average in ("micro", "macro", "samples"):
+        expected = f1_score(Q.dense, PROBA > 0.5, average=average)
+        assert found[f"{average} F1"]["all"] == pytest.approx(expected)
+    assert found["labels"]["all"] == Q.dense.any(axis=0).sum()
+
+
+def test_contributions_of_bins_add_up():
+    for measure, row in table().items():
+        if measure.split("@")[0] in ("P", "nDCG", "PSP", "labels"):
+            assert sum(row[name] for name in MASKS) == pytest.approx(row["all"])
+
+
+def test_other_measures_are_those_of_the_labels_of_a_bin():
+    found = table(k=3)
+    best = np.argsort(-PROBA, axis=1)[:, :3]
+    for name, mask in MASKS.items():
+        assert mask.any()
+        truth, chosen = Q.dense[:, mask], (PROBA > 0.5)[:, mask]
+        for average in ("micro", "macro", "samples"):
+            expected = f1_score(truth, chosen, average=average)
+            assert found[f"{average} F1"][name] == pytest.approx(expected)
+        recalls = [
+            np.isin(np.flatnonzero(row & mask), ranked).mean()
+            for row, ranked in zip(Q.dense, best, strict=True)
+            if (row & mask).any()
+        ]
+        assert found["R@3"][name] == pytest.approx(np.mean(recalls))
+        hit = [j for row, r in zip(Q.dense, best, strict=True) for j in r if row[j]]
+        covered = len(set(hit) & set(np.flatnonzero(mask)))
+        expected = covered / truth.any(axis=0).sum()
+        assert found["coverage@3"][name] == pytest.approx(expected)
+
+
+def test_forms_agree():
+    expected = table(k=2)
+    names = np.array([f"label {i}" for i in range(10)])
+    order = np.argsort(-PROBA, axis=1)
+    pair = order, np.take_along_axis(PROBA, order, axis=1)
+    lists = [names[row > 0].tolist() for row in Q.dense]
+    train = [names[row > 0].tolist() for row in TRAIN]
+    given = {"bins": BINS, "k": 2}
+    for found in (
+        evaluate(sp.csr_array(Q.dense), sp.csr_array(PROBA), y_train=TRAIN, **given),
+        evaluate(Q.dense, pair, y_train=sp.csr_matrix(TRAIN), **given),
+        evaluate(lists, PROBA, y_train=train, labels=names, **given),
+        evaluate(lists, (names[order], pair[1]), y_train=train, labels=names, **given),
+        evaluate(lists, pd.DataFrame(PROBA, columns=names), y_train=train, **given),
+    ):
+        assert found.keys() == expected.keys()
+        for measure, row in found.items():
+            assert row == pytest.approx(expected[measure])
+
+
+def test_what_there_is_depends_on_the_arguments():
+    assert set(table(y_train=None)["P@1"]) == {"all"}
+    assert "PSP@1" not in table(y_train=None)
+    ranked = np.argsort(-PROBA, axis=1)
+    assert "micro F1" not in evaluate(Q.dense, ranked)
+    assert "P@5" not in evaluate(Q.dense, ranked[:, :3])
+    for sets in (PROBA > 0.5, sp.csr_array(PROBA > 0.5).astype(np.float32)):
+        found = evaluate(Q.dense, sets)
+        assert set(found) == {"micro F1", "macro F1", "samples F1", "labels"}
+        assert found["micro F1"]["all"] == pytest.approx(f1_score(Q.dense, sets))
+    assert table(threshold=0.9)["micro F1"]["all"] == pytest.approx(
+        f1_score(Q.dense, PROBA > 0.9)
+    )
+
+
+def test_labels_that_occur_in_training_or_test_samples_only():
+    truth, train = [["a"], ["new"]], [["a"], ["b"], ["a"], ["old"]]
+    pair = np.array([["a", "b"], ["b", "a"]]), np.array([[0.9, 0.1], [0.8, 0.6]])
+    found = evaluate(truth, pair, y_train=train, k=1, bins=(0, 1))
+    assert found["R@1"] == {"all": 0.5, "head": 1.0, "torso": 0.0, "tail": 0.0}
+    assert found["labels"] == {"all": 2, "head": 1, "torso": 0, "tail": 1}
+
+
+def test_table_is_text_and_a_frame():
+    found = table()
+    lines = str(found).splitlines()
+    assert lines[0].split() == ["all", "head", "torso", "tail"]
+    assert len(lines) == 1 + len(found)
+    frame = pd.DataFrame(found)
+    assert frame.shape == (4, len(found))
+    assert frame.loc["tail", "R@5"] == found["R@5"]["tail"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"k": 0}, "k=0 must be"),
+        ({"k": (11, 12)}, "are all larger than the number of predictions"),
+        ({"bins": (50, 20)}, "must be two numbers"),
+        ({"bins": (1, 2, 3)}, "must be two numbers"),
+        ({"y_train": TRAIN[:2]}, "y_train has 2 samples"),
+        ({"y_train": TRAIN[:, :9]}, "numbers of labels differ"),
+    ],
+)
+def test_errors(given, message):
+    with pytest.raises(ValueError, match=message):
+        table(**given)
+
+
+def test_numbers_of_samples_differ():
+    for predicted in (PROBA, PROBA > 0.5):
+        with pytest.raises(ValueError, match="y_true has 59 samples but y_pred has 60"):
+            evaluate(Q.dense[1:], predicted)
