@@ -3,6 +3,7 @@
 # make lint: style and types only.
 # make coverage: the tests, and which lines of the package they run.
 # make test-min: the tests with the oldest versions that pyproject.toml allows.
+# make package: sdist and wheel in dist/, checked, and the wheel tried on its own.
 # make claims: docs/claims.md and its pictures, in about a quarter of an hour.
 # All of them create their environment, .venv or .venv-min, with nothing but Python.
 
@@ -26,7 +27,7 @@ INSTALL = -m pip --disable-pip-version-check install --quiet --no-compile
 PIP = $(VENV)/bin/python $(INSTALL)
 PYTEST = SCIPY_ARRAY_API=1 OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n 2
 
-.PHONY: demo test lint coverage test-min claims clean
+.PHONY: demo test lint coverage test-min package claims clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/python examples/quickstart.py
@@ -46,6 +47,12 @@ test-min: VENV := $(VENV_MIN)
 test-min: $(VENV_MIN)/.installed-test-min
 	$(PYTEST)
 
+package: $(VENV)/.installed-package
+	rm -rf dist
+	$(VENV)/bin/python -m build
+	$(VENV)/bin/python -m twine check --strict dist/*
+	OMP_NUM_THREADS=1 $(VENV)/bin/python build_tools/check_package.py
+
 claims: $(VENV)/.installed-bench
 	$(VENV)/bin/python benchmarks/claims/build.py --jobs 2
 
@@ -64,6 +71,10 @@ $(VENV)/.installed-bench: $(VENV)/bin/python pyproject.toml
 	$(PIP) $(TORCH) --editable '.[bench]'
 	touch $@
 
+$(VENV)/.installed-package: $(VENV)/bin/python pyproject.toml
+	$(PIP) $(TORCH) --editable '.[package]'
+	touch $@
+
 # TORCH_MIN takes the place of the constraint on torch.
 $(VENV_MIN)/.installed-test-min: pyproject.toml requirements-min.txt
 	$(PYTHON_MIN) -m venv $(VENV_MIN)
@@ -73,4 +84,4 @@ $(VENV_MIN)/.installed-test-min: pyproject.toml requirements-min.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV_MIN)
+	rm -rf $(VENV) $(VENV_MIN) dist

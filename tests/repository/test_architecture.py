@@ -366,7 +366,7 @@ def test_the_map_for_contributors_is_complete():
     rows = re.findall(r"^\| `([\w/]+)/` \| .*?\w.* \| (.*) \|$", text, re.MULTILINE)
     folders = {
         path.parent.relative_to(ROOT).as_posix()
-        for top in ("skmhe", "benchmarks", "examples")
+        for top in ("skmhe", "benchmarks", "build_tools", "examples")
         for path in (ROOT / top).rglob("*.py")
     }
     assert [folder for folder, _ in rows] == list(dict(rows))

@@ -47,9 +47,8 @@ def test_the_user_guide_gives_a_reason_for_each_dependency():
     guide = (ROOT / "docs" / "user_guide.md").read_text("utf-8")
     section = guide.split("## Dependencies", 1)[1].split("\n## ", 1)[0]
     names = re.findall(r"^\| ([a-z][\w, -]+?)(?: \(extra `\w+`\))? \|", section, re.M)
-    extras = [
-        r for name in ("search", "text", "zstd", "bench", "tasks") for r in EXTRAS[name]
-    ]
+    explained = ("search", "text", "zstd", "bench", "tasks", "package")
+    extras = [requirement for extra in explained for requirement in EXTRAS[extra]]
     assert {name for row in names for name in row.split(", ")} == {
         distribution(requirement) for requirement in PROJECT["dependencies"] + extras
     }
