@@ -25,6 +25,10 @@ class Evaluation(NamedTuple):
         """Number of predictions of each sample."""
         return self.ranked.shape[1]
 
+    def first(self, k: int) -> "Evaluation":
+        """Return the same of the first k predictions of each sample."""
+        return self._replace(ranked=self.ranked[:, :k], hits=self.hits[:, :k])
+
     def average(self, values: NDArray[Any]) -> float:
         """Average values of shape (n_samples,) over the samples, by their weights."""
         return float(np.average(values, weights=self.weights))

@@ -187,7 +187,7 @@ class RankingScorer:
                 f"measure={measure!r} must be one of {', '.join(_MEASURES)}."
             )
         check_k(k)
-        _check_propensities_and_labels(measure, propensities, labels)
+        check_propensities_and_labels(measure, propensities, labels)
         self.measure = measure
         self.k = k
         self.propensities = propensities
@@ -231,8 +231,10 @@ class RankingScorer:
         found = compare(truth, ranked, sample_weight)
         if self.measure != "psp":
             return MEASURES[self.measure](found)
+        assert self.propensities is not None  # checked by the constructor
+        given = self.propensities, self.labels
         return propensity_scored_precision(
-            found, self._propensities_of(read, known, classes)
+            found, propensities_of(read, known, classes, *given)
         )
 
     def __repr__(self) -> str:
@@ -289,29 +291,33 @@ class RankingScorer:
         # scikit-learn calls this method if metadata routing is disabled.
         return True
 
-    def _propensities_of(
-        self, y: Labels, known: NDArray[Any], classes: NDArray[Any]
-    ) -> NDArray[Any]:
-        """Return the propensities of `known`, the labels in their numbers' order."""
-        values = np.asarray(self.propensities)  # checked by the constructor
-        labels = check_labels(self.labels)
-        if labels is not None:
-            return values[_places_of_columns(y, known, labels)]
-        if isinstance(y, LabelIndicator):
-            check_n_labels({"y_true": len(known), "propensities": len(values)})
-            if len(known) == len(classes) and (known != classes).any():
-                raise ValueError(
-                    "y does not have its columns in the order of the estimator's "
-                    "classes, so that nothing tells which label each value of "
-                    "propensities belongs to; pass it in labels."
-                )
-        elif not len(values) == len(known) == len(classes):
+
+def propensities_of(
+    y: Labels,
+    known: NDArray[Any],
+    classes: NDArray[Any],
+    propensities: ArrayLike,
+    labels: ArrayLike | None,
+) -> NDArray[Any]:
+    """Return the propensities of `known`, the labels in their numbers' order."""
+    values, names = np.asarray(propensities), check_labels(labels)
+    if names is not None:
+        return values[_places_of_columns(y, known, names)]
+    if isinstance(y, LabelIndicator):
+        check_n_labels({"y_true": len(known), "propensities": len(values)})
+        if len(known) == len(classes) and (known != classes).any():
             raise ValueError(
-                f"propensities has {len(values)} values, but the estimator has "
-                f"{len(classes)} classes and y has {len(known) - len(classes)} other "
-                "labels; pass the label of each propensity in labels."
+                "y does not have its columns in the order of the estimator's "
+                "classes, so that nothing tells which label each value of "
+                "propensities belongs to; pass it in labels."
             )
-        return values
+    elif not len(values) == len(known) == len(classes):
+        raise ValueError(
+            f"propensities has {len(values)} values, but the estimator has "
+            f"{len(classes)} classes and y has {len(known) - len(classes)} other "
+            "labels; pass the label of each propensity in labels."
+        )
+    return values
 
 
 def _places_of_columns(
@@ -334,7 +340,7 @@ def _places_of_columns(
     return places
 
 
-def _check_propensities_and_labels(
+def check_propensities_and_labels(
     measure: str, propensities: ArrayLike | None, labels: ArrayLike | None
 ) -> None:
     """Raise ValueError unless they are valid, and given only for measure="psp"."""

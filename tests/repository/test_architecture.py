@@ -26,6 +26,7 @@ ARROWS = {
     "text": {"estimators", "scorers"},
     "metrics": {"final_classifier", "labels"},
     "model_selection": {"estimators", "labels"},
+    "displays": {"metrics", "labels"},
     "final_classifier": set(),
     "datasets": set(),
 }
@@ -33,6 +34,10 @@ FOLDERS = {name for name in ARROWS if (PACKAGE / name).is_dir()}
 # The modules and folders of a folder in layers. Each may import from the layers above
 # its own, and nothing else of its folder.
 LAYERS = {
+    "displays": (
+        {"_plotting", "_predictions"},
+        {"_frequency", "_ranking", "_reliability"},
+    ),
     "estimators": (
         {"_sklearn", "available", "restore", "setting"},
         {"table", "validation"},

@@ -31,12 +31,9 @@ def imported(path):
 def test_the_package_imports_what_it_requires_and_nothing_else():
     used = set().union(*map(imported, (ROOT / "skmhe").rglob("*.py")))
     used -= {*sys.stdlib_module_names, "skmhe"}
-    required = [
-        *PROJECT["dependencies"],
-        *EXTRAS["search"],
-        *EXTRAS["text"],
-        *EXTRAS["zstd"],
-    ]
+    shipped = ("search", "text", "zstd", "plot")
+    extras = [requirement for extra in shipped for requirement in EXTRAS[extra]]
+    required = [*PROJECT["dependencies"], *extras]
     used.add("safetensors")  # by which transformers reads weights
     assert {DISTRIBUTIONS.get(name, name) for name in used} == {
         distribution(requirement) for requirement in required
@@ -47,7 +44,7 @@ def test_the_user_guide_gives_a_reason_for_each_dependency():
     guide = (ROOT / "docs" / "user_guide.md").read_text("utf-8")
     section = guide.split("## Dependencies", 1)[1].split("\n## ", 1)[0]
     names = re.findall(r"^\| ([a-z][\w, -]+?)(?: \(extra `\w+`\))? \|", section, re.M)
-    explained = ("search", "text", "zstd", "bench", "tasks", "package")
+    explained = ("search", "text", "zstd", "plot", "tasks", "package")
     extras = [requirement for extra in explained for requirement in EXTRAS[extra]]
     assert {name for row in names for name in row.split(", ")} == {
         distribution(requirement) for requirement in PROJECT["dependencies"] + extras

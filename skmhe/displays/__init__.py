@@ -1,0 +1,10 @@
+"""Pictures of fitted classifiers and of predictions, as scikit-learn's displays.
+
+They need matplotlib: ``pip install 'skmhe[plot]'``.
+"""
+
+from skmhe.displays._frequency import FrequencyDisplay
+from skmhe.displays._ranking import RankingDisplay
+from skmhe.displays._reliability import ReliabilityDisplay
+
+__all__ = ["FrequencyDisplay", "RankingDisplay", "ReliabilityDisplay"]
