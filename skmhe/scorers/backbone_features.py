@@ -55,12 +55,12 @@ class BackboneFeatures:
         """Return the features of each sample, float32 of shape (n, n_features)."""
         kept = self._kept.get(device)
         if kept is None:
-            kept = self._module(device)
+            kept = self.module(device)
             self._kept.clear()
             self._kept[device] = kept
         return features_of_rows(kept, X, self.n_features, device)
 
-    def _module(self, device: torch.device) -> UserModule:
+    def module(self, device: torch.device) -> UserModule:
         """Return the module in evaluation mode."""
         with borrowed_generators():
             module = self.user.make_again()

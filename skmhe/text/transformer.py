@@ -302,10 +302,14 @@ def untrained(
     config: dict[str, Any], pad_id: int, pooling: str, out_features: int | None
 ) -> Transformer:
     """Return a transformer of a configuration, with weights that mean nothing."""
+    return Transformer(untrained_model(config), pad_id, pooling, out_features)
+
+
+def untrained_model(config: dict[str, Any]) -> Any:
+    """Return the model of transformers in it."""
     transformers, _ = libraries()
     kind = transformers.AutoConfig.for_model(**config)
-    model = transformers.AutoModel.from_config(kind, **_options(kind))
-    return Transformer(model, pad_id, pooling, out_features)
+    return transformers.AutoModel.from_config(kind, **_options(kind))
 
 
 def _options(config: Any) -> dict[str, bool]:

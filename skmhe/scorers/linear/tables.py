@@ -56,7 +56,8 @@ class SparseLevel(NamedTuple):
     features: np.ndarray  # int32, sorted within a node; shape: (n_rows,)
     indptr: np.ndarray  # int32, where each row's weights start; (n_rows + 1,)
     children: np.ndarray  # uint16, of the node; shape: (n_weights,)
-    values: np.ndarray  # float32, shape: (n_weights,)
+    # float32, or float16 in a file that is mapped; shape: (n_weights,)
+    values: np.ndarray
     intercepts: np.ndarray  # float32, shape: (n_nodes, n_children)
 
     def weights_of(self, child: int) -> tuple[np.ndarray, np.ndarray]:
