@@ -51,7 +51,7 @@ package: $(VENV)/.installed-package
 	rm -rf dist
 	$(VENV)/bin/python -m build
 	$(VENV)/bin/python -m twine check --strict dist/*
-	OMP_NUM_THREADS=1 $(VENV)/bin/python build_tools/check_package.py
+	OMP_NUM_THREADS=1 $(VENV)/bin/python .ci/check_package.py
 
 claims: $(VENV)/.installed-bench
 	$(VENV)/bin/python benchmarks/claims/build.py --jobs 2

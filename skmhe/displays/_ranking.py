@@ -13,7 +13,7 @@ from skmhe.displays._plotting import (
     pyplot,
 )
 from skmhe.displays._predictions import predict_and_compare
-from skmhe.metrics._evaluation import Evaluation, evaluate
+from skmhe.metrics._evaluation import Evaluation, assess
 from skmhe.metrics._measures import MEASURES, propensity_scored_precision
 from skmhe.metrics._propensities import check_propensities
 from skmhe.metrics._scorer import check_propensities_and_labels, propensities_of
@@ -267,7 +267,7 @@ class RankingDisplay(Display):
         if propensities is not None:
             propensities = check_propensities(propensities)
         n_propensities = None if propensities is None else len(propensities)
-        found = evaluate(
+        found = assess(
             y_true, y_pred, k, labels, sample_weight, n_propensities=n_propensities
         )
         values = _by_k(found, measure, propensities)

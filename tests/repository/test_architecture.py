@@ -379,10 +379,10 @@ def test_tests_mirror_the_package():
 
 def test_the_map_for_contributors_is_complete():
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    rows = re.findall(r"^\| `([\w/]+)/` \| .*?\w.* \| (.*) \|$", text, re.MULTILINE)
+    rows = re.findall(r"^\| `([\w/.]+)/` \| .*?\w.* \| (.*) \|$", text, re.MULTILINE)
     folders = {
         path.parent.relative_to(ROOT).as_posix()
-        for top in ("skmhe", "benchmarks", "build_tools", "examples")
+        for top in ("skmhe", ".ci", "benchmarks", "examples")
         for path in (ROOT / top).rglob("*.py")
     }
     assert [folder for folder, _ in rows] == list(dict(rows))

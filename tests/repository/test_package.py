@@ -25,7 +25,7 @@ def read(name):
 
 @pytest.fixture(scope="module")
 def check_package():
-    return load_script("check_package", "../build_tools")
+    return load_script("check_package", "../.ci")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Check the files of a release: what they hold, and that the wheel works on its own.
 
-    python build_tools/check_package.py [FOLDER]
+    python .ci/check_package.py [FOLDER]
 
 FOLDER (dist, by default) holds an sdist and a wheel, as `python -m build` writes them.
 The sdist must hold what git tracks, and the wheel what git tracks of the folder skmhe
