@@ -102,6 +102,11 @@ COLUMNS = {
     "ED": ("ED", ",.1f"),
     "lost_labels": ("labels lost, %", ".2f"),
     "empty_pairs": ("no test sample, %", ".2f"),
+    # bench_thresholds.py
+    "micro_F1": ("micro F1", ".2f"),
+    "macro_F1": ("macro F1", ".2f"),
+    "samples_F1": ("example F1", ".2f"),
+    "threshold": ("threshold", ".3f"),
     # bench_new_labels.py, bench_search.py, bench_pools.py
     "new_R@10": ("new R@10", ".2f"),
     "other_R@10": ("other R@10", ".2f"),

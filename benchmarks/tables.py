@@ -138,6 +138,12 @@ TABLES = {
         ("cpu_s", "LD", "ED", "lost_labels", "empty_pairs"),
         heads=("data", "splitter"),
     ),
+    "thresholds": Table(
+        "thresholds.json",
+        ("micro_F1", "macro_F1", "samples_F1", "threshold", "fit_s"),
+        bold=("micro_F1", "macro_F1", "samples_F1"),
+        heads=("data", "labels predicted"),
+    ),
     "step": Table(
         "step.json",
         ("part_ms", "least_part_ms", "to_least", "mega_operations", "mega_bytes"),

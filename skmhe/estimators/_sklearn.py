@@ -8,9 +8,11 @@ from sklearn.base import _fit_context as fit_context
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils._param_validation import (
+    HasMethods,
     Interval,
     InvalidParameterError,
     Options,
+    RealNotInt,
     StrOptions,
     validate_parameter_constraints,
 )
@@ -33,9 +35,11 @@ class ObjectOf(Options):
 
 
 __all__ = [
+    "HasMethods",
     "Interval",
     "InvalidParameterError",
     "ObjectOf",
+    "RealNotInt",
     "StrOptions",
     "check_sample_weight",
     "fit_context",

@@ -1,13 +1,16 @@
-"""Targets of any form as the indicator that splits are made from."""
+"""Targets of any form as an indicator, and predictions in the form of targets."""
 
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 from sklearn.utils import check_consistent_length
 
-from skmhe.labels.containers import distinct_labels
+from skmhe.labels.containers import distinct_labels, find_labels, joined, label_list
 from skmhe.labels.forms import LabelColumn, LabelIndicator, LabelLists, read_labels
+from skmhe.metrics._classes import columns_of_classes
 
 
 def indicator_of(X: Any, y: Any, name: str = "y") -> sp.csr_array:
@@ -21,3 +24,63 @@ def indicator_of(X: Any, y: Any, name: str = "y") -> sp.csr_array:
         labels = LabelLists(labels.labels, ones)
     names, places = distinct_labels(labels.labels, name)
     return labels.indicator(places, len(names))
+
+
+class TargetForm(NamedTuple):
+    """The form of the targets that were fitted, which predictions have, too."""
+
+    read: LabelIndicator | LabelLists
+    labels: NDArray[Any]  # the numbers of columns, or the labels of lists, sorted
+
+    def columns_of(self, classes: NDArray[Any]) -> NDArray[np.int64]:
+        """Return the place of each class among the labels."""
+        if isinstance(self.read, LabelIndicator):
+            return columns_of_classes(self.read, classes)[0]
+        return find_labels(classes, self.labels)
+
+    def indicator(self) -> sp.csr_array:
+        """Return the targets as an indicator, with a column for each label."""
+        if isinstance(self.read, LabelIndicator):
+            return self.read.rows
+        places = find_labels(self.read.labels, self.labels)
+        return self.read.indicator(places, len(self.labels))
+
+    def without_targets(self) -> "TargetForm":
+        """Return the form alone, which is kept with the fitted estimator."""
+        if isinstance(self.read, LabelLists):
+            empty = self.read.labels[:0], self.read.lengths[:0]
+            return self._replace(read=LabelLists(*empty))
+        names, dtype = self.read.names, self.read.dtype
+        indicator = LabelIndicator(
+            self.read.rows[:0], names, dtype, self.read.container
+        )
+        return self._replace(read=indicator)
+
+    def give(self, indicator: sp.csr_array) -> Any:
+        """Return predicted labels in this form."""
+        if isinstance(self.read, LabelIndicator):
+            if self.read.container is None:
+                return indicator.toarray().astype(self.read.dtype)
+            return self.read.container(indicator.astype(self.read.dtype))
+        flat, ends = label_list(self.labels[indicator.indices]), indicator.indptr
+        return [tuple(flat[i:j]) for i, j in pairwise(ends.tolist())]
+
+
+def read_multilabel(y: Any) -> LabelIndicator | LabelLists:
+    """Read targets that may have several labels per sample; ValueError for others."""
+    read = read_labels(y)
+    if isinstance(read, LabelColumn):
+        raise ValueError(
+            "y has one label per sample, of which the best one is predicted without a "
+            "threshold: pass an indicator or lists of labels, or use the estimator "
+            "alone."
+        )
+    return read
+
+
+def form_of(read: LabelIndicator | LabelLists, classes: NDArray[Any]) -> TargetForm:
+    """Return the form of targets, with the classes that lists may lack."""
+    if isinstance(read, LabelIndicator):
+        return TargetForm(read, np.arange(read.n_labels))
+    every = joined(read.labels, classes) if len(read.labels) else classes
+    return TargetForm(read, distinct_labels(every, "y")[0])

@@ -26,7 +26,7 @@ ARROWS = {
     "text": {"estimators", "scorers"},
     "io": {"text", "estimators", "training", "scorers", "nn", "labels"},
     "metrics": {"final_classifier", "labels"},
-    "model_selection": {"estimators", "labels"},
+    "model_selection": {"estimators", "labels", "metrics"},
     "displays": {"metrics", "labels"},
     "final_classifier": set(),
     "datasets": set(),
