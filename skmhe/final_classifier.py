@@ -14,17 +14,32 @@ def final_classifier(model: Any, X: Any) -> tuple[Any, Any]:
         if isinstance(model, Pipeline):
             check_is_fitted(model)
             X = model[:-1].transform(X) if len(model) > 1 else X
-            model = model[-1]
-        elif hasattr(model, "best_estimator_"):
-            model = model.best_estimator_
-        elif hasattr(model, "cv_results_"):
-            raise TypeError(
-                f"{type(model).__name__} has no best_estimator_, as refit=False: use "
-                "refit=True, or fit the best parameters yourself."
-            )
-        else:
+        inner = _step_into(model)
+        if inner is None:
             break
+        model = inner
     return model, X
+
+
+def final_step(model: Any) -> Any:
+    """Follow pipelines and searches to a classifier, without samples."""
+    while (inner := _step_into(model)) is not None:
+        model = inner
+    return model
+
+
+def _step_into(model: Any) -> Any:
+    """Return what a pipeline or search ends with, None for anything else."""
+    if isinstance(model, Pipeline):
+        return model[-1]
+    if hasattr(model, "best_estimator_"):
+        return model.best_estimator_
+    if hasattr(model, "cv_results_"):
+        raise TypeError(
+            f"{type(model).__name__} has no best_estimator_, as refit=False: use "
+            "refit=True, or fit the best parameters yourself."
+        )
+    return None
 
 
 def classes_of(model: Any) -> np.ndarray:

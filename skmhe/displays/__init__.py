@@ -4,7 +4,8 @@ They need matplotlib: ``pip install 'skmhe[plot]'``.
 """
 
 from skmhe.displays._frequency import FrequencyDisplay
+from skmhe.displays._history import HistoryDisplay
 from skmhe.displays._ranking import RankingDisplay
 from skmhe.displays._reliability import ReliabilityDisplay
 
-__all__ = ["FrequencyDisplay", "RankingDisplay", "ReliabilityDisplay"]
+__all__ = ["FrequencyDisplay", "HistoryDisplay", "RankingDisplay", "ReliabilityDisplay"]

@@ -1,6 +1,5 @@
 """What the two estimators share: what users call, on one fitted model."""
 
-from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +18,7 @@ from skmhe.estimators.docs import (
 from skmhe.estimators.explanations import Explanations
 from skmhe.estimators.features import Features, has_features
 from skmhe.estimators.fitting import Fitted, Outcome, fit
+from skmhe.estimators.history import TrainingHistory
 from skmhe.estimators.recipe import prediction_settings
 from skmhe.estimators.restore import unchanged_on_error
 from skmhe.estimators.short_forms import EstimatorParameters
@@ -26,10 +26,7 @@ from skmhe.estimators.validation.label_features import (
     check_added_labels,
     check_feature_names,
 )
-from skmhe.estimators.validation.samples import (
-    check_k,
-    check_predict_samples,
-)
+from skmhe.estimators.validation.samples import check_k, check_predict_samples
 from skmhe.scorers.model import Bounds, Give, Model, Settings
 from skmhe.scorers.parts import Samples
 
@@ -52,7 +49,11 @@ PROBABILITIES = np.finfo(np.float64).tiny, np.exp(LARGEST_LOG)
 
 # Methods with a condition are not wrapped: scikit-learn would drop the condition.
 class BaseMHE(  # type: ignore[call-arg]
-    Explanations, Features, EstimatorParameters, auto_wrap_output_keys=None
+    Explanations,
+    Features,
+    TrainingHistory,
+    EstimatorParameters,
+    auto_wrap_output_keys=None,
 ):
     """The methods of both estimators."""
 
@@ -90,7 +91,8 @@ class BaseMHE(  # type: ignore[call-arg]
             If the user interrupts training (Ctrl-C). The weights so far are kept; a
             second Ctrl-C leaves the estimator as it was.
         """
-        return self._keep(fit(self, X, y, sample_weight, label_features))
+        outcome = fit(self, X, y, sample_weight, label_features)
+        return self._keep(outcome, goes_on=self.warm_start)
 
     @available_if(has_partial_fit)
     @fit_context(prefer_skip_nested_validation=True)
@@ -131,10 +133,9 @@ class BaseMHE(  # type: ignore[call-arg]
         ValueError, TypeError
             See `fit`. The estimator is then the same as before the call.
         """
-        before = getattr(self, "loss_curve_", [])
         given = X, y, sample_weight, label_features
         outcome = fit(self, *given, classes=classes, is_partial_fit=True)
-        return self._keep(outcome, before)
+        return self._keep(outcome, goes_on=True)
 
     @unchanged_on_error
     def add_labels(self, label_features: Any, labels: Any = None) -> Self:
@@ -340,16 +341,14 @@ class BaseMHE(  # type: ignore[call-arg]
 
     # Fitting
 
-    def _keep(self, outcome: Outcome, losses_before: Sequence[float] = ()) -> Self:
+    def _keep(self, outcome: Outcome, goes_on: bool) -> Self:
         """Keep what was fitted, and publish what happened."""
         fitted, setting, history = outcome
         self._show(fitted)
         self.strategy_ = setting.strategy.name
-        n_epochs, n_steps = fitted.state.n_epochs, history.n_linear_steps
-        self.n_iter_ = n_epochs if setting.has_network else n_steps
-        self.loss_curve_ = [*losses_before, *history.loss_curve]
-        self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else None
-        self.validation_scores_ = history.validation_scores or None
+        self._set_history(history.epochs, goes_on)
+        has_network, n_steps = setting.has_network, history.n_linear_steps
+        self.n_iter_ = len(self.history_) if has_network else n_steps
         return self
 
     def _show(self, fitted: Fitted) -> None:

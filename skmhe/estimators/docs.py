@@ -206,6 +206,11 @@ ATTRIBUTES = inspect.cleandoc(
     combination_ : dict
         Weights of the scorers that predictions use, by their names, relative to the
         first that is not 0: those of `combination`, or those that `fit` learned.
+    history_ : list of dict
+        What happened in each complete epoch, those before `partial_fit` or a warm start
+        included: "epoch" (its number, from 1), "loss" (mean training loss),
+        "validation_score" (with early stopping, see `validation_scores_`), "seconds",
+        and "learning_rate" (of its first step). Empty with ``model="linear"``.
     n_iter_ : int
         Number of complete epochs. With ``model="linear"``, number of steps of the
         label that took most.

@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 LOGGER = logging.getLogger("skmhe")
+WHOLE = {"rows/s"}  # facts without decimals
 BAR = "{l_bar}{bar}| [{elapsed}<{remaining}{postfix}]"
 
 
@@ -75,7 +76,10 @@ class ShownProgress(Progress):
     def end_round(self, **facts: float) -> None:
         """Count a round, and show what is known since."""
         self.n_done += 1
-        shown = {name: f"{value:.4f}" for name, value in facts.items()}
+        shown = {
+            name: f"{value:,.0f}" if name in WHOLE else f"{value:.4f}"
+            for name, value in facts.items()
+        }
         if self.round:
             shown = {self.round: f"{self.n_done}/{self.n_rounds}"} | shown
         self._show(shown)

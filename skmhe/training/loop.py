@@ -2,6 +2,7 @@
 
 import copy
 import math
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, NamedTuple
@@ -41,33 +42,46 @@ class History:
 
     def __init__(self, n_linear_steps: int = 0) -> None:
         self.n_linear_steps = n_linear_steps
-        self.loss_curve: list[float] = []
-        self.validation_scores: list[float] = []
+        # Of each complete epoch: "loss", "validation_score" if samples were held out,
+        # "seconds", and the "learning_rate" of its first step.
+        self.epochs: list[dict[str, float]] = []
         self.was_cut_short = False  # by Ctrl-C
 
     @property
     def n_iter(self) -> int:
         """Number of passes over the training data."""
-        return len(self.loss_curve)
+        return len(self.epochs)
+
+    @property
+    def losses(self) -> list[float]:
+        """Mean losses of the epochs."""
+        return [epoch["loss"] for epoch in self.epochs]
+
+    @property
+    def validation_scores(self) -> list[float]:
+        """Scores of the held-out samples, none without any."""
+        name = "validation_score"
+        return [epoch[name] for epoch in self.epochs if name in epoch]
 
     def has_stalled(self, plan: TrainingPlan) -> bool:
         """Tell whether nothing improved for `n_iter_no_change` epochs."""
-        if self.validation_scores:
-            values, sign = self.validation_scores, 1
-        else:
-            values, sign = self.loss_curve, -1
+        values, sign = self.validation_scores, 1
+        if not values:
+            values, sign = self.losses, -1
         n_stalled, best = 0, -math.inf
         for value in values:
             n_stalled = 0 if sign * value > best + TOLERANCE else n_stalled + 1
             best = max(best, sign * value)
         return n_stalled >= plan.n_iter_no_change
 
-    def last_epoch(self) -> dict[str, float]:
-        """Return what to show of the last epoch."""
-        shown = {"loss": self.loss_curve[-1]}
-        if self.validation_scores:
-            shown["validation"] = self.validation_scores[-1]
-        return shown
+    def last_epoch(self, n_samples: int) -> dict[str, float]:
+        """Return what to show of the last epoch, of so many samples."""
+        epoch = self.epochs[-1]
+        shown = {"loss": epoch["loss"]}
+        if "validation_score" in epoch:
+            shown["validation"] = epoch["validation_score"]
+        # A clock may be too coarse for a short epoch.
+        return shown | {"rows/s": n_samples / max(epoch["seconds"], 1e-9)}
 
 
 def extra_scores(network: Network, batch: TrainingData) -> ExtraScores | None:
@@ -214,25 +228,22 @@ class Trainer:
                 if is_last and self.last_data is not None:
                     self._use(self.last_data.make(self.kept, self.labels))
                     self.progress.start("network", 1, "epoch")
+                start, rate = time.perf_counter(), self.optimizer.param_groups[0]["lr"]
                 if self.labels is not None:
                     with self.drawing():
                         self.labels.start_epoch(self.network, self.data, epoch)
                 loss = self.run_epoch(interruption)
                 if loss is None:
                     break
-                history.loss_curve.append(loss)
+                facts = {"loss": loss}
                 if validation is not None:
-                    operations = self.multiply_adds(validation)
-                    with (
-                        threads_for(operations),
-                        self.threads.fastest(),
-                        self.drawing(),
-                    ):
-                        score = validation_score(self.kept, validation, self.labels)
+                    facts["validation_score"] = score = self.validate(validation)
                     if score > max(history.validation_scores, default=-1.0):
                         best_state = copy.deepcopy(self.kept.state_dict())
-                    history.validation_scores.append(score)
-                self.progress.end_round(**history.last_epoch())
+                seconds = time.perf_counter() - start
+                facts |= {"seconds": seconds, "learning_rate": rate}
+                history.epochs.append(facts)
+                self.progress.end_round(**history.last_epoch(self.data.X.shape[0]))
                 if interruption.requested or is_last:
                     break
                 if self.last_data is None and history.has_stalled(self.plan):
@@ -246,6 +257,12 @@ class Trainer:
         if best_state is not None:
             self.network.load_state_dict(best_state)
         return history
+
+    def validate(self, validation: TrainingData) -> float:
+        """Return the score of the network that is kept, see `validation_score`."""
+        operations = self.multiply_adds(validation)
+        with threads_for(operations), self.threads.fastest(), self.drawing():
+            return validation_score(self.kept, validation, self.labels)
 
     def run_epoch(self, interruption: Interruption) -> float | None:
         """Pass over the data once in random order, and return the mean loss.

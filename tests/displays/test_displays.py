@@ -23,7 +23,7 @@ Y = np.arange(6).repeat(4)
 
 @pytest.fixture(scope="module")
 def model():
-    clf = MHEClassifier("cascade", model="linear", n_heads=2, random_state=0)
+    clf = MHEClassifier("cascade", n_heads=2, max_iter=2, random_state=0)
     return make_pipeline(StandardScaler(), clf).fit(X, Y)
 
 
@@ -34,7 +34,8 @@ def needed(cls, constructor):
 
 
 def make(cls, model, **kwargs):
-    return cls.from_estimator(model, X, Y, **needed(cls, "from_estimator"), **kwargs)
+    given = () if cls is displays.HistoryDisplay else (X, Y)
+    return cls.from_estimator(model, *given, **needed(cls, "from_estimator"), **kwargs)
 
 
 each = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)

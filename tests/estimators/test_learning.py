@@ -67,9 +67,7 @@ def test_fit_returns_self_and_sets_attributes(cls, strategy):
         "head_sizes_",
         "n_features_in_",
         "n_iter_",
-        "loss_",
-        "loss_curve_",
-        "validation_scores_",
+        "history_",
     }
     # All that is not public is one attribute.
     assert vars(clf).keys() - public - clf.get_params(deep=False).keys() == {"_fitted"}

@@ -27,7 +27,8 @@ from skmhe.training.loop import Trainer
 
 X, Y = make_data()
 SECONDS = r"\d+\.\d s"
-EPOCH = rf"loss \d+\.\d{{4}}, {SECONDS}, {SECONDS} left"
+RATE = r"rows/s [\d,]+"
+EPOCH = rf"loss \d+\.\d{{4}}, {RATE}, {SECONDS}, {SECONDS} left"
 # What a program does that is given no more than this code: each needs a process.
 FIT = """
 import numpy as np
@@ -110,12 +111,18 @@ def test_a_line_for_each_epoch(cls, log):
 def test_figures_of_lines_are_those_of_the_estimator(log, monkeypatch):
     monkeypatch.setattr(loop, "TOLERANCE", 1.0)
     clf = lone(verbose=1, early_stopping=True, max_iter=9).fit(X, Y)
-    pattern = rf"network: epoch (\d)/9, loss (.*), validation (.*), {SECONDS}, .* left"
+    pattern = r"network: epoch (\d)/9, loss (.*), validation (.*), rows/s (.*), "
+    pattern += rf"{SECONDS}, .* left"
     found = [re.fullmatch(pattern, line).groups() for line in messages(log)]
-    pairs = zip(clf.loss_curve_, clf.validation_scores_, strict=True)
+    n_samples = len(Y) - round(0.1 * len(Y))  # without those that are held out
     assert found == [
-        (str(epoch), f"{loss:.4f}", f"{score:.4f}")
-        for epoch, (loss, score) in enumerate(pairs, 1)
+        (
+            str(epoch["epoch"]),
+            f"{epoch['loss']:.4f}",
+            f"{epoch['validation_score']:.4f}",
+            f"{n_samples / epoch['seconds']:,.0f}",
+        )
+        for epoch in clf.history_
     ]
     assert clf.n_iter_ == len(found) < 9  # it stopped early
 
@@ -159,7 +166,7 @@ def test_remaining_seconds(log, monkeypatch):
     fake = SimpleNamespace(perf_counter=lambda: next(clock))
     monkeypatch.setattr("skmhe.scorers.progress.time", fake)
     lone(verbose=1).fit(X, Y)
-    times = [line.partition(", ")[2].partition(", ")[2] for line in messages(log)]
+    times = [line.partition("rows/s ")[2].partition(", ")[2] for line in messages(log)]
     assert times == ["2.0 s, 4.0 s left", "5.0 s, 2.5 s left", "6.0 s, 0.0 s left"]
 
 
@@ -309,7 +316,7 @@ def test_a_bar_in_a_terminal(verbose, log, monkeypatch):
     rows = terminal.rows()
     assert re.match(r"network: +0%\|", rows[0])
     assert re.match(r"network: 100%\|", rows[-1])
-    for shown in ("epoch=3/3", "loss=", "validation="):
+    for shown in ("epoch=3/3", "loss=", "validation=", "rows/s="):
         assert shown in rows[-1]
     assert not log.records
 

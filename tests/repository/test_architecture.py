@@ -27,7 +27,7 @@ ARROWS = {
     "io": {"text", "estimators", "training", "scorers", "nn", "labels"},
     "metrics": {"final_classifier", "labels"},
     "model_selection": {"estimators", "labels", "metrics"},
-    "displays": {"metrics", "labels"},
+    "displays": {"metrics", "final_classifier", "labels"},
     "final_classifier": set(),
     "datasets": set(),
 }
@@ -37,10 +37,10 @@ FOLDERS = {name for name in ARROWS if (PACKAGE / name).is_dir()}
 LAYERS = {
     "displays": (
         {"_plotting", "_predictions"},
-        {"_frequency", "_ranking", "_reliability"},
+        {"_frequency", "_history", "_ranking", "_reliability"},
     ),
     "estimators": (
-        {"_sklearn", "available", "restore", "setting"},
+        {"_sklearn", "available", "history", "restore", "setting"},
         {"table", "validation"},
         {"docs", "feature_parts", "names", "topk"},
         {"explanations", "features", "parameters", "strategies"},

@@ -91,7 +91,7 @@ def test_fitting_is_repeatable_and_leaves_its_arguments_alone(kind, multilabel):
     assert pickle.dumps((state, task)) == before
     again, _, _ = fit_model(recipe, task, state)
     assert same_weights(model.weights, again.weights)
-    assert len(history.loss_curve) == after.n_epochs == 3
+    assert len(history.losses) == after.n_epochs == 3
     assert after.moments is None
     other, _, _ = fit(recipe, task, seed=1)
     assert not same_weights(model.weights, other.weights)

@@ -77,7 +77,7 @@ def test_loss_of_an_epoch_is_the_mean_over_samples(monkeypatch):
     Visits(monkeypatch, losses=[1.0, 2.0, 3.0, 10.0])
     history = run(make_network(), make_data(), make_plan(max_iter=1))
     # The last batch has 6 samples.
-    assert_allclose(history.loss_curve, [(8 * 1 + 8 * 2 + 8 * 3 + 6 * 10) / N])
+    assert_allclose(history.losses, [(8 * 1 + 8 * 2 + 8 * 3 + 6 * 10) / N])
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
@@ -118,7 +118,7 @@ def test_training_lowers_the_loss(kind, multilabel):
     with Generators(0, CPU).drawing():
         data = make_data(multilabel, weighted=True)
         history = run(network, data, make_plan(max_iter=15))
-    assert history.loss_curve[-1] < history.loss_curve[0]
+    assert history.losses[-1] < history.losses[0]
     after = network.state_dict()
     changed = {k for k in after if not torch.equal(after[k], before[k])}
     assert changed == {name for name, _ in network.named_parameters()}
@@ -160,6 +160,14 @@ def test_training_again_in_the_middle_of_validation():
 # ------------------------------------------------------------ stopping
 
 
+def make_history(losses, scores=None):
+    history = History()
+    history.epochs = [{"loss": loss} for loss in losses]
+    for epoch, score in zip(history.epochs, scores or [], strict=False):
+        epoch["validation_score"] = score
+    return history
+
+
 @pytest.mark.parametrize(
     ("losses", "patience", "stalled"),
     [
@@ -174,22 +182,18 @@ def test_training_again_in_the_middle_of_validation():
     ],
 )
 def test_history_of_losses(losses, patience, stalled):
-    history = History()
-    history.loss_curve = losses
     plan = make_plan(n_iter_no_change=patience)
-    assert history.has_stalled(plan) == stalled
+    assert make_history(losses).has_stalled(plan) == stalled
     # Scores count upwards, and before losses.
-    history.validation_scores = [-loss for loss in losses]
-    history.loss_curve = [1.0] * len(losses)
-    assert history.has_stalled(plan) == stalled
+    constant, scores = [1.0] * len(losses), [-loss for loss in losses]
+    assert make_history(constant, scores).has_stalled(plan) == stalled
 
 
 def test_small_gains_do_not_add_up_to_a_stop_before_their_time():
-    history = History()
     # Each gain is too little, so that patience runs out in spite of progress.
-    history.loss_curve = [1.0, 0.99995, 0.9999]
+    history = make_history([1.0, 0.99995, 0.9999])
     assert history.has_stalled(make_plan(n_iter_no_change=2))
-    history.loss_curve = [1.0, 0.9995, 0.999]
+    history = make_history([1.0, 0.9995, 0.999])
     assert not history.has_stalled(make_plan(n_iter_no_change=2))
 
 
