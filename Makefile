@@ -4,6 +4,8 @@
 # make coverage: the tests, and which lines of the package they run.
 # make test-min: the tests with the oldest versions that pyproject.toml allows.
 # make package: sdist and wheel in dist/, checked, and the wheel tried on its own.
+# make docs: the documentation site, in docs/_build/html.
+# make docs-check: the site's links, the spelling, and the code in docstrings and pages.
 # make claims: docs/claims.md and its pictures, in about a quarter of an hour.
 # All of them create their environment, .venv or .venv-min, with nothing but Python.
 
@@ -27,7 +29,7 @@ INSTALL = -m pip --disable-pip-version-check install --quiet --no-compile
 PIP = $(VENV)/bin/python $(INSTALL)
 PYTEST = SCIPY_ARRAY_API=1 OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n 2
 
-.PHONY: demo test lint coverage test-min package claims clean
+.PHONY: demo test lint coverage test-min package docs docs-check claims clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/python examples/quickstart.py
@@ -53,6 +55,14 @@ package: $(VENV)/.installed-package
 	$(VENV)/bin/python -m twine check --strict dist/*
 	OMP_NUM_THREADS=1 $(VENV)/bin/python .ci/check_package.py
 
+docs: $(VENV)/.installed-docs
+	OMP_NUM_THREADS=2 $(VENV)/bin/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+
+docs-check: docs $(VENV)/.installed-test
+	$(VENV)/bin/python docs/check_links.py docs/_build/html
+	$(VENV)/bin/codespell
+	$(PYTEST) tests/repository/test_docs.py tests/repository/test_site.py skmhe
+
 claims: $(VENV)/.installed-bench
 	$(VENV)/bin/python benchmarks/claims/build.py --jobs 2
 
@@ -75,6 +85,10 @@ $(VENV)/.installed-package: $(VENV)/bin/python pyproject.toml
 	$(PIP) $(TORCH) --editable '.[package]'
 	touch $@
 
+$(VENV)/.installed-docs: $(VENV)/bin/python pyproject.toml
+	$(PIP) $(TORCH) --editable '.[docs]'
+	touch $@
+
 # TORCH_MIN takes the place of the constraint on torch.
 $(VENV_MIN)/.installed-test-min: pyproject.toml requirements-min.txt
 	$(PYTHON_MIN) -m venv $(VENV_MIN)
@@ -84,4 +98,4 @@ $(VENV_MIN)/.installed-test-min: pyproject.toml requirements-min.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV_MIN) dist
+	rm -rf $(VENV) $(VENV_MIN) dist docs/_build docs/generated docs/gallery

@@ -23,7 +23,15 @@ from typing import NamedTuple
 import comparison
 import results
 
-DOCUMENTS = ("README.md", "docs/figures.md")
+DOCUMENTS = (
+    "README.md",
+    *(f"docs/{name}.md" for name in ("choosing", "figures")),
+    *(f"docs/how_to/{name}.md" for name in ("fit_time", "serving")),
+    *(
+        f"docs/migration/{name}.md"
+        for name in ("napkinxc", "omikuji", "one_vs_rest", "pecos")
+    ),
+)
 MARKED = re.compile(r"(<!-- table: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 OPENED = re.compile(r"<!-- table: ")
 
@@ -52,6 +60,9 @@ PRECISIONS = tuple(f"{name}@{k}" for name in ("P", "PSP") for k in (1, 3, 5))
 COSTS = ("fit_s", "rows_per_s", "row_ms", "disk_mib", "peak_mib")
 RATES = ("predict", "predict_topk", "predict_proba", "decision_function")
 BUILT = ("wnhyp", "debdeps", "wordnet", "wordnet-multilabel")
+# Libraries that users come from, and on which data they are compared.
+FROM = dict.fromkeys(("napkinxc", "pecos", "omikuji"), BUILT)
+FROM["linearsvc"] = ("clinc150", "debsection", "debtags", "delicious")
 
 
 class Table(NamedTuple):
@@ -85,6 +96,15 @@ TABLES = {
         ),
         bold=("P@1", "P@5", "PSP@5"),
     ),
+    **{
+        f"from-{rival}": Table(
+            ("rivals.json", "rivals_other.json"),
+            ("P@1", "P@5", "PSP@5", "fit_s", "rows_per_s", "row_ms", "disk_mib"),
+            data=data,
+            rows=("skmhe", 'skmhe:{"model": "linear"}', rival),
+        )
+        for rival, data in FROM.items()
+    },
     "rivals": Table("rivals.json", PRECISIONS + COSTS, data=BUILT, bold=PRECISIONS),
     # Nothing of its own is measured.
     "rivals-compared": Table(

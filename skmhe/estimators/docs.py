@@ -201,7 +201,7 @@ ATTRIBUTES = inspect.cleandoc(
         Lengths of the heads.
     n_features_in_ : int
         Number of features; of both parts together, if X is `Parts`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if X is a DataFrame whose column names are strings.
     combination_ : dict
         Weights of the scorers that predictions use, by their names, relative to the

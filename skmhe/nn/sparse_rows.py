@@ -23,6 +23,25 @@ class SparseRows(NamedTuple):
         The stored values.
     n_features : int
         Number of columns.
+
+    Examples
+    --------
+    The arrays of a CSR matrix of scipy, as tensors:
+
+    >>> import torch
+    >>> from scipy.sparse import csr_array
+    >>> from skmhe.nn import InputLayer, SparseRows
+    >>> X = csr_array([[0.0, 2.0, 0.0], [1.0, 0.0, 3.0]])
+    >>> rows = SparseRows(
+    ...     torch.as_tensor(X.indices),
+    ...     torch.as_tensor(X.indptr),
+    ...     torch.as_tensor(X.data, dtype=torch.float32),
+    ...     n_features=X.shape[1],
+    ... )
+    >>> rows.shape
+    (2, 3)
+    >>> InputLayer(3, 4)(rows).shape
+    torch.Size([2, 4])
     """
 
     indices: Tensor

@@ -127,7 +127,7 @@ class Tokenizer(TextTransformer):
 
         Returns
         -------
-        tokens : int64 array of shape (n_samples, width_)
+        tokens : int64 array of shape (n_samples, `width_`)
             Token ids, padded on the right.
         """
         return self._padded(self._fit(X))
@@ -142,7 +142,7 @@ class Tokenizer(TextTransformer):
 
         Returns
         -------
-        tokens : int64 array of shape (n_samples, width_)
+        tokens : int64 array of shape (n_samples, `width_`)
             Token ids, padded on the right.
         """
         check_is_fitted(self)

@@ -11,10 +11,20 @@ import skmhe
 from skmhe.estimators.table import constraints
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-RUN = (ROOT / "README.md", GUIDE)
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/*/*.md")]
+)
+# Documents whose code is run. (figures.md tells what its code printed once.) Code of
+# other libraries is fenced by "py".
+RUN = (
+    ROOT / "README.md",
+    GUIDE,
+    ROOT / "docs" / "get_started.md",
+    *sorted(ROOT.glob("docs/how_to/*.md")),
+    *sorted(ROOT.glob("docs/migration/*.md")),
+)
 # Sections whose code takes more than a few seconds.
-SLOW = {"skmhe", "Your own network"}
+SLOW = {"skmhe", "Which parameters to tune first", "Your own network"}
 
 SECTION = re.compile(r"^#{1,2} (.+)\n((?:(?!^#{1,2} )[^\n]*\n)*)", re.MULTILINE)
 CODE = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.M | re.S)

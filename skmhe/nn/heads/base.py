@@ -100,6 +100,12 @@ class Head(nn.Module, ABC):
         Whether a sample may have any number of labels.
     sparse_grad : bool
         Whether tables of which a step uses only some rows get sparse gradients.
+
+    Examples
+    --------
+    >>> from skmhe.nn import CascadeHead, Head
+    >>> isinstance(CascadeHead(8, head_sizes=(10, 10), n_labels=100), Head)
+    True
     """
 
     # What `search` asks for scores.

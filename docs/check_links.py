@@ -1,0 +1,62 @@
+"""Check that the links inside a built site lead somewhere, without the network.
+
+    python docs/check_links.py docs/_build/html
+
+Sphinx knows its own references only, not links in raw HTML, in templates, to downloads
+or to places within a page.
+"""
+
+import sys
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+
+class Page(HTMLParser):
+    """The links of a page, and the places in it that may be linked to."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.places = [], set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.places |= {attrs.get("id"), attrs.get("name") if tag == "a" else None}
+        link = attrs.get("href") or attrs.get("src") or attrs.get("srcset")
+        # References to a stylesheet's or a font's host are none of ours.
+        if link and not urlsplit(link).scheme and not link.startswith("//"):
+            self.links.append(link)
+
+
+@cache
+def page(path):
+    """Return a page of the site."""
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def broken_links(root):
+    """Yield (page, link) for each link that leads nowhere."""
+    for path in sorted(root.rglob("*.html")):
+        if "_static" in path.parts:
+            continue  # templates of the theme
+        for link in page(path).links:
+            parts = urlsplit(link)
+            target = path
+            if parts.path:
+                target = (path.parent / unquote(parts.path)).resolve()
+            is_page = target.suffix == ".html" and target.is_file()
+            place = unquote(parts.fragment)
+            if not target.exists() or (
+                is_page and place and place not in page(target).places
+            ):
+                yield path.relative_to(root), link
+
+
+if __name__ == "__main__":
+    root = Path(sys.argv[1]).resolve()
+    if not (root / "index.html").exists():
+        sys.exit(f"{root} is not a built site: run make docs first.")
+    broken = [f"{path}: {link}" for path, link in broken_links(root)]
+    sys.exit("\n".join(["Links that lead nowhere:", *broken]) if broken else 0)
