@@ -110,7 +110,9 @@ def show_formula(translator, node):
     """Write a formula as MathML, which browsers show without another site's script."""
     inline = isinstance(node, nodes.math)
     formula = tex2mathml(node.astext(), as_block=not inline)
-    translator.body.append(formula if inline else f"<p>{formula}</p>")
+    # Wide formulas scroll by themselves, not the page.
+    block = f'<div style="overflow-x: auto">{formula}</div>'
+    translator.body.append(formula if inline else block)
     raise nodes.SkipNode
 
 

@@ -34,7 +34,8 @@ X_test, y_test = features(test, vectorizer.transform)
 
 # %%
 # The best label's probability, and whether it is right. "equal" is what there is before
-# anything is learned.
+# anything is learned. Here, that is calibrated already; with thousands of labels, it is
+# not (see "Learned combination" among the figures).
 models = {
     "skmhe": MHEClassifier(effort="fast", random_state=0),
     'skmhe, combination="equal"': MHEClassifier(

@@ -47,5 +47,5 @@ for name, labels in {"fitted": known, "added": new}.items():
 plt.bar(list(recalls), [100 * recall for recall in recalls.values()])
 plt.axhline(1000 / len(frequent), color="gray", linestyle="--", label="by chance")
 plt.ylabel("recall at 10, %")
-plt.legend()
+plt.legend(loc="center")
 plt.show()

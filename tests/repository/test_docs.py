@@ -19,6 +19,7 @@ DOCUMENTS = sorted(
 RUN = (
     ROOT / "README.md",
     GUIDE,
+    ROOT / "docs" / "index.md",
     ROOT / "docs" / "get_started.md",
     *sorted(ROOT.glob("docs/how_to/*.md")),
     *sorted(ROOT.glob("docs/migration/*.md")),
