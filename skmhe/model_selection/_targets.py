@@ -35,7 +35,7 @@ class TargetForm(NamedTuple):
     def columns_of(self, classes: NDArray[Any]) -> NDArray[np.int64]:
         """Return the place of each class among the labels."""
         if isinstance(self.read, LabelIndicator):
-            return columns_of_classes(self.read, classes)[0]
+            return columns_of_classes(self.read, classes, "y")[0]
         return find_labels(classes, self.labels)
 
     def indicator(self) -> sp.csr_array:

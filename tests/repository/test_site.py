@@ -12,7 +12,8 @@ import matplotlib.pyplot as plt
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PUBLIC = ["skmhe", *(f"skmhe.{name}" for name in ("datasets", "metrics", "nn", "text"))]
+PACKAGES = ("datasets", "displays", "io", "metrics", "model_selection", "nn", "text")
+PUBLIC = ["skmhe", *(f"skmhe.{name}" for name in PACKAGES)]
 GALLERY = sorted((ROOT / "examples" / "gallery").glob("*.py"))
 MODULE = re.compile(r"^\.\. currentmodule:: (\S+)$", re.MULTILINE)
 ENTRY = re.compile(r"^   ([A-Za-z_]\w*)$", re.MULTILINE)
