@@ -3,14 +3,16 @@
 A block is read from its bytes that are no digits, in order: each of these has a class
 (end of line, space, comma, colon, point, ...), and digits directly before it, or not.
 Which of them may follow each other is a table, so that a block is checked by one
-look-up. What lies between separators are the numbers, which NumPy's parser of text
-reads. `_xmc_lines` says the same of a single line; a test compares both.
+look-up. What lies between separators are the numbers, which `_numbers` reads.
+`_xmc_lines` says the same of a single line; a test compares both.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from skmhe.datasets._numbers import read_numbers
 
 Ids = NDArray[np.int32]
 
@@ -24,7 +26,6 @@ for _byte, _class in {
     **{"e": E, "E": E, "+": SIGN, "-": SIGN},
 }.items():
     CLASS_OF[ord(_byte)] = _class
-SEPARATORS_TO_SPACES = bytes.maketrans(b"\n\t,:", b"    ")
 
 
 def after(*classes: int) -> list[int]:
@@ -82,11 +83,12 @@ def parse_block(lines: bytes, has_labels: bool) -> Rows | None:
     if not _is_grammatical(places, classes, has_labels):
         return None
     is_separator = classes <= COLON
-    ends, classes = places[is_separator], classes[is_separator]
+    ends = places[is_separator]
     has_number = np.diff(ends, prepend=-1) > 1
+    numbers = _numbers(lines, places, classes, has_number)
+    classes = classes[is_separator]
     is_value = np.concatenate(([False], classes[:-1] == COLON))[has_number]
     is_label = ~is_value & (classes[has_number] != COLON)
-    numbers = _numbers(lines, len(is_value))
     n_numbers = np.cumsum(has_number)[classes == NEWLINE]  # up to each line's end
     n_values, n_labels = (
         np.diff(np.concatenate(([0], np.cumsum(of_kind)))[n_numbers], prepend=0)
@@ -118,13 +120,25 @@ def _is_grammatical(
     return bool(FOLLOWERS[has_labels][states[:-1], states[1:]].all())
 
 
-def _numbers(lines: bytes, n: int) -> NDArray[np.float64]:
-    if not n:
-        return np.empty(0)
-    # The grammar is checked: there is nothing that the parser would stop at.
-    numbers = np.fromstring(lines.translate(SEPARATORS_TO_SPACES), sep=" ")
-    assert len(numbers) == n
-    return numbers
+def _numbers(
+    lines: bytes,
+    places: NDArray[np.intp],
+    classes: NDArray[np.uint8],
+    has_number: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """Return the numbers before those separators that have one before them."""
+    is_separator = classes <= COLON
+    ends = places[is_separator]
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    inside = np.flatnonzero(~is_separator)
+    number_of = np.cumsum(is_separator)[inside]  # that a point or a sign is part of
+    is_point = classes[inside] == POINT
+    points = ends.copy()
+    points[number_of[is_point]] = places[inside[is_point]]
+    is_plain = np.ones(len(ends), dtype=bool)
+    is_plain[number_of[~is_point]] = False
+    starts, ends, points = (part[has_number] for part in (starts, ends, points))
+    return read_numbers(lines, starts, ends, points, is_plain[has_number])
 
 
 def _in_order(

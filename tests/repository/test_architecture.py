@@ -52,7 +52,7 @@ LAYERS = {
         {"_classifiers"},
     ),
     "datasets": (
-        {"_fetch", "_files", "_generator", "_synsets", "_xmc_lines"},
+        {"_fetch", "_files", "_generator", "_numbers", "_synsets", "_xmc_lines"},
         {"_wordnet", "_xmc_blocks", "_xmc_dump"},
         {"_xmc"},
         {"_xmc_texts"},
