@@ -61,16 +61,13 @@ PARAMETER_OBJECTS = (
     TransformerBackbone,
 )
 NAMES = array("U O", 1)
-LOSSES = sequence(list, NUMBER)
 OF_CLASSIFIERS = {
     "_fitted": instance(Fitted),
     "n_features_in_": count(1),
     "feature_names_in_": NAMES,
     "strategy_": TEXT,
     "n_iter_": count(),
-    "loss_curve_": LOSSES,
-    "loss_": optional(NUMBER),
-    "validation_scores_": optional(LOSSES),
+    "history_": sequence(list, mapping(TEXT, NUMBER)),
 }
 WORDS = {"vocabulary_": mapping(TEXT, count()), "fixed_vocabulary_": FLAG}
 # What fitted objects have beside their parameters; all of it may be missing.
