@@ -5,7 +5,14 @@ They need matplotlib: ``pip install 'skmhe[plot]'``.
 
 from skmhe.displays._frequency import FrequencyDisplay
 from skmhe.displays._history import HistoryDisplay
+from skmhe.displays._prefixes import PrefixDisplay
 from skmhe.displays._ranking import RankingDisplay
 from skmhe.displays._reliability import ReliabilityDisplay
 
-__all__ = ["FrequencyDisplay", "HistoryDisplay", "RankingDisplay", "ReliabilityDisplay"]
+__all__ = [
+    "FrequencyDisplay",
+    "HistoryDisplay",
+    "PrefixDisplay",
+    "RankingDisplay",
+    "ReliabilityDisplay",
+]

@@ -78,7 +78,7 @@ class HistoryDisplay(Display):
         ----------
         ax : matplotlib Axes, default=None
             Axes to plot on. If None, a new figure is made. They may have curves of
-            other fits; for another quantity, pass ``ax.twinx()``.
+            the same quantity of other fits.
         name : str, default=None
             Name of the curve. If None, that of the display.
         **kwargs : dict

@@ -37,7 +37,7 @@ FOLDERS = {name for name in ARROWS if (PACKAGE / name).is_dir()}
 LAYERS = {
     "displays": (
         {"_plotting", "_predictions"},
-        {"_frequency", "_history", "_ranking", "_reliability"},
+        {"_frequency", "_history", "_prefixes", "_ranking", "_reliability"},
     ),
     "estimators": (
         {"_sklearn", "available", "history", "restore", "setting"},
