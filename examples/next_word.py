@@ -90,7 +90,7 @@ def main():
         f"{frequent:.1%}"
     )
     for text in BEGINNINGS:
-        row = [numbers[word] for word in words_of(text)]
+        row = [numbers.get(word, 1) for word in words_of(text)]
         labels, scores = clf.predict_topk(
             np.array([[0] * (N_BEFORE - len(row)) + row]), k=5
         )
