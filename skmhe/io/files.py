@@ -135,7 +135,18 @@ def load(
 
     Examples
     --------
-    See `save`.
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> import skmhe.io
+    >>> from skmhe import MHEClassifier
+    >>> clf = MHEClassifier(model="linear", random_state=0).fit(np.eye(4), [*"abcd"])
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "model.safetensors")
+    ...     skmhe.io.save(clf, path)
+    ...     mapped = skmhe.io.load(path, mmap=True)
+    ...     print(mapped.predict(np.eye(4)))
+    ['a' 'b' 'c' 'd']
     """
     _check_flag("mmap", mmap)
     if not (isinstance(verify, str) and verify == "auto"):
