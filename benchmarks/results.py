@@ -52,6 +52,14 @@ COLUMNS = {
     "mb_per_s": ("MB/s", ",.0f"),
     "added_mib": ("memory added, MiB", ",.0f"),
     "added_to_file": ("memory / file", ".2f"),
+    # bench_model_files.py
+    "load_s": ("load s", ".3f"),
+    "first_row_s": ("load and first row s", ".3f"),
+    "held_mib": ("held, MiB", ",.0f"),
+    "private_mib": ("private, MiB", ",.0f"),
+    "most_held_mib": ("most held, MiB", ",.0f"),
+    "file_mib": ("file MiB", ",.0f"),
+    "save_s": ("save s", ".2f"),
     # structure.py
     "parameters": ("parameters", ".0f"),
     "entries": ("entries at the top", ".0f"),

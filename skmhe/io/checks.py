@@ -56,15 +56,18 @@ def check_network(spec: NetworkSpec, weights: Weights, n_features: Any) -> Netwo
     """
     if spec.user_backbone is None:
         require(spec.n_features == n_features, "its network takes other features")
+    has_users, hint = _check_users(spec, weights), ""
+    if has_users:
+        hint = ". Pass in trusted what made the network when it was saved"
     try:
-        if _check_users(spec, weights):
+        if has_users:
             return network_from_weights(spec, weights, CPU)
         with torch.device("meta"):
             network = Network(spec)
     except (RuntimeError, TypeError, ValueError) as error:
         raise Refused(
             f"its weights are not those of its network ({type(error).__name__}: "
-            f"{error}). Pass in trusted what made the network when it was saved"
+            f"{error}){hint}"
         ) from error
     expected = network.state_dict()
     require(expected.keys() == weights.keys(), "its network has other weights")
@@ -81,15 +84,15 @@ def _check_users(spec: NetworkSpec, weights: Weights) -> bool:
     for name, user in users.items():
         if user is not None:
             prefix = f"{name}.module."
-            own = {n.removeprefix(prefix): a for n, a in weights.items() if prefix in n}
-            check_blueprint(user, own)
+            own = {n: a for n, a in weights.items() if n.startswith(prefix)}
+            check_blueprint(user, own, prefix)
     return any(user is not None for user in users.values())
 
 
 def check_backbone_features(made: BackboneFeatures) -> None:
     """Require that weights fit a backbone."""
+    check_blueprint(made.user, made.weights)
     try:
-        check_blueprint(made.user, made.weights)
         made.module(CPU)
     except (RuntimeError, TypeError, ValueError) as error:
         raise Refused(f"its weights are not those of its backbone ({error})") from error

@@ -23,6 +23,9 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 FORMAT = "skmhe"
+# Of what files hold, and how. A reader of a version that writes in another way reads
+# the older ones, or says that it does not.
+VERSION = 1
 DOCUMENT = "document"
 # The largest header that the library reads.
 MAX_HEADER = 100_000_000
@@ -78,17 +81,18 @@ def require(holds: Any, what: str) -> None:
 def write(path: str | os.PathLike[str], document: Any, arrays: dict[str, Any]) -> None:
     """Write a document and arrays, C-contiguous and of `DTYPES`, to a file.
 
-    The document is given its entry "arrays".
+    The document is given its entries "version" and "arrays".
     """
     # Large elements first: each array's place is a multiple of its elements' size.
     order = sorted(arrays, key=lambda n: (-arrays[n].itemsize, -arrays[n].nbytes, n))
     entries = {name: _described(arrays[name]) for name in order}
-    text = json.dumps(document | {"arrays": entries}, allow_nan=False).encode()
+    document = document | {"version": VERSION, "arrays": entries}
+    text = json.dumps(document, allow_nan=False).encode()
     last = np.frombuffer(text, np.uint8)
     tables = [(name, arrays[name]) for name in order] + [(DOCUMENT, last)]
     metadata = {
         "format": FORMAT,
-        "version": str(document["version"]),
+        "version": str(VERSION),
         "sha256": hashlib.sha256(text).hexdigest(),
     }
     header: dict[str, Any] = {"__metadata__": metadata}
@@ -159,14 +163,16 @@ class Container:
         is_ours = isinstance(metadata, dict) and metadata.get("format") == FORMAT
         require(is_ours, "it is a safetensors file, but none of skmhe.io.save")
         self._stored = _check_header(header, start, size)
-        # Before the hash, as a newer version may have another one.
-        self.version = _check_version(metadata.get("version"))
+        # Before all that newer versions may do in another way.
+        _check_version(metadata.get("version"))
         digest = metadata.get("sha256")
         stored = self._stored.pop(DOCUMENT, None)
         require(stored and stored.dtype == np.uint8, "it has no document")
         assert stored is not None
         text = self._read(stored._replace(sha256=str(digest)), DOCUMENT).tobytes()
         self.document = _loads(text, "document")
+        same = self.document.get("version") == VERSION
+        require(same, "its header and its document have two versions")
         self._map: mmap.mmap | None = None
         if mapped:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -293,10 +299,15 @@ def _are_counts(values: Any) -> bool:
     )
 
 
-def _check_version(version: Any) -> int:
+def _check_version(version: Any) -> None:
     is_number = isinstance(version, str) and version.isascii() and version.isdigit()
-    require(is_number and len(version) < 9, "its version is no number")
-    return int(version)
+    require(is_number and 0 < len(version) < 9, "its version is no number")
+    if int(version) > VERSION:
+        raise Refused(
+            f"it is of version {version} of the format, and this skmhe reads version "
+            f"{VERSION}: install a newer skmhe"
+        )
+    require(int(version) == VERSION, "there is no such version")
 
 
 # What damage that no check foresees ends in, wherever it is met.

@@ -6,15 +6,11 @@ from typing import Any
 
 import torch
 
-from skmhe.io.container import Refused, opened, require, write
+from skmhe.io.container import opened, require, write
 from skmhe.io.estimators import ATTRIBUTES, Estimators
 from skmhe.io.trusted import Trusted
 from skmhe.io.values import Reader, Writer
 from skmhe.scorers.device import resolve_device
-
-# Of what files hold, and how. A reader of a version that writes in another way, reads
-# the older ones, or says that it does not.
-VERSION = 1
 
 
 def save(estimator: Any, path: str | os.PathLike[str], *, compact: bool = True) -> None:
@@ -74,7 +70,7 @@ def save(estimator: Any, path: str | os.PathLike[str], *, compact: bool = True) 
         )
     writer = Writer(Estimators().tables(), compact)
     root = writer.value(estimator, "estimator")
-    write(path, {"version": VERSION, "estimator": root}, writer.arrays)
+    write(path, {"estimator": root}, writer.arrays)
 
 
 def load(
@@ -155,15 +151,9 @@ def load(
     verify = not mmap if verify == "auto" else bool(verify)
     known = Trusted(trusted)
     with opened(path, mmap, verify) as container:
-        if container.version > VERSION:
-            raise Refused(
-                f"it is of version {container.version} of the format, and this skmhe "
-                f"reads version {VERSION}: install a newer skmhe"
-            )
-        document = container.document
-        require(document.get("version") == container.version, "it has two versions")
         tables = Estimators(device).tables()
-        estimator = Reader(tables, container, known).value(document["estimator"])
+        reader = Reader(tables, container, known)
+        estimator = reader.value(container.document["estimator"])
         require(type(estimator) in ATTRIBUTES, "it holds no estimator")
         container.forget_pages()
     return estimator

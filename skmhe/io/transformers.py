@@ -52,11 +52,11 @@ def with_tokenizer(entries: dict[str, Any]) -> dict[str, Any]:
     return entries | {"fitted": fitted | {"tokenizer_": own}}
 
 
-def check_blueprint(user: UserBackbone, weights: Weights) -> None:
+def check_blueprint(user: UserBackbone, weights: Weights, prefix: str = "") -> None:
     """Require that a transformer can be made again by transformers' own code alone.
 
-    And that it is as large as its weights, before memory is allocated for it. Networks
-    of the caller's are trusted.
+    And that it is as large as its weights, whose names have a prefix, before memory is
+    allocated for it. Networks of the caller's are trusted.
     """
     blueprint = user.blueprint
     is_own = isinstance(blueprint, functools.partial) and blueprint.func is untrained
@@ -73,10 +73,13 @@ def check_blueprint(user: UserBackbone, weights: Weights) -> None:
         require(not is_code, f"its transformer has the setting {name!r}")
         n_layers = value if "layers" in name and isinstance(value, int) else 0
         require(n_layers <= len(weights), f"its transformer has {name}={n_layers}")
-    with torch.device("meta"):
-        model = untrained_model(config)
+    try:
+        with torch.device("meta"):
+            model = untrained_model(config)
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise Damaged(f"its transformer cannot be made ({error})") from error
     for name, tensor in model.state_dict().items():
-        found = weights.get(f"model.{name}")
+        found = weights.get(f"{prefix}model.{name}")
         same = found is not None and found.shape == tuple(tensor.shape)
         require(same, f"its transformer has other weights {name!r}")
 

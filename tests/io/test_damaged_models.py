@@ -106,13 +106,24 @@ def test_files_of_others_are_refused(tmp_path):
         skmhe.io.load(tmp_path)
 
 
-def test_newer_versions_are_refused(saved):
+@pytest.mark.parametrize(
+    ("version", "match"),
+    [
+        ("2", r"version 2 .* reads version 1: install a newer skmhe\.$"),
+        ("0", "there is no such version"),
+        ("", "its version is no number"),
+        ("\u0661", "its version is no number"),
+        ("999999999999", "its version is no number"),
+    ],
+)
+def test_other_versions_are_refused(version, match, saved):
     _, path = saved
     data = path.read_bytes()
     header, document, start = parts_of(data)
-    header["__metadata__"]["version"], document["version"] = "2", 2
-    path.write_bytes(joined(header, document, data[start:]))
-    with pytest.raises(ValueError, match=r"version 2 .* reads version 1: install a n"):
+    header["__metadata__"]["version"] = version
+    # Whatever else is in the file.
+    path.write_bytes(joined(header, document | {"arrays": 3}, data[start:]))
+    with pytest.raises(ValueError, match=match):
         skmhe.io.load(path)
 
 
