@@ -221,7 +221,7 @@ TABLES = {
     "text": Table(
         "text.json",
         PRECISIONS,
-        data=("wordnet",),
+        data=("wordnet", "debdeps"),
         rows=(
             *("tfidf", "frozen", "embedded", "union"),
             *("finetuned", "unidec", "combined"),
@@ -234,6 +234,12 @@ TABLES = {
         ("new_R@10", "other_R@10"),
         data=("wordnet, new", "debdeps, new"),
         heads=("data", "scored by"),
+    ),
+    "text-pools": Table(
+        "text.json",
+        (*PRECISIONS, "fit_ratio"),
+        data=("wordnet, pools",),
+        heads=("data", "loss of"),
     ),
     "text-steps": Table(
         "text.json",
