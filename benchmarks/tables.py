@@ -241,6 +241,12 @@ TABLES = {
         data=("wordnet, pools",),
         heads=("data", "loss of"),
     ),
+    "text-heads": Table(
+        "text.json",
+        PRECISIONS,
+        data=("debdeps, heads",),
+        heads=("data", "heads"),
+    ),
     "text-steps": Table(
         "text.json",
         ("peak_mib", "step_ms"),
