@@ -115,6 +115,16 @@ COLUMNS = {
     "macro_F1": ("macro F1", ".2f"),
     "samples_F1": ("example F1", ".2f"),
     "threshold": ("threshold", ".3f"),
+    # bench_devices.py
+    **{
+        f"{device}_{cost}_s": (f"{cost} s, {title}", ",.2f")
+        for cost in ("epoch", "predict", "fit")
+        for device, title in (("cpu", "processor"), ("cuda", "GPU"))
+    },
+    **{
+        f"{cost}_s_ratio": (f"{cost}, ratio", ".1f")
+        for cost in ("epoch", "predict", "fit")
+    },
     # bench_new_labels.py, bench_search.py, bench_pools.py
     "new_R@10": ("new R@10", ".2f"),
     "other_R@10": ("other R@10", ".2f"),

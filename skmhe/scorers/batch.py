@@ -180,8 +180,10 @@ def _has_sparse_products() -> bool:
     if not torch.backends.mkl.is_available():
         return False
     with warnings.catch_warnings():
-        # The first such tensor of a process warns that they are new.
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support", UserWarning)
+        # The first such tensor of a process warns that they are new, and, in some
+        # versions, that nothing is checked.
+        about = "Sparse (CSR tensor support|invariant checks)"
+        warnings.filterwarnings("ignore", about, UserWarning)
         _to_csr_tensor(sp.csr_array((1, 1), dtype=np.float32))
     return True
 
