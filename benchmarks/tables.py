@@ -164,6 +164,15 @@ TABLES = {
         bold=("micro_F1", "macro_F1", "samples_F1"),
         heads=("data", "labels predicted"),
     ),
+    "devices": Table(
+        "devices.json",
+        (
+            *("cpu_epoch_s", "cuda_epoch_s", "epoch_s_ratio"),
+            *("cpu_predict_s", "cuda_predict_s", "predict_s_ratio"),
+            *("cpu_fit_s", "cuda_fit_s", "fit_s_ratio"),
+        ),
+        heads=("data", "strategy"),
+    ),
     "step": Table(
         "step.json",
         ("part_ms", "least_part_ms", "to_least", "mega_operations", "mega_bytes"),
