@@ -165,5 +165,8 @@ def as_all(data: TrainingData, kept: np.ndarray, held_out: np.ndarray) -> Traini
     found = octaves(kept, held_out)
     shares = np.bincount(found, weight[held_out], minlength=N_OCTAVES + 1)
     factor = target[found] / shares[found]
+    if not factor.any():
+        # Such as where each label has 8 samples, of which 7 are kept.
+        return rest
     weight = weight[held_out] * factor
     return rest._replace(sample_weight=(weight / weight.mean()).astype(np.float32))

@@ -119,6 +119,20 @@ def test_samples_held_out_have_the_frequencies_of_all():
     assert share_of_rare(weighted) == pytest.approx(200 / 2200)
 
 
+@pytest.mark.parametrize("weight", [None, np.arange(64, dtype=np.float32) + 1])
+def test_samples_held_out_stay_as_they_are_without_their_like(weight):
+    # All labels have 8 samples; of those with one held out, 7 are kept.
+    y = np.repeat(np.arange(8), 8)
+    data = TrainingData(np.zeros((64, 1), np.float32), y, weight)
+    held_out = np.arange(0, 64, 8)
+    kept = np.setdiff1d(np.arange(64), held_out)
+    found = as_all(data, kept, held_out).sample_weight
+    if weight is None:
+        assert found is None
+    else:
+        assert_array_equal(found, weight[held_out])
+
+
 def test_multilabel_samples_held_out_are_as_they_are():
     Y = sp.csr_array(np.eye(20)[:, :5])
     data = TrainingData(np.zeros((20, 1), np.float32), Y)
