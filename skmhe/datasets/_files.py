@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any, TypeAlias
-from uuid import uuid4
+
+from skmhe.whole_file import written_whole
 
 PathOrFile: TypeAlias = str | os.PathLike[str] | IO[bytes]
 
@@ -112,7 +113,7 @@ def _read(stream: IO[bytes], name: str, line: int) -> bytes:
 
 
 @contextmanager
-def written_whole(target: PathOrFile) -> Iterator[Any]:
+def open_to_write(target: PathOrFile) -> Iterator[Any]:
     """Give a stream to write to, compressed by the suffix of the path.
 
     The path has the new content when all of it is written, or else what it had before.
@@ -121,22 +122,11 @@ def written_whole(target: PathOrFile) -> Iterator[Any]:
         yield target
         return
     suffix = Path(target).suffix.lower()
-    path = Path(target).resolve()  # a link is kept, and what it leads to is written
-    if path.exists() and not path.is_file():
-        raise ValueError(
-            f"path must lead to a regular file, or to none yet, got {target!s}: pass "
-            "an open binary file to write to anything else."
-        )
-    aside = path.with_name(f".{path.name}.{uuid4().hex}.part")
-    try:
-        with open(aside, "xb") as raw:
-            with _compressed(raw, suffix, name_of(target)) as stream:
-                yield stream
-            raw.flush()
-            os.fsync(raw.fileno())
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with (
+        written_whole(target) as raw,
+        _compressed(raw, suffix, name_of(target)) as stream,
+    ):
+        yield stream
 
 
 def _compressed(raw: IO[bytes], suffix: str, name: str) -> AbstractContextManager[Any]:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, issparse
 from sklearn.utils import check_array, check_consistent_length
 
-from skmhe.datasets._files import PathOrFile, check_path, written_whole
+from skmhe.datasets._files import PathOrFile, check_path, open_to_write
 
 # Entries that are formatted at once: their Python objects take some 100 bytes each.
 N_ENTRIES = 100_000
@@ -89,7 +89,7 @@ def dump_xmc(
             f"got {wrong:g}: see sklearn.preprocessing.MultiLabelBinarizer and "
             "LabelBinarizer."
         )
-    with written_whole(path) as stream:
+    with open_to_write(path) as stream:
         if header:
             stream.write(b"%d %d %d\n" % (*features.shape, labels.shape[1]))
         for start, stop in _parts(features, labels):

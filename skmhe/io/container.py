@@ -14,13 +14,13 @@ import json
 import math
 import mmap
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+
+from skmhe.whole_file import written_whole
 
 FORMAT = "skmhe"
 # Of what files hold, and how. A reader of a version that writes in another way reads
@@ -108,7 +108,7 @@ def write(path: str | os.PathLike[str], document: Any, arrays: dict[str, Any]) -
             f"the model has {len(arrays)} arrays, more than a file's header can list: "
             "use pickle."
         )
-    with _replacing(path) as file:
+    with written_whole(path) as file:
         file.write(len(head).to_bytes(8, "little") + head)
         for _, array in tables:
             file.write(memoryview(array.reshape(-1)).cast("B") if array.size else b"")
@@ -118,31 +118,6 @@ def _described(array: np.ndarray) -> dict[str, Any]:
     digest = hashlib.sha256(array.reshape(-1).view(np.uint8).data).hexdigest()
     dtype, shape = NAMES[array.dtype], list(array.shape)
     return {"dtype": dtype, "shape": shape, "sha256": digest}
-
-
-@contextmanager
-def _replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Give a new file, which takes a path's place if nothing fails."""
-    # Of a link, what it leads to is replaced.
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise IsADirectoryError(f"path={os.fspath(path)!r} is a folder: name a file.")
-    aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(aside, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, target)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-    if os.name == "posix":  # elsewhere, folders cannot be opened
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 # Reading

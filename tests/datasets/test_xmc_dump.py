@@ -149,7 +149,7 @@ def test_errors_of_other_arguments(tmp_path):
         dump_xmc(X, Y, tmp_path / "data", header="no")
     with pytest.raises(TypeError, match="zero_based must be True or False, got 'auto'"):
         dump_xmc(X, Y, tmp_path / "data", zero_based="auto")
-    with pytest.raises(ValueError, match="path must lead to a regular file"):
+    with pytest.raises(IsADirectoryError, match="is a folder: name a file"):
         dump_xmc(X, Y, tmp_path)
     with pytest.raises(FileNotFoundError):
         dump_xmc(X, Y, tmp_path / "nowhere" / "data")

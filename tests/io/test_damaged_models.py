@@ -19,7 +19,6 @@ from saved_models import assert_same, make, make_data, saved_and_loaded
 
 import skmhe.io
 from skmhe import MHEClassifier
-from skmhe.io import container
 
 SOURCES = sorted(Path(skmhe.io.__file__).parent.glob("*.py"))
 
@@ -225,7 +224,7 @@ def test_nothing_half_written_is_left(step, saved, monkeypatch):
     def fails(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(container.os, step, fails)
+    monkeypatch.setattr(os, step, fails)
     with pytest.raises(OSError, match="No space left"):
         skmhe.io.save(clf.set_params(verbose=True), path)
     monkeypatch.undo()
@@ -240,7 +239,7 @@ def test_an_interruption_leaves_nothing(saved, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(container.os, "fsync", interrupted)
+    monkeypatch.setattr(os, "fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
         skmhe.io.save(clf, target)
     assert [file.name for file in path.parent.iterdir()] == [path.name]

@@ -24,12 +24,16 @@ ARROWS = {
     "nn": {"labels"},
     "labels": set(),
     "text": {"estimators", "scorers"},
-    "io": {"text", "estimators", "training", "scorers", "nn", "labels"},
+    "io": {
+        *("text", "estimators", "training", "scorers", "nn", "labels"),
+        "whole_file",
+    },
     "metrics": {"final_classifier", "labels"},
     "model_selection": {"estimators", "labels", "metrics"},
     "displays": {"metrics", "final_classifier", "labels"},
     "final_classifier": set(),
-    "datasets": set(),
+    "whole_file": set(),
+    "datasets": {"whole_file"},
 }
 FOLDERS = {name for name in ARROWS if (PACKAGE / name).is_dir()}
 # The modules and folders of a folder in layers. Each may import from the layers above
