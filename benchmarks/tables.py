@@ -158,6 +158,11 @@ TABLES = {
         ("cpu_s", "LD", "ED", "lost_labels", "empty_pairs"),
         heads=("data", "splitter"),
     ),
+    "files": Table(
+        "files.json",
+        ("call_s", "cpu_s", "mb_per_s", "added_mib", "added_to_file"),
+        heads=("file", "call"),
+    ),
     "thresholds": Table(
         "thresholds.json",
         ("micro_F1", "macro_F1", "samples_F1", "threshold", "fit_s"),
