@@ -4,6 +4,8 @@ import bz2
 import gzip
 import lzma
 import os
+import re
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -20,8 +22,18 @@ BLOCK_SIZE = 1 << 20
 # What damaged or truncated compressed files raise. OSError is gzip's and bz2's, too.
 DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError)
 ZSTD_MISSING = (
-    "{name} is compressed by zstd, which needs the package zstandard: "
-    "pip install 'skmhe[zstd]', or decompress the file by another program."
+    "{name} is compressed by zstd, which Python has from 3.14 on; before, it needs the "
+    "package backports.zstd: pip install 'skmhe[zstd]', or decompress the file by "
+    "another program."
+)
+# No row of data has as many bytes; a file that is no text may be a single line.
+LONGEST_LINE = 1 << 24
+# What text may begin with that says nothing but that it is UTF-8.
+BOM = b"\xef\xbb\xbf"
+# What compressed files and archives begin with, by the suffixes that they should have.
+NO_TEXT = re.compile(
+    rb"(?P<gz>\x1f\x8b)|(?P<bz2>BZh[1-9]1AY&SY)|(?P<xz>\xfd7zXZ\x00)"
+    rb"|(?P<zst>\x28\xb5\x2f\xfd)|(?P<zip>PK\x03\x04)"
 )
 
 
@@ -46,37 +58,58 @@ def open_to_read(source: PathOrFile) -> AbstractContextManager[Any]:
     """Open a path, decompressed by its suffix; a file is read as it is, not closed."""
     if not isinstance(source, str | os.PathLike):
         return nullcontext(source)
-    suffix = Path(source).suffix.lower()
-    if suffix == ".gz":
-        return gzip.open(source, "rb")
-    if suffix == ".bz2":
-        return bz2.open(source, "rb")
-    if suffix == ".xz":
-        return lzma.open(source, "rb")
+    return _by_suffix(source, "rb", source) or open(source, "rb")
+
+
+def _by_suffix(
+    file: Any, mode: str, path: str | os.PathLike[str]
+) -> AbstractContextManager[Any] | None:
+    """Open a file as the suffix of a path says, None if it is not compressed."""
+    suffix = Path(path).suffix.lower()
     if suffix == ".zst":
-        return _open_zstd(open(source, "rb"), "rb", name_of(source))
-    return open(source, "rb")
+        zstd = _zstd(name_of(path))
+        # By which damage is found, as the other formats do without being asked.
+        checked = {zstd.CompressionParameter.checksum_flag: True}
+        return zstd.open(file, mode, options=checked if mode == "wb" else None)
+    if suffix == ".gz" and mode == "wb":
+        # Neither the name nor the time: equal data make equal files.
+        return gzip.GzipFile("", mode, 6, file, mtime=0)
+    opener: Any = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}.get(suffix)
+    return None if opener is None else opener(file, mode)
 
 
-def _open_zstd(raw: IO[bytes], mode: str, name: str) -> AbstractContextManager[Any]:
+def _zstd(name: str) -> Any:
     try:
-        import zstandard
+        if sys.version_info >= (3, 14):
+            from compression import zstd
+        else:
+            from backports import zstd
     except ImportError as error:
-        raw.close()
         raise ImportError(ZSTD_MISSING.format(name=name)) from error
-    if mode == "rb":
-        # A file may be several frames in a row, as with gzip.
-        return zstandard.ZstdDecompressor().stream_reader(
-            raw, read_across_frames=True, closefd=True
-        )
-    return zstandard.ZstdCompressor().stream_writer(raw, closefd=False)
+    return zstd
 
 
 def numbered_blocks(source: PathOrFile) -> Iterator[tuple[int, bytes]]:
     """Yield the file in blocks of whole lines, with the number of their first line.
 
-    Each line ends with a line feed, also the last one.
+    Each line ends with a line feed, also the last one. A mark of UTF-8 at the start is
+    left out.
     """
+    line = 1
+    for block in _blocks(source):
+        if line == 1:
+            block = block.removeprefix(BOM)
+            if found := NO_TEXT.match(block):
+                raise ValueError(
+                    f"{name_of(source)}, line 1: expected text, got what a file that "
+                    f"ends in .{found.lastgroup} begins with: decompress it, or give "
+                    "the path a name of that ending."
+                )
+        yield line, block
+        line += block.count(b"\n")
+
+
+def _blocks(source: PathOrFile) -> Iterator[bytes]:
     name, line = name_of(source), 1
     with open_to_read(source) as stream:
         rest: list[bytes] = []
@@ -85,24 +118,31 @@ def numbered_blocks(source: PathOrFile) -> Iterator[tuple[int, bytes]]:
             rest.append(piece[:end] if end else piece)
             if end:
                 block = b"".join(rest)
-                yield line, block
+                yield block
                 line += block.count(b"\n")
                 rest = [piece[end:]]
+            elif len(rest) * BLOCK_SIZE > LONGEST_LINE:
+                raise ValueError(
+                    f"{name}, line {line}: expected lines of at most {LONGEST_LINE:,} "
+                    "bytes, got a longer one: is it a file of this format?"
+                )
         if last := b"".join(rest):
-            yield line, last + b"\n"
+            yield last + b"\n"
 
 
 def _read(stream: IO[bytes], name: str, line: int) -> bytes:
     try:
         piece = stream.read(BLOCK_SIZE)
     except Exception as error:
-        # zstandard's error is a plain Exception that cannot be named without it.
-        if not isinstance(error, DAMAGED) and type(error).__name__ != "ZstdError":
+        # The error of zstd cannot be named without its module. An OSError with a number
+        # is one of the system.
+        is_damage = isinstance(error, DAMAGED) or type(error).__name__ == "ZstdError"
+        if not is_damage or getattr(error, "errno", None):
             raise
         raise ValueError(
             f"{name}: expected a whole compressed file, but it cannot be read from "
-            f"line {line} on, it is damaged or not complete ({error}). Download or "
-            "copy it again."
+            f"line {line} on, it is damaged, not complete, or not compressed ({error})."
+            " Download or copy it again, or correct the ending of its name."
         ) from error
     if not isinstance(piece, bytes):
         raise TypeError(
@@ -121,22 +161,8 @@ def open_to_write(target: PathOrFile) -> Iterator[Any]:
     if not isinstance(target, str | os.PathLike):
         yield target
         return
-    suffix = Path(target).suffix.lower()
     with (
         written_whole(target) as raw,
-        _compressed(raw, suffix, name_of(target)) as stream,
+        _by_suffix(raw, "wb", target) or nullcontext(raw) as stream,
     ):
         yield stream
-
-
-def _compressed(raw: IO[bytes], suffix: str, name: str) -> AbstractContextManager[Any]:
-    if suffix == ".gz":
-        # Neither the name nor the time: equal data make equal files.
-        return gzip.GzipFile("", "wb", 6, raw, mtime=0)
-    if suffix == ".bz2":
-        return bz2.open(raw, "wb")
-    if suffix == ".xz":
-        return lzma.open(raw, "wb")
-    if suffix == ".zst":
-        return _open_zstd(raw, "wb", name)
-    return nullcontext(raw)

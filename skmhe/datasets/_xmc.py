@@ -199,7 +199,8 @@ def load_xmc(
     with its first feature; one without features ends after its labels; an empty line is
     a sample with neither (with a header, empty lines after the last sample are
     ignored). What follows a ``#`` is a comment, and a line that is nothing else is no
-    sample. Lines may end as on Windows. Ids may be in any order.
+    sample. Lines may end as on Windows, and have at most 16 MiB. Ids may be in any
+    order.
 
     The file is read in blocks, and takes little more memory than what is returned.
 
@@ -207,8 +208,8 @@ def load_xmc(
     ----------
     path : str, path-like or binary file
         A path that ends in ``.gz``, ``.bz2``, ``.xz`` or ``.zst`` is decompressed; the
-        last one needs the package zstandard (``pip install 'skmhe[zstd]'``). An open
-        file is read as it is, and not closed.
+        last one needs ``pip install 'skmhe[zstd]'`` before Python 3.14. An open file is
+        read as it is, and not closed.
     labels_path : str, path-like or binary file, default=None
         The file of the labels, where they have one of their own, such as
         ``trn_X_Y.txt``, and `path` is ``trn_X_Xf.txt``. Then both are matrices: a
@@ -245,7 +246,7 @@ def load_xmc(
     OSError
         If the file cannot be opened.
     ImportError
-        If a file ends in ``.zst`` and zstandard is not installed.
+        If a file ends in ``.zst`` and the package for these is not installed.
 
     See Also
     --------

@@ -50,10 +50,12 @@ class Bounds:
     def of(cls, kind: str, n_columns: int | None, zero_based: bool | str) -> "Bounds":
         """Return the bounds before anything is read; zero_based may be "auto"."""
         n = MAX_ID if n_columns is None else n_columns
+        # "auto" cannot tell that ids start at 1 where nothing tells how many there are.
+        may_be_n = not zero_based if n_columns is None else zero_based is not True
         return cls(
             kind,
             lowest=1 if zero_based is False else 0,
-            highest=n - 1 if zero_based is True else n,
+            highest=n if may_be_n else n - 1,
             n_columns=n_columns,
             is_open=zero_based == "auto",
         )
@@ -133,9 +135,12 @@ def _parse_pair(token: bytes) -> tuple[int, float]:
 def _parse_id(token: bytes, kind: str) -> int:
     if not ID.fullmatch(token):
         raise ValueError(f"expected a {kind} id, digits only, got {shown(token)}")
-    digits = token.lstrip(b"0")
-    # Longer ones are out of range, and Python refuses to read thousands of digits.
-    return int(digits or b"0") if len(digits) <= 18 else 10**18
+    # Python refuses to read thousands of digits.
+    if len(token.lstrip(b"0")) > 18:
+        raise ValueError(
+            f"{kind} id {shown(token)} is out of range, expected at most {MAX_ID}"
+        )
+    return int(token[-18:])
 
 
 def _narrow(bounds: Bounds, ids: list[int]) -> Bounds:
@@ -181,15 +186,20 @@ def explain(
             if n_left == 0 and any(found):
                 raise ValueError("expected no more rows, as the header tells how many")
         except ValueError as error:
-            hint = _hint(text, has_labels) if number == 1 else ""
+            hint = _hint(text, has_labels, is_first=number == 1)
             return ValueError(f"{name}, line {number}: {error}.{hint}")
         n_left = n_left and n_left - 1
     raise AssertionError(f"{name}: no line is wrong from line {first_line} on")
 
 
-def _hint(text: bytes, has_labels: bool) -> str:
-    """Return what to say of a first line that is neither header nor row."""
-    if has_labels and re.fullmatch(rb"[0-9]+[ \t]+[0-9]+\s*", text):
+def _hint(text: bytes, has_labels: bool, is_first: bool) -> str:
+    """Return what else to say of a line that is wrong."""
+    n_numbers = len(text.split()) if re.fullmatch(rb"[0-9 \t]+\n", text) else 0
+    if not is_first:
+        if n_numbers == 2 + has_labels:
+            return " Only the first line may be a header: give each file on its own."
+        return ""
+    if has_labels and n_numbers == 2:
         return (
             " Two numbers are the header of a matrix alone: give the features' file as "
             "path and the labels' file as labels_path."

@@ -30,6 +30,7 @@ def load(text, **parameters):
     [
         VALID,
         VALID.replace(b"\n", b"\r\n"),
+        b"\xef\xbb\xbf" + VALID,  # as editors of Windows mark UTF-8
         VALID.rstrip(b"\n"),
         VALID + b"\n\r\n  \n",  # empty lines after the last row
         b"# made by hand\n  # twice\n" + VALID,
@@ -86,6 +87,21 @@ def test_zero_based(text, zero_based, features, labels):
     assert X[0].index(1) == features and Y[0].index(1) == labels
     n_features = 3 if text[:1] == b"1" else features + 1
     assert len(X[0]) == n_features
+
+
+@pytest.mark.parametrize(
+    ("zero_based", "largest"),
+    [("auto", MAX_ID - 1), (True, MAX_ID - 1), (False, MAX_ID)],
+)
+def test_largest_ids(zero_based, largest):
+    X, Y = load_xmc(BytesIO(b"%d 1:1 %d:1" % (largest, largest)), zero_based=zero_based)
+    assert X.shape == Y.shape == (1, MAX_ID)
+    assert X.indices.dtype == Y.indices.dtype == np.int32
+    for text in (b"1 %d:1", b"%d 1:1"):
+        with pytest.raises(
+            ValueError, match=rf"id {largest + 1} is out of range, .*{largest}"
+        ):
+            load_xmc(BytesIO(text % (largest + 1)), zero_based=zero_based)
 
 
 def test_numbers_of_columns():

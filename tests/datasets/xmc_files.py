@@ -24,6 +24,30 @@ def random_problem(seed=0, n_samples=60, n_features=40, n_labels=15):
     return X, Y
 
 
+def mutated(content, rng):
+    """Return a content with a few bytes changed, cut, doubled, or moved."""
+    content = bytearray(content)
+    for _ in range(rng.integers(1, 4)):
+        if not content:
+            break
+        start, stop = sorted(rng.integers(0, len(content) + 1, size=2))
+        kind = rng.integers(6)
+        if kind == 0:  # another byte
+            content[rng.integers(len(content))] = rng.integers(256)
+        elif kind == 1:  # another one of those that occur
+            content[rng.integers(len(content))] = content[rng.integers(len(content))]
+        elif kind == 2:
+            del content[start:stop]
+        elif kind == 3:
+            del content[start:]
+        elif kind == 4:
+            content[start:start] = content[start:stop]
+        else:
+            digits = b"%d" % 10 ** int(rng.integers(1, 25))
+            content[start:start] = digits
+    return bytes(content)
+
+
 def read_slowly(text):
     """Return lists of labels and of (id, value), by splitting strings."""
     rows = []
