@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix, issparse
 from sklearn.utils import check_array, check_consistent_length
 
 from skmhe.datasets._files import PathOrFile, check_path, open_to_write
+from skmhe.datasets._xmc_lines import MAX_ID
 
 # Entries that are formatted at once: their Python objects take some 100 bytes each.
 N_ENTRIES = 100_000
@@ -40,8 +41,8 @@ def dump_xmc(
         The indicator of the labels: 0 and 1.
     path : str, path-like or binary file
         A path that ends in ``.gz``, ``.bz2``, ``.xz`` or ``.zst`` is compressed; the
-        last one needs the package zstandard (``pip install 'skmhe[zstd]'``). An open
-        file is written to from its position, and not closed.
+        last one needs ``pip install 'skmhe[zstd]'`` before Python 3.14. An open file is
+        written to from its position, and not closed.
     header : bool, default=True
         Whether the first line is ``n_samples n_features n_labels``. Without it, columns
         after the last one that is used are lost.
@@ -80,15 +81,8 @@ def dump_xmc(
     for name, value in {"header": header, "zero_based": zero_based}.items():
         if not isinstance(value, bool | np.bool_):
             raise TypeError(f"{name} must be True or False, got {value!r}.")
-    features, labels = _check_matrix(X, "X"), _check_matrix(Y, "Y")
+    features, labels = _check_matrix(X, "X"), _check_indicator(Y)
     check_consistent_length(features, labels)
-    if not np.isin(labels.data, (0, 1)).all():
-        wrong = labels.data[~np.isin(labels.data, (0, 1))][0]
-        raise ValueError(
-            f"Y must be an indicator, with a column for each label and values 0 and 1, "
-            f"got {wrong:g}: see sklearn.preprocessing.MultiLabelBinarizer and "
-            "LabelBinarizer."
-        )
     with open_to_write(path) as stream:
         if header:
             stream.write(b"%d %d %d\n" % (*features.shape, labels.shape[1]))
@@ -108,7 +102,26 @@ def _check_matrix(matrix: ArrayLike, name: str) -> csr_matrix:
             ensure_min_features=0,
             input_name=name,
         )
+    if checked.shape[1] > MAX_ID:
+        raise ValueError(
+            f"{name} must have at most {MAX_ID} columns, got {checked.shape[1]}."
+        )
     return checked if issparse(checked) else csr_matrix(checked)
+
+
+def _check_indicator(Y: ArrayLike) -> csr_matrix:
+    """Return Y; what is none is often a list of labels, or of lists of them."""
+    try:
+        labels = _check_matrix(Y, "Y")
+        if not (is_flag := np.isin(labels.data, (0, 1))).all():
+            raise ValueError(f"got the value {labels.data[~is_flag][0]:g}")
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "Y must be an indicator, a matrix of 0 and 1 with a column for each label, "
+            "such as MultiLabelBinarizer and LabelBinarizer of sklearn.preprocessing "
+            f"make ({error})."
+        ) from error
+    return labels
 
 
 def _parts(X: csr_matrix, Y: csr_matrix) -> Iterator[tuple[int, int]]:
@@ -122,6 +135,11 @@ def _parts(X: csr_matrix, Y: csr_matrix) -> Iterator[tuple[int, int]]:
 def _canonical(rows: csr_matrix, no_zeros: bool = False) -> csr_matrix:
     """Return rows, which are a copy, with sorted ids that occur once."""
     rows.sum_duplicates()
+    if not np.isfinite(rows.data).all():
+        raise ValueError(
+            "X has entries of one place that add up to more than float32 can hold: "
+            "scale it."
+        )
     if no_zeros:
         rows.eliminate_zeros()
     return rows

@@ -130,8 +130,29 @@ def test_an_open_file_is_written_to_and_left_open(tmp_path):
     [
         ([[np.nan]], [[1]], "Input X contains NaN"),
         ([[1e39]], [[1]], "Input X contains infinity"),
-        ([[1.0]], [[2]], "Y must be an indicator.* got 2: .*MultiLabelBinarizer"),
-        ([[1.0]], [1], "Expected 2D array, got 1D array instead"),
+        ([[3e38, 1]], [[np.inf]], "Y must be an indicator.*Input Y contains infinity"),
+        (
+            [[1.0]],
+            [[2]],
+            r"Y must be an indi.*MultiLabelBinarizer .*the value 2\)",
+        ),
+        (
+            [[1.0]],
+            [1],
+            "Y must be an indi.*Expected 2D array, got 1D array instead",
+        ),
+        ([[1.0], [2.0]], [[1], [0, 3]], "Y must be an indicator.*MultiLabelBinarizer"),
+        ([[1.0]], [["cat"]], "Y must be an indicator.*MultiLabelBinarizer"),
+        (
+            sp.csr_array((1, 2**31)),
+            [[1]],
+            "X must have at most 2147483647 columns, go",
+        ),
+        (
+            sp.csr_matrix((np.full(2, 3e38, "f"), [0, 0], [0, 2])),
+            [[1]],
+            "X has entries of one place that add up to more than float32 can hold",
+        ),
         ([[1.0], [2.0]], [[1]], "inconsistent numbers of samples"),
     ],
 )
@@ -151,8 +172,10 @@ def test_errors_of_other_arguments(tmp_path):
         dump_xmc(X, Y, tmp_path / "data", zero_based="auto")
     with pytest.raises(IsADirectoryError, match="is a folder: name a file"):
         dump_xmc(X, Y, tmp_path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"nowhere/data': there is no folder"):
         dump_xmc(X, Y, tmp_path / "nowhere" / "data")
+    with pytest.raises(TypeError, match=r"path must be .* got b'data'"):
+        dump_xmc(X, Y, b"data")
 
 
 # ------------------------------------------------------------------------ scikit-learn
