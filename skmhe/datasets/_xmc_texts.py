@@ -93,11 +93,7 @@ def load_xmc_texts(
     >>> pets.data[1], pets.label_texts[pets.target[1].indices[0]]
     ('a barking dog', 'dogs')
     """
-    for name, given in {"path": path, "label_texts_path": label_texts_path}.items():
-        if not isinstance(given, str | os.PathLike):
-            raise TypeError(f"{name} must be a str or a path, got {given!r}.")
-    if isinstance(fields, str) or not all(isinstance(f, str) for f in fields):
-        raise TypeError(f"fields must be a sequence of str, got {fields!r}.")
+    _check_parameters(path, label_texts_path, fields, encoding)
     if target_path is None and not _is_json(path):
         raise ValueError(
             f"target_path must be given, as {os.fspath(path)} is no file of JSON lines "
@@ -105,7 +101,8 @@ def load_xmc_texts(
         )
     label_texts = [text for text, _ in _texts(label_texts_path, fields, encoding)]
     data, labels = [], []
-    for text, labels_of in _texts(path, fields, encoding, len(label_texts)):
+    n_labels = len(label_texts) if target_path is None else None
+    for text, labels_of in _texts(path, fields, encoding, n_labels):
         data.append(text)
         labels.append(labels_of)
     if target_path is None:
@@ -121,6 +118,26 @@ def load_xmc_texts(
             f"lines, got {target.shape[0]}: are they of the same samples?"
         )
     return Bunch(data=data, target=target, label_texts=label_texts)
+
+
+def _check_parameters(
+    path: object, label_texts_path: object, fields: Any, encoding: Any
+) -> None:
+    for name, given in {"path": path, "label_texts_path": label_texts_path}.items():
+        if not isinstance(given, str | os.PathLike):
+            raise TypeError(f"{name} must be a str or a path, got {given!r}.")
+    is_list = isinstance(fields, Sequence) and not isinstance(fields, str)
+    if not is_list or not fields or not all(isinstance(f, str) for f in fields):
+        raise TypeError(f"fields must be a sequence of str, got {fields!r}.")
+    try:
+        is_of_lines = b"a\n".decode(encoding) == "a\n"
+    except (LookupError, UnicodeError, TypeError):
+        is_of_lines = False
+    if not is_of_lines:
+        raise ValueError(
+            "encoding must be one that Python knows, and that writes ASCII as it is, "
+            f"such as 'utf-8' and 'latin-1', got {encoding!r}: convert other files."
+        )
 
 
 def _is_json(path: StrPath) -> bool:
@@ -142,8 +159,7 @@ def _texts(
                 text = line.removesuffix(b"\r").decode(encoding)
                 if is_json:
                     sample = _parse_json(text)
-                    labels = sample.get("target_ind", [])
-                    yield _joined(sample, fields), _checked(labels, n_labels)
+                    yield _joined(sample, fields), _labels(sample, n_labels)
                 else:
                     yield text, []
             except UnicodeDecodeError as error:
@@ -184,9 +200,16 @@ def _joined(sample: dict[str, Any], fields: Sequence[str]) -> str:
     return " ".join(filter(None, texts))
 
 
-def _checked(labels: Any, n_labels: int | None) -> list[int]:
+def _labels(sample: dict[str, Any], n_labels: int | None) -> list[int]:
+    """Return the labels of a sample, of which there are n_labels; None reads none."""
     if n_labels is None:
         return []
+    if "target_ind" not in sample:
+        raise ValueError(
+            f"expected the field 'target_ind', got {list(sample)[:10]}: give the file "
+            "of the labels as target_path"
+        )
+    labels = sample["target_ind"]
     if not isinstance(labels, list) or not all(type(one) is int for one in labels):
         raise ValueError(
             f"expected target_ind to be a list of ints, got {str(labels)[:40]}"

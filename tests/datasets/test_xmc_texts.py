@@ -46,10 +46,9 @@ def test_fields(folder):
     assert found.data[0] == "A cat" and found.label_texts[2] == "cats"
     with pytest.raises(ValueError, match=r"lbl.json.gz, line 1: expected one of the"):
         load_xmc_texts(*paths, fields=["content"])
-    with pytest.raises(
-        TypeError, match="fields must be a sequence of str, got 'title'"
-    ):
-        load_xmc_texts(*paths, fields="title")
+    for fields in ("title", (), 3, [3], (field for field in ("title",))):
+        with pytest.raises(TypeError, match="fields must be a sequence of str, got"):
+            load_xmc_texts(*paths, fields=fields)
 
 
 def test_plain_text(folder):
@@ -69,6 +68,30 @@ def test_target_path_goes_before_target_ind(folder):
     (folder / "other.txt").write_text("1:1\n1:1\n1:1\n")
     paths = folder / "trn.json.gz", folder / "Y.txt", folder / "other.txt"
     assert load_xmc_texts(*paths).target.toarray().tolist() == [[0, 1, 0]] * 3
+    # Whatever target_ind has.
+    (folder / "trn.jsonl").write_text('{"title": "x", "target_ind": [99]}\n' * 3)
+    paths = folder / "trn.jsonl", *paths[1:]
+    assert load_xmc_texts(*paths).target.toarray().tolist() == [[0, 1, 0]] * 3
+
+
+def test_a_mark_of_utf_8_is_no_text(folder):
+    for name in ("trn_X.txt", "Y.txt", "trn_X_Y.txt"):
+        path = folder / name
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    paths = [folder / name for name in ("trn_X.txt", "Y.txt", "trn_X_Y.txt")]
+    found = load_xmc_texts(*paths)
+    assert found.data[0] == "A cat" and found.label_texts[0] == "pets"
+    (folder / "lbl.json").write_text(json_lines(LABELS), encoding="utf-8-sig")
+    assert load_xmc_texts(folder / "trn.json.gz", folder / "lbl.json").label_texts
+
+
+def test_compressed_texts_by_the_wrong_name(folder):
+    (folder / "lbl.json.gz").rename(folder / "lbl.json")
+    for encoding in ("utf-8", "latin-1"):
+        with pytest.raises(ValueError, match=r"lbl.json, line 1: .* ends in \.gz"):
+            load_xmc_texts(
+                folder / "trn.json.gz", folder / "lbl.json", encoding=encoding
+            )
 
 
 def test_encoding(folder):
@@ -77,6 +100,11 @@ def test_encoding(folder):
     assert load_xmc_texts(*paths, encoding="latin-1").label_texts[1] == "cañes"
     with pytest.raises(ValueError, match=r"Y.txt, line 2: .*b'\\xf1es': give its enc"):
         load_xmc_texts(*paths)
+    for wrong in ("no-code", "utf-16", "utf-32-le", "hex", 3):
+        with pytest.raises(
+            ValueError, match=f"encoding must be .* got {wrong!r}: conv"
+        ):
+            load_xmc_texts(*paths, encoding=wrong)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +116,7 @@ def test_encoding(folder):
         ("[" * 100_000, "expected a JSON object"),
         ('{"title": 3}', "expected fields of text, got '3'"),
         ('{"uid": "a"}', r"expected one of the fields \['title', 'content'\], got"),
+        ('{"title": "x"}', r"field 'target_ind', got \['title'\]: give .* target_path"),
         ('{"title": "x", "target_ind": 3}', "target_ind to be a list of ints, got 3"),
         ('{"title": "x", "target_ind": [true]}', "a list of ints, got .True"),
         ('{"title": "x", "target_ind": [3]}', "target_ind from 0 to 2, as .* got 3"),
