@@ -4,31 +4,43 @@ The package pooch does most of this, but not what large files need most: it star
 broken downloads anew. As in scikit-learn, this is a little code around urllib.
 """
 
+import errno
 import hashlib
 import json
+import lzma
 import os
 import re
 import shutil
+import struct
+import tarfile
 import time
 import zipfile
 import zlib
 from contextlib import suppress
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from numbers import Integral, Real
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
-from uuid import uuid4
 
 from tqdm import tqdm
 
 SOURCE = "source.json"
 TIMEOUT = 60  # seconds without any answer
 PIECE = 1 << 16
+CONTENT_RANGE = re.compile(r"bytes (?P<start>\d{1,18})-\d+/(?P<total>\d{1,18}|\*)")
 NETWORK_ERRORS = (URLError, HTTPException, ConnectionError, TimeoutError)
 # Of those below 500, the ones that another try may help: timeout, range, too many.
 WORTH_RETRYING = (408, 416, 429)
+ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
+# What damaged archives raise: RuntimeError is of passwords and unknown methods, and
+# OSError without a number of bz2.
+BROKEN = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
+    *(EOFError, OSError, RuntimeError, ValueError, struct.error),
+)
 PAGE = "http://manikvarma.org/downloads/XC/XMLRepository.html"
 
 
@@ -44,10 +56,10 @@ def fetch_xmc(
 ) -> Path:
     """Download a data set, unless it is there, and return its folder.
 
-    The file is downloaded from `url`, checked, unpacked if it is a zip archive, and
-    put into the folder ``data_home / name``, which appears when all of this is done. A
-    download that breaks off goes on where it stopped, if the server allows it; with
-    `sha256`, also in a later call.
+    The file is downloaded from `url`, checked, unpacked if it is a zip or tar archive,
+    and put into the folder ``data_home / name``, which appears when all of this is
+    done. A download that breaks off goes on where it stopped, if the server allows it;
+    with `sha256`, also in a later call.
 
     The repository [1]_ publishes no checksums, and the addresses of its files change,
     so that this function has no list of them: take `url` from its page. Without
@@ -98,8 +110,9 @@ def fetch_xmc(
     >>> folder = fetch_xmc("EURLex-4K", url, sha256=checksum)  # doctest: +SKIP
     >>> X, Y = load_xmc(folder / "train.txt")  # doctest: +SKIP
     """
-    sha256 = _check_parameters(name, url, sha256, n_retries, delay)
-    home = Path(data_home or os.environ.get("SKMHE_DATA", "~/skmhe_data")).expanduser()
+    sha256 = _check_parameters(name, url, sha256, data_home, n_retries, delay)
+    home = Path(data_home or os.environ.get("SKMHE_DATA") or "~/skmhe_data")
+    home = home.expanduser()
     folder = home / name
     if folder.exists():
         return _checked_folder(folder, sha256)
@@ -108,31 +121,46 @@ def fetch_xmc(
             f"url must be given, as there is no folder {folder} yet: the addresses of "
             f"data sets are on {PAGE}."
         )
-    home.mkdir(parents=True, exist_ok=True)
-    aside = home / f".{name}.{uuid4().hex}"
-    part = Path(f"{aside}.part")
-    kept = home / f".{name}.{sha256}.part"
-    with suppress(FileNotFoundError):  # two processes never get the same file
-        os.replace(kept, part)
-    try:
-        found = _download(url, part, sha256, n_retries, delay, verbose)
-        _unpack(url, part, aside)
+    with _folder_aside(home, name) as aside:
+        part, files = Path(aside, "part"), Path(aside, "files")
+        kept = home / f".{name}.{sha256}.part"
+        with suppress(FileNotFoundError):  # two processes never get the same file
+            os.replace(kept, part)
+        try:
+            found = _download(url, part, sha256, n_retries, delay, verbose)
+            _unpack(url, part, files)
+        except (*NETWORK_ERRORS, KeyboardInterrupt):
+            if sha256 and part.exists() and part.stat().st_size:
+                os.replace(part, kept)
+            raise
         source = json.dumps({"url": url, "sha256": found}, indent=1)
-        (aside / SOURCE).write_text(source + "\n", encoding="utf-8")
-        if not folder.exists():  # another process may have been faster
-            os.rename(aside, folder)
-    except (*NETWORK_ERRORS, KeyboardInterrupt):
-        if sha256 and part.exists() and part.stat().st_size:
-            os.replace(part, kept)
-        raise
-    finally:
-        part.unlink(missing_ok=True)
-        shutil.rmtree(aside, ignore_errors=True)
-    return folder
+        (files / SOURCE).write_text(source + "\n", encoding="utf-8")
+        try:
+            os.rename(files, folder)
+        except OSError:
+            if not folder.exists():  # or else, another process was faster
+                raise
+    return _checked_folder(folder, sha256)
+
+
+def _folder_aside(home: Path, name: str) -> TemporaryDirectory[str]:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        return TemporaryDirectory(prefix=f".{name}.", dir=home)
+    except OSError as error:
+        raise OSError(
+            f"data_home must be a folder that may be written to, got {str(home)!r} "
+            f"({error}): give another one, also by the variable SKMHE_DATA."
+        ) from error
 
 
 def _check_parameters(
-    name: object, url: object, sha256: object, n_retries: object, delay: object
+    name: object,
+    url: object,
+    sha256: object,
+    data_home: object,
+    n_retries: object,
+    delay: object,
 ) -> str | None:
     """Return the checksum in lower case."""
     if not isinstance(name, str) or not re.fullmatch(r"\w[\w.+-]*", name):
@@ -140,8 +168,13 @@ def _check_parameters(
             "name must be a str of letters, digits, '_', '.', '+' and '-', as a folder "
             f"gets it, got {name!r}."
         )
-    if url is not None and urlsplit(str(url)).scheme not in ("http", "https"):
-        raise ValueError(f"url must begin with http:// or https://, got {url!r}.")
+    if url is not None and not re.fullmatch(r"(?ai)https?://[\w\[][!-~]*", str(url)):
+        raise ValueError(
+            "url must begin with http:// or https:// and a host, and have no spaces or "
+            f"other characters that need %, got {url!r}."
+        )
+    if data_home is not None and not isinstance(data_home, str | os.PathLike):
+        raise TypeError(f"data_home must be a str or a path, got {data_home!r}.")
     for key, value, kind in (
         ("n_retries", n_retries, Integral),
         ("delay", delay, Real),
@@ -161,6 +194,11 @@ def _check_parameters(
 
 def _checked_folder(folder: Path, sha256: str | None) -> Path:
     """Return a folder of an earlier download; it must be of the file that is meant."""
+    if not folder.is_dir():
+        raise ValueError(
+            f"{folder} must be a folder, or not there, but it is a file: move it, or "
+            "give another name or data_home."
+        )
     if sha256 is None:
         return folder
     try:
@@ -182,6 +220,8 @@ def _download(
     # By which the server knows whether the file is still the same.
     validator: str | None = None
     attempt = 0
+    if part.exists() and _sha256_of(part) == sha256:
+        return sha256  # an earlier call was interrupted while it unpacked the file
     while True:
         may_resume = part.exists() and bool(sha256 or validator)
         try:
@@ -196,8 +236,7 @@ def _download(
             time.sleep(delay * 2**attempt)
             attempt += 1
             continue
-        with open(part, "rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = _sha256_of(part)
         if sha256 in (None, found):
             return found
         part.unlink()
@@ -206,6 +245,11 @@ def _download(
                 f"{url}: expected a file with the SHA-256 {sha256}, got {found}: it is "
                 "another file, or damaged."
             )
+
+
+def _sha256_of(part: Path) -> str:
+    with open(part, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _Dropped(ConnectionError):
@@ -220,7 +264,9 @@ def _raise_if_final(error: Exception, url: str, attempt: int, n_retries: int) ->
     """Raise errors of the server that stay, and any error after the last try."""
     code = error.code if isinstance(error, HTTPError) else 500
     if code < 500 and code not in WORTH_RETRYING:
-        raise OSError(f"{url}: expected a file, got HTTP error {code}.") from error
+        raise OSError(
+            f"{url}: expected a file, got HTTP error {code}: is the address right?"
+        ) from error
     if attempt >= n_retries:
         raise URLError(
             f"{url} could not be downloaded in {attempt + 1} attempts ({error}). Call "
@@ -248,13 +294,16 @@ def _get(
                 f"{url}: expected a file, got a web page: is it one that asks for a "
                 "confirmation? Download the file by a browser then."
             )
+        span = None
         if response.status != 206:
             start = 0
-        elif not got.get("Content-Range", "").startswith(f"bytes {start}-"):
+        elif not (span := CONTENT_RANGE.fullmatch(got.get("Content-Range", ""))) or (
+            int(span["start"]) != start
+        ):
             part.unlink(missing_ok=True)
             raise _Dropped("the server sent another part than was asked for", validator)
-        length = got.get("Content-Length", "")
-        total = start + int(length) if length.isdecimal() else None
+        total = _total(span, start, response.length)
+        _check_space(url, (total or start) - start, part.parent)
         bar = tqdm(
             desc=Path(urlsplit(url).path).name,
             total=total,
@@ -264,7 +313,7 @@ def _get(
             disable=None if show else True,
         )
         with open(part, "ab" if start else "wb") as file, bar:
-            while piece := response.read(PIECE):
+            while piece := _read(response, validator):
                 file.write(piece)
                 bar.update(len(piece))
             size = file.tell()
@@ -273,23 +322,51 @@ def _get(
     return validator
 
 
-def _unpack(url: str, part: Path, folder: Path) -> None:
-    """Make a folder of a file: what a zip archive has, or the file itself."""
-    folder.mkdir()
-    if not zipfile.is_zipfile(part):
-        name = Path(unquote(urlsplit(url).path)).name
-        os.replace(part, folder / (name or "data"))
-        return
+def _total(span: re.Match[str] | None, start: int, length: int | None) -> int | None:
+    """Return the size of the whole file, None if it is not told."""
+    if span and span["total"] != "*":
+        return int(span["total"])  # the response may be a part of the rest only
+    return None if length is None else start + length
+
+
+def _read(response: HTTPResponse, validator: str | None) -> bytes:
     try:
-        with zipfile.ZipFile(part) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-            if size > (free := shutil.disk_usage(folder).free):
-                raise OSError(
-                    f"{url}: expected an archive that fits into the {free:,} bytes "
-                    f"free in {folder.parent}, got one of {size:,} bytes unpacked."
-                )
-            archive.extractall(folder)  # nothing outside of it, whatever names say
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        return response.read(PIECE)
+    except (HTTPException, ConnectionError, TimeoutError) as error:
+        raise _Dropped(str(error) or repr(error), validator) from error
+
+
+def _check_space(url: str, size: int, folder: Path) -> None:
+    if size > (free := shutil.disk_usage(folder).free):
         raise OSError(
-            f"{url}: expected a zip archive, but it cannot be unpacked ({error})."
+            errno.ENOSPC,
+            f"{url}: expected what fits into the {free:,} bytes free in data_home, got "
+            f"{size:,} bytes: make room, or give another one",
+        )
+
+
+def _unpack(url: str, part: Path, folder: Path) -> None:
+    """Make a folder of a file: what an archive has, or the file itself."""
+    folder.mkdir()
+    url_name = unquote(urlsplit(url).path).rpartition("/")[2]
+    try:
+        if tarfile.is_tarfile(part):
+            with tarfile.open(part) as tar:
+                _check_space(url, sum(member.size for member in tar), folder)
+                tar.extractall(folder, filter="data")  # nothing outside, no devices
+        elif zipfile.is_zipfile(part):
+            with zipfile.ZipFile(part) as archive:
+                size = sum(member.file_size for member in archive.infolist())
+                _check_space(url, size, folder)
+                archive.extractall(folder)  # nothing outside of it, whatever names say
+        elif url_name.lower().endswith(ARCHIVES):
+            raise ValueError("it has no beginning or no end")
+        else:
+            is_name = url_name.strip(".") and url_name.isprintable()
+            os.replace(part, folder / (url_name if is_name else "data"))
+    except BROKEN as error:
+        if getattr(error, "errno", None):
+            raise
+        raise OSError(
+            f"{url}: expected an archive, but it cannot be unpacked ({error})."
         ) from error
