@@ -36,7 +36,7 @@ NETWORK_ERRORS = (URLError, HTTPException, ConnectionError, TimeoutError)
 WORTH_RETRYING = (408, 416, 429)
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 # What damaged archives raise: RuntimeError is of passwords and unknown methods, and
-# OSError without a number of bz2.
+# OSError of bz2 and of places outside of the file.
 BROKEN = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
     *(EOFError, OSError, RuntimeError, ValueError, struct.error),
@@ -129,8 +129,9 @@ def fetch_xmc(
         try:
             found = _download(url, part, sha256, n_retries, delay, verbose)
             _unpack(url, part, files)
-        except (*NETWORK_ERRORS, KeyboardInterrupt):
-            if sha256 and part.exists() and part.stat().st_size:
+        except (OSError, HTTPException, KeyboardInterrupt) as error:
+            is_full = getattr(error, "errno", None) == errno.ENOSPC
+            if sha256 and not is_full and part.exists() and part.stat().st_size:
                 os.replace(part, kept)
             raise
         source = json.dumps({"url": url, "sha256": found}, indent=1)
@@ -365,8 +366,9 @@ def _unpack(url: str, part: Path, folder: Path) -> None:
             is_name = url_name.strip(".") and url_name.isprintable()
             os.replace(part, folder / (url_name if is_name else "data"))
     except BROKEN as error:
-        if getattr(error, "errno", None):
+        if getattr(error, "errno", None) == errno.ENOSPC:
             raise
+        why = str(error) or repr(error)
         raise OSError(
-            f"{url}: expected an archive, but it cannot be unpacked ({error})."
+            f"{url}: expected an archive, but it cannot be unpacked ({why})."
         ) from error

@@ -97,6 +97,15 @@ def test_numbers_of_features():
     assert 14 < problem.data.nnz / 4000 < 17.1
 
 
+def test_random_features_are_as_frequent_as_words():
+    problem = make(n_informative=1, n_noise=50, multilabel=False, n_features=10**4)
+    counts = np.bincount(problem.data.indices, minlength=10**4)
+    # Of n random ones of a sample, the share of the one at rank r is log(1 + 1 / r).
+    shares = np.log1p(1 / np.arange(1, 100)) / np.log(10**4)
+    expected = 4000 * (1 - (1 - shares) ** 50)
+    np.testing.assert_allclose(counts[:99:10], expected[::10], rtol=0.1)
+
+
 def test_labels_can_be_learned():
     problem = make(multilabel=False)
     clf = MHEClassifier(model="linear", random_state=0)

@@ -288,6 +288,26 @@ def peak(function, *args):
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("end", [b"0\n", b"x\n"])
+def test_memory_is_at_most_twice_the_file(monkeypatch, end):
+    monkeypatch.setattr(_files, "BLOCK_SIZE", 1 << 16)
+    X, Y = random_problem(n_samples=500, n_features=3000, n_labels=3000)
+    file = BytesIO()
+    dump_xmc(X, Y, file, header=False)
+    text = file.getvalue() * 2
+    assert len(text) > 4_000_000
+    tracemalloc.start()
+    try:
+        assert load_xmc(BytesIO(text + end))[0].shape == (1001, 3000)
+    except ValueError as error:
+        assert "line 1001: expected a label id" in str(error)
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    # Besides what is returned, arrays of a block.
+    assert peak < 2 * len(text) + 32 * _files.BLOCK_SIZE
+
+
 @pytest.mark.parametrize("numbers", [b"%d 5 4", b"3 %d 4", b"3 5 %d", b"%d %d"])
 def test_claims_of_a_header_take_no_memory(numbers):
     for claimed in (2**31 - 1, 10**17, 10**40):
@@ -296,9 +316,11 @@ def test_claims_of_a_header_take_no_memory(numbers):
         assert peak(load_xmc, BytesIO(text)) < 1_000_000
 
 
-@pytest.mark.parametrize("suffix", ["", ".gz", ".bz2", ".xz"])
+@pytest.mark.parametrize("suffix", ["", ".gz", ".bz2", ".xz", ".zst"])
 def test_mutated_files(tmp_path, suffix, n_files=250, seed=0):
     """None crashes, and none takes more than twice its size and a few blocks."""
+    if suffix == ".zst":
+        pytest.importorskip(ZSTD)
     X, Y = random_problem(n_samples=12, n_features=8, n_labels=6)
     path = tmp_path / f"data{suffix}"
     dump_xmc(X, Y, path)

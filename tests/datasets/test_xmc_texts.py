@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from xmc_files import mutated
 
 from skmhe.datasets import load_xmc_texts
 
@@ -129,6 +130,26 @@ def test_lines_that_are_wrong(folder, line, message):
     path.write_text(f"{json_lines(SAMPLES)}{line}\n", encoding="utf-8")
     with pytest.raises(ValueError, match=rf"^{path}, line 4: .*{message}"):
         load_xmc_texts(path, folder / "lbl.json.gz")
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".txt"])
+def test_mutated_files(folder, suffix, n_files=100):
+    rng = np.random.default_rng(0)
+    path, target_path = folder / f"data{suffix}", folder / "target"
+    refused = 0
+    for _ in range(n_files):
+        path.write_bytes(mutated(json_lines(SAMPLES).encode(), rng))
+        target_path.write_bytes(mutated(b"3 3\n0:1 2:1\n\n1:1\n", rng))
+        try:
+            found = load_xmc_texts(
+                path, folder / "Y.txt", None if suffix == ".jsonl" else target_path
+            )
+        except ValueError as error:
+            assert str(folder) in str(error) and len(str(error)) < 600
+            refused += 1
+            continue
+        assert found.target.shape == (len(found.data), len(found.label_texts))
+    assert n_files / 2 < refused < n_files
 
 
 def test_files_that_do_not_belong_together(folder):
