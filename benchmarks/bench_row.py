@@ -137,8 +137,8 @@ def make_weights(network, rng):
         weights[name] = np.asarray(start + drawn * np.float32(0.05), np.float32)
     weights["backbone.input_scale"] = np.ones((), np.float32)
     if "log_centroid_scale" in weights:
-        scale = np.float32(CENTROID_SCALES[True])
-        weights["log_centroid_scale"] = np.asarray(np.log(scale))
+        scale = np.log(np.float32(CENTROID_SCALES[True]))
+        weights["log_centroid_scale"] = np.asarray(scale)
     return weights
 
 

@@ -20,6 +20,8 @@ from skmhe.scorers.network import Network, NetworkSpec, Weights, network_from_we
 from skmhe.scorers.parts import part_of
 
 CPU = torch.device("cpu")
+# Layers that may be without weights of their own.
+MAX_SMALL = 64
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -35,7 +37,9 @@ def check_fitted(fitted: Fitted, n_features: int | None) -> None:
     require(first <= n_labels, "it began with more labels than it has")
     search = model.search
     same = search.n_labels <= n_labels and search.multilabel == form.multilabel
-    require(same, "its search is one for other labels")
+    # Memory is allocated for all children of a node, and all labels of a group.
+    largest = max(*search.head_sizes, search.group_size)
+    require(same and largest <= n_labels, "its search is one for other labels")
     of_network, of_linear = fitted.widths or (n_features, n_features)
     network = None
     if model.spec is None:
@@ -43,6 +47,10 @@ def check_fitted(fitted: Fitted, n_features: int | None) -> None:
     else:
         network = check_network(model.spec, model.weights, of_network)
         require(network.head.search == search, "its search is not that of its network")
+    if model.mix is not None:
+        weights = model.mix.weights._asdict()
+        some = any(weights[name] for name in model.scorer_names)
+        require(some, "it adds nothing up")
     _check_linear(model, of_linear)
     _check_centroids(model, of_linear)
     _check_labels(model, of_linear)
@@ -56,6 +64,12 @@ def check_network(spec: NetworkSpec, weights: Weights, n_features: Any) -> Netwo
     """
     if spec.user_backbone is None:
         require(spec.n_features == n_features, "its network takes other features")
+    sizes = spec.head.options.get("head_sizes", ())
+    # A layer takes thousands of bytes even if it has no weights yet.
+    few = isinstance(sizes, tuple) and (
+        len(spec.hidden_layer_sizes + sizes) <= MAX_SMALL + len(weights)
+    )
+    require(few, "its network has more layers than weights")
     has_users, hint = _check_users(spec, weights), ""
     if has_users:
         hint = ". Pass in trusted what made the network when it was saved"
@@ -156,7 +170,9 @@ def _check_labels(model: Model, n_features: Any) -> None:
     for name in ("pair_counts", "own_label_counts"):
         counts = getattr(model, name)
         check_shape(name, counts, (2,))
-        require((counts >= 0).all(), f"its {name} are negative")
+        valid = (counts >= 0).all() and np.isfinite(counts).all()
+        require(valid, f"its {name} are no numbers of samples")
+    require(model.pair_counts[1] > 0, "it has seen no samples")
     has_late = model.search.n_labels < n_labels
     if Z is None:
         encoder = spec is not None and spec.encoder is not None
@@ -176,7 +192,10 @@ def _check_labels(model: Model, n_features: Any) -> None:
         require(same, "its features of labels are not like samples")
     table = None if model.label_table is None else model.label_table.known
     if table is not None:
-        require(len(table) <= n_labels, "its label encoder has more labels than it")
+        layer = model.weights.get("encoder.label_map.weight")
+        width = None if layer is None else len(layer)
+        fits = len(table) <= n_labels and table.shape[1] == width
+        require(fits, "what its label encoder has made is of other labels")
 
 
 def _check_state(fitted: Fitted, network: Network | None) -> None:
@@ -186,6 +205,7 @@ def _check_state(fitted: Fitted, network: Network | None) -> None:
         of_labels, total = counts
         is_array = isinstance(of_labels, np.ndarray)
         valid = is_array and of_labels.ndim == 1 and isinstance(total, int | np.number)
+        valid = valid and len(of_labels) <= fitted.model.codec.n_labels
         require(valid, "its numbers of samples are not of its labels")
     if moments is None:
         return

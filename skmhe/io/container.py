@@ -131,7 +131,7 @@ class Container:
     """
 
     def __init__(self, file: BinaryIO, mapped: bool, verify: bool) -> None:
-        self._file, self._verify = file, verify
+        self._file, self._verify, self._used = file, verify, set[str]()
         size = os.fstat(file.fileno()).st_size
         header, start = _read_header(file, size)
         metadata = header.pop("__metadata__", None)
@@ -180,14 +180,17 @@ class Container:
 
         With `widen`, float16 becomes float32, which is always a copy.
         """
+        # Or a small file could name its largest array for any amount of memory.
+        require(name not in self._used, f"it uses its array {name!r} twice")
+        self._used.add(name)
         stored = self._stored[name]
-        if self._map is None:
+        is_aligned = stored.start % stored.dtype.itemsize == 0  # as save writes it
+        is_widened = widen and stored.dtype == np.float16
+        if self._map is None or is_widened or not is_aligned:
             return self._read(stored, name, widen)
-        if self._verify and not (widen and stored.dtype == np.float16):
+        if self._verify:
             for _ in self._chunks(stored, name):
                 pass  # what is read is hashed
-        if widen and stored.dtype == np.float16:
-            return self._read(stored, name, widen)
         view = np.frombuffer(self._map, stored.dtype, stored.size, stored.start)
         return view.reshape(stored.shape)
 

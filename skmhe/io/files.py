@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from skmhe.io.container import opened, require, write
-from skmhe.io.estimators import ATTRIBUTES, Estimators
-from skmhe.io.trusted import Trusted
+from skmhe.io.estimators import ATTRIBUTES, VERSIONS, Estimators
+from skmhe.io.trusted import Trusted, is_search
 from skmhe.io.values import Reader, Writer
 from skmhe.scorers.device import resolve_device
 
@@ -24,8 +24,11 @@ def save(estimator: Any, path: str | os.PathLike[str], *, compact: bool = True) 
     ----------
     estimator : estimator
         `MHEClassifier` or `MHEMultiLabelClassifier`; a transformer of `skmhe.text`, a
-        `FeatureParts`, a vectorizer of `sklearn.feature_extraction.text` or a
-        `StandardScaler`; or a `Pipeline` or `FeatureUnion` of these.
+        `FeatureParts`, a vectorizer of `sklearn.feature_extraction.text`, a
+        `StandardScaler`, `MaxAbsScaler`, `Normalizer` or `TruncatedSVD`; a `Pipeline`
+        or `FeatureUnion` of these; or one of them with thresholds, a
+        `MultiLabelFixedThresholdClassifier` or `MultiLabelTunedThresholdClassifierCV`.
+        Of a search, save `best_estimator_`.
     path : str or path
         Name of the file, of any ending; ".safetensors" tells others what it is.
     compact : bool, default=True
@@ -35,7 +38,7 @@ def save(estimator: Any, path: str | os.PathLike[str], *, compact: bool = True) 
 
     Raises
     ------
-    TypeError
+    TypeError, ValueError
         If the estimator holds something that files do not, such as a transformer of
         another library. The error names it.
     OSError
@@ -64,13 +67,21 @@ def save(estimator: Any, path: str | os.PathLike[str], *, compact: bool = True) 
     _check_flag("compact", compact)
     if type(estimator) not in ATTRIBUTES:
         known = ", ".join(kind.__name__ for kind in ATTRIBUTES)
+        remedy = "its best_estimator_" if is_search(estimator) else "one of these"
         raise TypeError(
             f"estimator={estimator!r} is of type {type(estimator).__name__}, but model "
-            f"files hold {known}: save one of these, or use pickle or joblib."
+            f"files hold {known}: save {remedy}, or use pickle or joblib."
         )
+    path = _file_name(path)
     writer = Writer(Estimators().tables(), compact)
-    root = writer.value(estimator, "estimator")
-    write(path, {"estimator": root}, writer.arrays)
+    try:
+        root = writer.value(estimator, "estimator")
+    except RecursionError as error:
+        raise ValueError(
+            "estimator has a list or dict that holds itself, or too many inside each "
+            "other: use pickle or joblib."
+        ) from error
+    write(path, {"estimator": root, "versions": VERSIONS}, writer.arrays)
 
 
 def load(
@@ -150,13 +161,27 @@ def load(
     resolve_device(device)
     verify = not mmap if verify == "auto" else bool(verify)
     known = Trusted(trusted)
+    path = _file_name(path)
     with opened(path, mmap, verify) as container:
-        tables = Estimators(device).tables()
+        tables = Estimators(device, container.document.get("versions")).tables()
         reader = Reader(tables, container, known)
         estimator = reader.value(container.document["estimator"])
         require(type(estimator) in ATTRIBUTES, "it holds no estimator")
         container.forget_pages()
     return estimator
+
+
+def _file_name(path: Any) -> str:
+    """Return the name of a file, which may not exist, but is nothing else."""
+    try:
+        name = os.fsdecode(path)
+    except TypeError as error:
+        raise TypeError(f"path={path!r} is no name of a file: {error}.") from error
+    is_other = os.path.exists(name) and not os.path.isfile(name)
+    # Pipes would be waited for, and devices replaced by a file.
+    if is_other and not os.path.isdir(name):
+        raise OSError(f"path={name!r} is a pipe or device: name a file.")
+    return name
 
 
 def _check_flag(name: str, value: Any) -> None:

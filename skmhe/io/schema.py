@@ -32,7 +32,7 @@ from skmhe.io.fields import (
     optional,
     sequence,
 )
-from skmhe.io.values import Kind
+from skmhe.io.values import Kind, dtype_of
 from skmhe.labels import LabelCodec
 from skmhe.labels.codec import LABEL_ORDERS
 from skmhe.nn import CascadeHead, FullHead, Margin, ProductHead, SamplingHead
@@ -73,6 +73,7 @@ MAKES_MODULES = Field(
 )
 SIZES = sequence(tuple, count(1))
 WEIGHTS = mapping(TEXT, array("f i u b"))
+LABELS = array("b i u f U S M m O", 1)
 FROZEN = either(FLAG, TEXT, sequence(tuple, TEXT), CALLABLE)
 
 
@@ -172,17 +173,14 @@ def _target_entries(form: Target) -> dict[str, Any]:
 
 def _target(entries: dict[str, Any]) -> Target:
     fields = {
-        "classes": array("b i u f U S M m O", 1),
+        "classes": LABELS,
         "kind": one_of(*KINDS),
         "container": one_of(None, sp.csr_array, sp.csr_matrix),
-        "dtype": optional(TEXT),
+        "dtype": ANY,
     }
     check_fields("Target", entries, fields)
-    dtype = entries["dtype"]
-    if dtype is not None:
-        known = dtype[:1] in "<>|" and dtype[1:2] in "biuf"
-        require(known, f"its Target has the dtype {dtype!r}")
-        entries["dtype"] = np.dtype(dtype)
+    if entries["dtype"] is not None:
+        entries["dtype"] = dtype_of(entries["dtype"], "biuf")
     form = Target(None, **entries)
     same = form.is_indicator == (form.dtype is not None)
     require(same, "its Target has a dtype without an indicator, or none")

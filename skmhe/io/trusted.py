@@ -25,8 +25,7 @@ def name_of_trusted(value: Any, place: str) -> str:
     if not has_name:
         raise TypeError(
             f"{place} is {value!r} of type {type(value).__name__}, which model files "
-            "do not hold: save with pickle or joblib, or use plain values (numbers, "
-            "strings, arrays, and lists, tuples and dicts of them)."
+            f"do not hold: {remedy_for(value)}"
         )
     if "<lambda>" in value.__qualname__:
         raise TypeError(
@@ -34,6 +33,24 @@ def name_of_trusted(value: Any, place: str) -> str:
             "use a function that is defined by def."
         )
     return full_name(value)
+
+
+def is_search(value: Any) -> bool:
+    """Tell whether something is a search for parameters, fitted or not."""
+    names = "best_estimator_", "param_grid", "param_distributions"
+    return any(hasattr(value, name) for name in names)
+
+
+def remedy_for(value: Any) -> str:
+    """Return what to do with something that files do not hold."""
+    if is_search(value):
+        return "use its best_estimator_ in its place, or pickle or joblib."
+    if hasattr(value, "get_params"):
+        return "save the estimator without it, or use pickle or joblib."
+    return (
+        "save with pickle or joblib, or use plain values (numbers, strings, arrays, "
+        "and lists, tuples and dicts of them)."
+    )
 
 
 class Trusted:

@@ -22,7 +22,7 @@ from skmhe.io.container import NAMES, Container, Refused, require
 from skmhe.io.trusted import Trusted, name_of_trusted
 from skmhe.scorers.batch import to_tensor
 from skmhe.scorers.network import weights_to_numpy
-from skmhe.scorers.storage import compacted
+from skmhe.scorers.storage import compacted, restored
 
 # Kinds of dtypes that safetensors does not have, and the integers that they are
 # views of; those of strings have several of these for each element.
@@ -53,6 +53,11 @@ def _items(entries: Mapping[str, Any]) -> Any:
     return entries["items"]
 
 
+def _fraction(text: str) -> Fraction:
+    # What is not written as a ratio, such as 1e999999999, could be of any size.
+    return Fraction(*map(int, text.split("/")))
+
+
 PLAIN_KINDS = {
     "float": by_text(float, repr, float),  # of what JSON does not have: NaN, infinity
     "tuple": _of_items(tuple),
@@ -73,7 +78,7 @@ PLAIN_KINDS = {
         datetime.datetime.fromisoformat,
     ),
     "Decimal": by_text(Decimal, str, Decimal),
-    "Fraction": by_text(Fraction, str, Fraction),
+    "Fraction": by_text(Fraction, str, _fraction),
     "path": by_text(type(pathlib.Path()), str, pathlib.Path),
     "device": by_text(torch.device, str, torch.device),
 }
@@ -167,9 +172,11 @@ class Writer:
 
     def _of_kind(self, value: Any, place: str) -> dict[str, Any]:
         tag, kind = self._tags[type(value)]
+        entries = kind.entries(value)
+        for name in kind.narrow:  # which are of 16 bits in a file that is mapped
+            entries[name] = restored(entries[name])
         return {"is": tag} | {
-            name: self.value(item, f"{place}.{name}")
-            for name, item in kind.entries(value).items()
+            name: self.value(item, f"{place}.{name}") for name, item in entries.items()
         }
 
 
@@ -227,7 +234,7 @@ class Reader:
         )
         array = self._container.array(name, widen=half is True)
         if "dtype" in entries:
-            dtype = _dtype(entries["dtype"], VIEWS)
+            dtype = dtype_of(entries["dtype"], VIEWS)
             same = array.dtype == VIEWS[dtype.kind] and array.ndim == 1
             require(same, f"its array {name!r} is no array of {dtype}")
             if dtype.kind == "U":
@@ -289,10 +296,11 @@ def is_weights(value: Any) -> bool:
     )
 
 
-def _dtype(text: Any, kinds: Iterable[str]) -> np.dtype:
+def dtype_of(text: Any, kinds: Iterable[str]) -> np.dtype:
     """Return a dtype of some kinds, of what NumPy writes of it."""
     known = isinstance(text, str) and text[:1] in "<>|=" and text[1:2] in kinds
-    require(known, f"it has the unknown dtype {text!r}")
+    # A comma separates the fields of a record.
+    require(known and "," not in text, f"it has the unknown dtype {text!r}")
     return np.dtype(text)
 
 

@@ -2,13 +2,16 @@
 
     PYTHONPATH=. python tests/io/model_mutations.py --n 1000
 
-prints how many of them were refused, loaded, or did anything else, of each kind.
+prints how many of them were refused, loaded, or did anything else, of each kind; with
+--model, of another model than one of many parts.
 """
 
 import argparse
 import collections
+import functools
 import hashlib
 import json
+import operator
 import tempfile
 import tracemalloc
 from pathlib import Path
@@ -17,7 +20,8 @@ import numpy as np
 import scipy.sparse as sp
 
 import skmhe.io
-from skmhe import MHEMultiLabelClassifier
+from skmhe import MHEClassifier, MHEMultiLabelClassifier, Parts, Sampling
+from skmhe.model_selection import MultiLabelTunedThresholdClassifierCV
 
 # What loading takes whatever the file is: Python's objects for the description.
 OVERHEAD = 2**20
@@ -30,17 +34,49 @@ ODD_VALUES = [
 ]  # fmt: skip
 
 
-def make_model():
-    """Return a small model of many parts, and samples."""
+def make_data():
+    """Return samples, targets, and features of labels."""
     rng = np.random.RandomState(0)
     X = sp.random_array((80, 40), density=0.2, rng=rng, format="csr")
     Y = sp.csr_array((rng.random_sample((80, 12)) < 0.2).astype(int))
-    Z = sp.random_array((12, 40), density=0.3, rng=rng, format="csr")
-    clf = MHEMultiLabelClassifier(
-        "cascade", hidden_layer_sizes=(8,), max_iter=1, random_state=0
-    )
-    clf.fit(X, Y, label_features=Z)
+    return X, Y, sp.random_array((12, 40), density=0.3, rng=rng, format="csr")
+
+
+def make_late():
+    """Return a model of many parts, with labels that came later."""
+    X, Y, Z = make_data()
+    clf = MHEMultiLabelClassifier("cascade", **SMALL).fit(X, Y, label_features=Z)
     return clf.add_labels(sp.csr_array(np.eye(2, 40))), X
+
+
+def make_thresholds():
+    """Return a linear model with thresholds."""
+    X, Y, _ = make_data()
+    clf = MHEMultiLabelClassifier("cascade", model="linear", head_sizes=(4, 3))
+    thresholds = MultiLabelTunedThresholdClassifierCV(
+        clf, cv=2, scoring="f1_macro", per_label=True
+    )
+    return thresholds.fit(X, Y), X
+
+
+def make_single(strategy, dense=False, **params):
+    """Return a model of one label per sample."""
+    X, _, _ = make_data()
+    X = X.toarray() if dense else X
+    X = Parts(network=X[:, :10], linear=X) if strategy == "full" else X
+    clf = MHEClassifier(strategy, **SMALL | params)
+    return clf.fit(X, [f"label {i % 12}" for i in range(80)]), X
+
+
+SMALL = {"hidden_layer_sizes": (8,), "max_iter": 1, "random_state": 0}
+MODELS = {
+    "late": make_late,
+    "thresholds": make_thresholds,
+    "product": lambda: make_single("product", model="network"),
+    "sampling": lambda: make_single(Sampling(n_sampled_groups=2)),
+    "dense": lambda: make_single("cascade", dense=True),
+    "parts": lambda: make_single("full"),
+}
 
 
 def parts_of(data):
@@ -69,7 +105,26 @@ def joined(header, document, body):
     }
     header["__metadata__"]["sha256"] = hashlib.sha256(text).hexdigest()
     head = json.dumps(header).encode()
+    head += b" " * (-(8 + len(head)) % 64)  # or arrays that are mapped are copied
     return len(head).to_bytes(8, "little") + head + body[:begin] + text
+
+
+def rewrite(path, change):
+    """Let a function change the description of a file; hashes are right."""
+    data = path.read_bytes()
+    header, document, start = parts_of(data)
+    change(document)
+    path.write_bytes(joined(header, document, data[start:]))
+
+
+def set_in(*place):
+    """Return a function that sets the value at a place, the last one, in JSON."""
+    *above, last, value = place
+
+    def change(document):
+        functools.reduce(operator.getitem, above, document)[last] = value
+
+    return change
 
 
 def places_in(value, path=()):
@@ -187,15 +242,18 @@ def outcome(path, X, mmap):
     try:
         with np.errstate(all="ignore"):  # weights may be NaN
             found = clf.predict_proba(X)
+            clf.predict(X)
+            labels, _ = clf.predict_topk(X, 1)
     except ValueError:  # of parameters, which predictions look at
         return "refused"
     assert found.shape == (X.shape[0], len(clf.classes_))
+    assert labels.shape == (X.shape[0], 1)
     return "predicts"
 
 
-def count(n, seed=0):
+def count(n, seed=0, model="late"):
     """Return the numbers of outcomes of n mutations, by kind of mutation."""
-    clf, X = make_model()
+    clf, X = MODELS[model]()
     rng, found = np.random.RandomState(seed), collections.Counter()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.safetensors")
@@ -218,8 +276,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--model", choices=MODELS, default="late")
     args = parser.parse_args()
-    for (kind, result), n in sorted(count(args.n, args.seed).items()):
+    for (kind, result), n in sorted(count(args.n, args.seed, args.model).items()):
         print(f"{kind:16} {result:9} {n:5}")
 
 

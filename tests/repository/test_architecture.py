@@ -25,8 +25,19 @@ ARROWS = {
     "labels": set(),
     "text": {"estimators", "scorers"},
     "io": {
+<<<<<<< HEAD
         *("text", "estimators", "training", "scorers", "nn", "labels"),
         "whole_file",
+=======
+        "__init__",
+        "text",
+        "model_selection",
+        "estimators",
+        "training",
+        "scorers",
+        "nn",
+        "labels",
+>>>>>>> 5ed0a25 (Model files hold classifiers with thresholds, and refuse what is made up to take memory or time)
     },
     "metrics": {"final_classifier", "labels"},
     "model_selection": {"estimators", "labels", "metrics"},
@@ -66,7 +77,7 @@ LAYERS = {
         {"fields", "trusted"},
         {"values"},
         {"schema"},
-        {"transformers"},
+        {"thresholds", "transformers"},
         {"checks"},
         {"estimators"},
         {"files"},

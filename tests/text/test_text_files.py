@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import (
     CountVectorizer,
@@ -13,7 +14,12 @@ from sklearn.feature_extraction.text import (
     TfidfVectorizer,
 )
 from sklearn.pipeline import FeatureUnion, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    Normalizer,
+    StandardScaler,
+)
 from tiny_models import TEXTS, save_bert
 
 import skmhe.io
@@ -29,6 +35,12 @@ def vectorizer(folder):
 
 STEPS = {
     "tfidf": lambda folder: [TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)],
+    "scaled": lambda folder: [TfidfVectorizer(), MaxAbsScaler(), Normalizer()],
+    "dense": lambda folder: [
+        TfidfVectorizer(),
+        TruncatedSVD(3, random_state=0),
+        StandardScaler(),
+    ],
     "no idf": lambda folder: [TfidfVectorizer(use_idf=False, max_features=5)],
     "counts": lambda folder: [CountVectorizer(dtype=np.float32), TfidfTransformer()],
     "hashes": lambda folder: [HashingVectorizer(n_features=64)],
@@ -75,9 +87,12 @@ def test_transformers_alone(folder, tmp_path):
 
 
 def test_steps_of_others_are_refused(tmp_path):
-    clf = make([TfidfVectorizer(), TruncatedSVD(2)], None).fit(X, y)
-    with pytest.raises(TypeError, match=r"steps\[1\]\.items\[1\] is TruncatedSVD"):
-        skmhe.io.save(clf, tmp_path / "model")
+    for step in (FunctionTransformer(), ColumnTransformer([("a", "passthrough", [0])])):
+        name = type(step).__name__
+        with pytest.raises(
+            TypeError, match=rf"(?s)steps\[1\]\.items\[1\] is {name}.*without it"
+        ):
+            skmhe.io.save(make([TfidfVectorizer(), step], None), tmp_path / "model")
     clf = make_pipeline(TfidfVectorizer(), MHEClassifier(), memory=str(tmp_path))
     skmhe.io.save(clf, tmp_path / "model")
     assert skmhe.io.load(tmp_path / "model").memory == str(tmp_path)

@@ -1,0 +1,160 @@
+"""Model files that are made up by hand, and what is no file at all."""
+
+import os
+import tracemalloc
+
+import numpy as np
+import pytest
+from model_mutations import parts_of, rewrite, set_in
+from saved_models import assert_same, make, make_data
+
+import skmhe.io
+
+FITTED = "estimator", "fitted", "entries", "_fitted"
+MODEL = *FITTED, "model"
+OPTIONS = *MODEL, "spec", "head", "options", "entries"
+PARAMS = "estimator", "params", "entries"
+ORDER = {"is": "array", "name": "estimator.fitted._fitted.model.codec.order"}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Return a fitted estimator and its file."""
+    X, y = make_data()
+    clf, path = make(strategy="cascade").fit(X, y), tmp_path / "model.safetensors"
+    skmhe.io.save(clf, path)
+    return clf, path
+
+
+def nested(depth):
+    """Return lists inside of each other."""
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+CHANGES = {
+    # These would take any amount of memory or time.
+    "array": (set_in(*PARAMS, "tol", [ORDER] * 2), "uses its array '.*order' twice"),
+    "layers": (
+        set_in(*MODEL, "spec", "hidden_layer_sizes", "items", [8] * 9999),
+        "more layers than weights",
+    ),
+    "levels": (
+        set_in(*OPTIONS, "head_sizes", "items", [2] * 9999),
+        "more layers than weights",
+    ),
+    "level": (
+        set_in(*MODEL, "search", "head_sizes", "items", [1, 2**40]),
+        "its search is one for other labels",
+    ),
+    "fraction": (
+        set_in(*PARAMS, "tol", {"is": "Fraction", "text": "1e999999999"}),
+        "is not what save writes",
+    ),
+    "depth": (set_in(*PARAMS, "tol", nested(600)), "is not what save writes"),
+    "cycle": (
+        set_in(
+            *(*PARAMS, "tol"),
+            {"is": "first", "number": 0, "value": [{"is": "same", "number": 0}]},
+        ),
+        "is not what save writes",
+    ),
+    "number": (
+        set_in(*MODEL, "search", "beam_width", 10**400),
+        "beam_width of its TreeSearch is not an integer",
+    ),
+    # These would fail when something is predicted, or worse.
+    "dtype": (set_in(*PARAMS, "tol", ORDER | {"dtype": "<U1,O", "shape": [3]}), "dtyp"),
+    "weights": (
+        set_in(
+            *(*MODEL, "mix"),
+            {
+                "is": "Mix",
+                "calibrations": {"is": "named", "entries": {}},
+                "weights": {"is": "ScorerWeights", "network": 0, "linear": 0}
+                | {"label_encoder": 1, "own_labels": 1},
+            },
+        ),
+        "it adds nothing up",
+    ),
+    "no estimator": (set_in("estimator", [[]]), "it holds no estimator"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_made_up_descriptions_are_refused(name, saved):
+    _, path = saved
+    change, match = CHANGES[name]
+    rewrite(path, change)
+    for mmap in (False, True):
+        tracemalloc.start()
+        try:
+            with pytest.raises(ValueError, match=match):
+                skmhe.io.load(path, mmap=mmap)
+            assert tracemalloc.get_traced_memory()[1] < 2 * path.stat().st_size + 2**20
+        finally:
+            tracemalloc.stop()
+
+
+def test_a_model_that_has_seen_nothing_is_refused(tmp_path):
+    X, y = make_data()
+    clf = make(strategy="cascade").fit(X, y, label_features=np.eye(12, 30))
+    clf._fitted.model.pair_counts[:] = 0
+    skmhe.io.save(clf, tmp_path / "model")
+    with pytest.raises(ValueError, match="it has seen no samples"):
+        skmhe.io.load(tmp_path / "model")
+
+
+def test_what_another_version_has_is_named(saved):
+    _, path = saved
+    change = set_in(*PARAMS, "magic", 3)
+    rewrite(path, lambda document: (change(document), document.pop("versions")))
+    with pytest.raises(ValueError, match=r"MHEClassifier cannot be made .*'magic'"):
+        skmhe.io.load(path)
+    rewrite(path, set_in("versions", {"scikit-learn": "9.7"}))
+    with pytest.raises(
+        ValueError, match=r"saved with, \{'scikit-learn': '9.7'\}; here are \{'skmhe'"
+    ):
+        skmhe.io.load(path)
+
+
+def test_arrays_at_odd_places_are_copied(saved):
+    clf, path = saved
+    X, _ = make_data()
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    head = data[8 : 8 + length] + b" "
+    path.write_bytes(len(head).to_bytes(8, "little") + head + data[8 + length :])
+    loaded = skmhe.io.load(path, mmap=True)
+    assert loaded._fitted.model.codec.order.flags.aligned
+    assert_same(clf, loaded, X)
+    header = parts_of(data)[0]
+    assert header["document"]["dtype"] == "U8"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes and devices of POSIX")
+def test_pipes_and_devices_are_no_files(saved, tmp_path):
+    clf, _ = saved
+    os.mkfifo(tmp_path / "pipe")  # opened, it would wait for a writer
+    for name in (tmp_path / "pipe", "/dev/zero", "/dev/null"):
+        for use in (skmhe.io.load, lambda name: skmhe.io.save(clf, name)):
+            with pytest.raises(OSError, match="is a pipe or device: name a file"):
+                use(name)
+    assert not os.path.isfile("/dev/null")  # which a new file would have replaced
+
+
+@pytest.mark.parametrize("path", [None, 0, 3.5, ["model"]])
+def test_names_that_are_no_names(path, saved):
+    for use in (skmhe.io.load, lambda path: skmhe.io.save(saved[0], path)):
+        with pytest.raises(TypeError, match=r"path=.* is no name of a f"):
+            use(path)
+
+
+def test_names_are_of_any_type(saved):
+    clf, path = saved
+    X, _ = make_data()
+    other = os.fsencode(path) + b"2"
+    skmhe.io.save(clf, other)
+    assert_same(clf, skmhe.io.load(other), X)
