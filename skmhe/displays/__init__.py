@@ -3,6 +3,7 @@
 They need matplotlib: ``pip install 'skmhe[plot]'``.
 """
 
+from skmhe.displays._costs import CostDisplay
 from skmhe.displays._frequency import FrequencyDisplay
 from skmhe.displays._history import HistoryDisplay
 from skmhe.displays._prefixes import PrefixDisplay
@@ -10,6 +11,7 @@ from skmhe.displays._ranking import RankingDisplay
 from skmhe.displays._reliability import ReliabilityDisplay
 
 __all__ = [
+    "CostDisplay",
     "FrequencyDisplay",
     "HistoryDisplay",
     "PrefixDisplay",

@@ -1,7 +1,6 @@
 """A measure by how often labels occur in training, from head to tail."""
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -9,10 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from skmhe.displays._plotting import (
     Display,
+    check_axes,
     check_choice,
     default_name,
-    line_style,
-    pyplot,
 )
 from skmhe.displays._predictions import (
     predict_and_compare,
@@ -20,6 +18,11 @@ from skmhe.displays._predictions import (
     training_frequencies,
 )
 from skmhe.metrics._evaluation import Evaluation
+from skmhe.metrics._frequency_bins import (
+    bin_labels,
+    lowest_frequencies,
+    read_bins,
+)
 
 TITLES = {"f1": "F1", "precision": "Precision", "recall": "Recall"}
 
@@ -67,8 +70,6 @@ class FrequencyDisplay(Display):
     <skmhe.displays._frequency.FrequencyDisplay object at ...>
     """
 
-    line_: Any
-
     def __init__(
         self,
         values: ArrayLike,
@@ -105,22 +106,36 @@ class FrequencyDisplay(Display):
         ImportError
             If matplotlib is not installed.
         """
+        check_choice("measure", self.measure, TITLES)
         self._use_axes(ax)
         name = self.name if name is None else name
-        style = line_style({"label": name, "marker": "o"}, kwargs)
         # Matplotlib gives the bins of another curve the same places by their texts.
         lowest = np.asarray(self.bins)[:, 0]
         rows = zip(lowest.tolist(), np.asarray(self.n_labels).tolist(), strict=True)
         texts = [f"{_short(low)}\n{_short(n)}" for low, n in rows]
-        (self.line_,) = self.ax_.plot(texts, self.values, **style)
+        self._check_bins(texts)
+        self._plot_curve(texts, self.values, kwargs, label=name, marker="o")
         self.ax_.set(
             xlabel="Training samples per label, at least\n"
             "(second row: number of such labels)",
             ylabel=f"{TITLES[self.measure]} at {self.k}",
         )
-        if style["label"] is not None:
-            self.ax_.legend()
+        self._show_legend()
         return self
+
+    def _check_bins(self, texts: list[str]) -> None:
+        """Raise ValueError if the axes have a curve of other bins.
+
+        Its places on the horizontal axis would not be in order with those of this one.
+        """
+        for line in self.ax_.lines:
+            shown = list(line.get_xdata(orig=True))
+            if all(isinstance(text, str) for text in shown) and shown != texts:
+                raise ValueError(
+                    f"ax has a curve of the bins {_of_text(shown)}, but this one has "
+                    f"{_of_text(texts)}: pass ax=None, or compare predictions of the "
+                    "same labels with the same y_train and bins."
+                )
 
     @classmethod
     def from_estimator(
@@ -198,9 +213,9 @@ class FrequencyDisplay(Display):
         >>> display.values.round(2)
         array([0.93, 0.29])
         """
-        pyplot()
+        check_axes(ax)
         check_choice("measure", measure, TITLES)
-        edges = _read_bins(bins)
+        edges = read_bins(bins)
         predicted = predict_and_compare(estimator, X, y, k, sample_weight)
         frequencies = training_frequencies(y_train, predicted.classes, predicted.known)
         name = default_name(estimator, name)
@@ -279,12 +294,11 @@ class FrequencyDisplay(Display):
         >>> display.values
         array([1., 0.])
         """
-        pyplot()
+        check_axes(ax)
         check_choice("measure", measure, TITLES)
-        edges = _read_bins(bins)
-        given = read_and_compare(y_true, y_pred, k, labels, sample_weight, y_train)
-        assert given.frequencies is not None
-        display = cls._from_counts(given.found, given.frequencies, measure, edges, name)
+        edges = read_bins(bins)
+        found = read_and_compare(y_true, y_pred, k, labels, sample_weight, y_train)
+        display = cls._from_counts(*found, measure, edges, name)
         return display.plot(ax, **kwargs)
 
     @classmethod
@@ -304,8 +318,8 @@ class FrequencyDisplay(Display):
         # Labels of the test data only have numbers above all others.
         n_more = 1 + found.ranked.max(initial=true.max(initial=-1)) - len(frequencies)
         frequencies = np.pad(frequencies, (0, max(0, n_more)))
-        edges = _lowest(bins, frequencies)
-        bin_of = np.searchsorted(edges, frequencies, side="right") - 1
+        edges = lowest_frequencies(bins, frequencies)
+        bin_of = bin_labels(frequencies, edges)
 
         def count(labels: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
             return np.bincount(bin_of[labels], weights, len(edges))
@@ -320,6 +334,11 @@ class FrequencyDisplay(Display):
         np.divide(n_hits, total, out=values, where=total > 0)
         highest = np.append(edges[1:] - 1, frequencies.max(initial=edges[-1]))
         shown = np.flatnonzero(n_true)[::-1]
+        if not len(shown):
+            raise ValueError(
+                "There are no true labels of samples with a weight above 0: pass "
+                "samples of which some have labels."
+            )
         return cls(
             values[shown],
             np.column_stack([edges, highest])[shown],
@@ -330,33 +349,11 @@ class FrequencyDisplay(Display):
         )
 
 
+def _of_text(texts: list[str]) -> list[str]:
+    """Return the lowest numbers of bins, of what the axis shows of them."""
+    return [text.partition("\n")[0] for text in texts]
+
+
 def _short(number: int) -> str:
     """Return a text that leaves room for its neighbors: 23k instead of 23,456."""
     return f"{number / 1000:.3g}k" if number >= 10_000 else str(number)
-
-
-def _read_bins(bins: Any) -> int | list[int]:
-    """Return a number of bins, or their lowest numbers; ValueError for others."""
-    is_number = isinstance(bins, Integral)
-    values = [bins] if is_number else list(bins)
-    are_integers = all(isinstance(value, Integral) for value in values)
-    is_valid = are_integers and values and values == sorted({*values})
-    if not is_valid or values[0] < 1 or isinstance(bins, bool):
-        raise ValueError(
-            f"bins={bins!r} must be an integer of at least 1, the number of bins, or "
-            "increasing integers of at least 1, the lowest number of training samples "
-            "of each bin, for example (1, 10, 100)."
-        )
-    return int(bins) if is_number else list(map(int, values))
-
-
-def _lowest(
-    bins: int | list[int], frequencies: NDArray[np.integer]
-) -> NDArray[np.integer]:
-    """Return the lowest number of training samples of each bin, 0 and 1 among them."""
-    if not isinstance(bins, int):
-        return np.unique([0, 1, *bins])
-    # By the same factor each, from 1 to the number after the highest one.
-    end = float(frequencies.max(initial=1) + 1)
-    lowest = np.geomspace(1.0, end, bins + 1)[:-1]
-    return np.unique([0, *lowest.round(9).astype(np.int64)])

@@ -7,10 +7,9 @@ import numpy as np
 
 from skmhe.displays._plotting import (
     Display,
+    check_axes,
     check_choice,
     default_name,
-    line_style,
-    pyplot,
 )
 from skmhe.final_classifier import final_step
 
@@ -59,8 +58,6 @@ class HistoryDisplay(Display):
     array([2.5, 1.2])
     """
 
-    line_: Any
-
     def __init__(
         self,
         history: Sequence[Mapping[str, Any]],
@@ -93,9 +90,17 @@ class HistoryDisplay(Display):
         ------
         ImportError
             If matplotlib is not installed.
-        ValueError
-            If no epoch has the quantity.
+        ValueError, TypeError
+            If no epoch has the quantity, or the display has invalid parameters.
         """
+        check_choice("quantity", self.quantity, TITLES)
+        check_choice("x", self.x, X_TITLES)
+        if not all(isinstance(epoch, Mapping) for epoch in self.history):
+            raise TypeError(
+                f"history is a {type(self.history).__name__}, but must be a list of "
+                "dicts, as history_ of an estimator is: of a DataFrame, pass "
+                "frame.to_dict('records')."
+            )
         values = [epoch.get(self.quantity, np.nan) for epoch in self.history]
         shown = ~np.isnan(np.array(values, dtype=float))
         if not shown.any():
@@ -111,13 +116,11 @@ class HistoryDisplay(Display):
             places = np.cumsum(places)
         self._use_axes(ax)
         name = self.name if name is None else name
-        style = line_style({"label": name, "marker": "."}, kwargs)
         curve = places[shown], np.array(values)[shown]
-        (self.line_,) = self.ax_.plot(*curve, **style)
+        self._plot_curve(*curve, kwargs, label=name, marker=".")
         self.ax_.set(xlabel=X_TITLES[self.x], ylabel=TITLES[self.quantity])
         self.ax_.xaxis.get_major_locator().set_params(integer=self.x == "epoch")
-        if style["label"] is not None:
-            self.ax_.legend()
+        self._show_legend()
         return self
 
     @classmethod
@@ -175,7 +178,7 @@ class HistoryDisplay(Display):
         >>> len(display.history)
         3
         """
-        pyplot()
+        check_axes(ax)
         check_choice("quantity", quantity, TITLES)
         check_choice("x", x, X_TITLES)
         name, fitted = default_name(estimator, name), final_step(estimator)

@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from skmhe.labels.containers import find_labels, label_array, label_list
@@ -21,7 +20,6 @@ from skmhe.metrics._predictions import (
     Ranking,
     Scores,
     check_k,
-    is_pair,
     read_predictions,
 )
 from skmhe.metrics._topk import NO_PREDICTION
@@ -30,8 +28,7 @@ from skmhe.metrics._topk import NO_PREDICTION
 class OfEstimator(NamedTuple):
     """Predictions of an estimator, compared with y."""
 
-    found: Evaluation
-    scores: NDArray[np.float64]  # of the ranked labels, shape (n_samples, k)
+    found: Evaluation  # with scores
     y: Labels
     known: NDArray[Any]  # labels, in the order of their numbers
     classes: NDArray[Any]
@@ -53,8 +50,8 @@ def predict_and_compare(
     ranked, scores, classes = rank_with_scores(estimator, X, k, methods)
     read = read_y(y, classes)
     truth, ranked, known = number_y(read, classes, ranked)
-    found = compare(truth, ranked, sample_weight)
-    return OfEstimator(found, scores, read, known, classes)
+    found = compare(truth, ranked, sample_weight)._replace(scores=scores)
+    return OfEstimator(found, read, known, classes)
 
 
 def training_frequencies(
@@ -69,42 +66,29 @@ def training_frequencies(
     return np.where(places < 0, 0, counts[places])
 
 
-class Given(NamedTuple):
-    """Predictions that a user gives, compared with the true labels."""
-
-    found: Evaluation
-    predicted: Predictions
-    frequencies: NDArray[np.int64] | None  # of the labels' numbers
-
-
 def read_and_compare(
     y_true: Any,
     y_pred: Any,
     k: int,
     labels: ArrayLike | None,
     sample_weight: ArrayLike | None,
-    y_train: Any = None,
-) -> Given:
+    y_train: Any,
+) -> tuple[Evaluation, NDArray[np.int64]]:
     """Read predictions and true labels in every form of the metrics, and compare them.
 
-    With the training samples of each label, if their labels are given.
+    Also returns the number of training samples of each label, by its number.
     """
     check_k(k)
     known = check_labels(labels)
     predicted = read_predictions(y_pred, known)
     hints = predicted.known if known is None else known
     truth = read_true_labels(y_true, "y_true", hints)
-    train = None
-    if y_train is not None:
-        train = read_true_labels(y_train, "y_train", hints)
-        known = _all_labels(train, truth, predicted) if known is None else known
+    train = read_true_labels(y_train, "y_train", hints)
+    known = _all_labels(train, truth, predicted) if known is None else known
     true, ranked = align(truth, predicted, k, known, None)
-    frequencies = None
-    if train is not None:
-        assert known is not None
-        numbers = number_labels(train, known, "y_train").indices
-        frequencies = np.bincount(numbers, minlength=len(known))[: len(known)]
-    return Given(compare(true, ranked, sample_weight), predicted, frequencies)
+    numbers = number_labels(train, known, "y_train").indices
+    frequencies = np.bincount(numbers, minlength=len(known))[: len(known)]
+    return compare(true, ranked, sample_weight), frequencies
 
 
 def _all_labels(train: Labels, truth: Labels, predicted: Predictions) -> NDArray[Any]:
@@ -130,28 +114,3 @@ def _all_labels(train: Labels, truth: Labels, predicted: Predictions) -> NDArray
         present = ranked != NO_PREDICTION
     parts = [train.labels, truth.labels, ranked[present]]
     return label_array(dict.fromkeys(x for part in parts for x in label_list(part)))
-
-
-def top_scores(y_pred: Any, predicted: Predictions, k: int) -> NDArray[np.float64]:
-    """Return the scores of the k best labels, (n_samples, k), NaN where there is none.
-
-    `y_pred` is what the predictions were read from.
-    """
-    if isinstance(predicted, Ranking):
-        if not is_pair(y_pred):
-            raise ValueError(
-                "y_pred has ranked labels without probabilities; pass the pair (labels,"
-                " probabilities) that predict_topk returns, or the probabilities of "
-                "all labels, of shape (n_samples, n_labels)."
-            )
-        return np.asarray(y_pred[1], dtype=np.float64)[:, :k]
-    values: Any = predicted.values
-    if not sp.issparse(values):
-        return np.take_along_axis(values, predicted.top_columns(k), axis=1)
-    rows = np.repeat(np.arange(values.shape[0]), np.diff(values.indptr))
-    best_first = np.lexsort((-values.data, rows))
-    ranks = np.arange(values.nnz) - values.indptr[rows]
-    scores = np.full((values.shape[0], k), np.nan)
-    kept = ranks < k
-    scores[rows[kept], ranks[kept]] = values.data[best_first][kept]
-    return scores

@@ -5,7 +5,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skmhe.displays._plotting import Display, check_choice, pyplot
+from skmhe.displays._plotting import Display, check_axes, check_choice
 from skmhe.displays._predictions import OfEstimator, predict_and_compare
 from skmhe.final_classifier import final_step
 from skmhe.labels.containers import find_labels
@@ -159,7 +159,7 @@ class PrefixDisplay(Display):
         >>> display.confusion.shape
         (4, 4)
         """
-        pyplot()
+        check_axes(ax)
         if normalize is not None:
             check_choice("normalize", normalize, NORMALIZE)
         check_k(n_digits, "n_digits")

@@ -7,10 +7,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from skmhe.displays._plotting import (
     Display,
+    check_axes,
     check_choice,
     default_name,
-    line_style,
-    pyplot,
 )
 from skmhe.displays._predictions import predict_and_compare
 from skmhe.metrics._evaluation import Evaluation, assess
@@ -64,8 +63,6 @@ class RankingDisplay(Display):
     <skmhe.displays._ranking.RankingDisplay object at ...>
     """
 
-    line_: Any
-
     def __init__(
         self,
         values: NDArray[np.float64],
@@ -98,19 +95,18 @@ class RankingDisplay(Display):
         ImportError
             If matplotlib is not installed.
         """
+        check_choice("measure", self.measure, TITLES)
         self._use_axes(ax)
         title, short = TITLES[self.measure]
         name = self.name if name is None else name
         label = short if name is None else f"{name}, {short}"
-        style = line_style({"label": label, "marker": "o"}, kwargs)
-        (self.line_,) = self.ax_.plot(
-            np.arange(len(self.values)) + 1, self.values, **style
-        )
+        ks = np.arange(len(self.values)) + 1
+        self._plot_curve(ks, self.values, kwargs, label=label, marker="o")
         if self.ax_.get_ylabel() not in ("", title):
             title = "Measure at k"  # of several measures, which the legend names
         self.ax_.set(xlabel="k, number of predictions", ylabel=title)
         self.ax_.xaxis.get_major_locator().set_params(integer=True)
-        self.ax_.legend()
+        self._show_legend()
         return self
 
     @classmethod
@@ -185,7 +181,7 @@ class RankingDisplay(Display):
         >>> display.values.round(2)
         array([0.92, 0.96, 0.97])
         """
-        pyplot()
+        check_axes(ax)
         check_choice("measure", measure, TITLES)
         check_propensities_and_labels(measure, propensities, labels)
         predicted = predict_and_compare(estimator, X, y, k, sample_weight)
@@ -260,7 +256,7 @@ class RankingDisplay(Display):
         >>> RankingDisplay.from_predictions(y_true, y_pred, k=2).values
         array([0.5, 0.5])
         """
-        pyplot()
+        check_axes(ax)
         check_choice("measure", measure, TITLES)
         of_propensities = labels if measure == "psp" else None
         check_propensities_and_labels(measure, propensities, of_propensities)

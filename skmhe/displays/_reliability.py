@@ -8,17 +8,12 @@ from numpy.typing import ArrayLike, NDArray
 from skmhe.displays._plotting import (
     GRAY,
     Display,
+    check_axes,
     check_choice,
     default_name,
-    line_style,
-    pyplot,
 )
-from skmhe.displays._predictions import (
-    predict_and_compare,
-    read_and_compare,
-    top_scores,
-)
-from skmhe.metrics._evaluation import Evaluation
+from skmhe.displays._predictions import predict_and_compare
+from skmhe.metrics._evaluation import Evaluation, assess
 from skmhe.metrics._predictions import check_k
 
 STRATEGIES = ("uniform", "quantile")
@@ -74,7 +69,6 @@ class ReliabilityDisplay(Display):
     <skmhe.displays._reliability.ReliabilityDisplay object at ...>
     """
 
-    line_: Any
     points_: Any
 
     def __init__(
@@ -120,13 +114,17 @@ class ReliabilityDisplay(Display):
         ImportError
             If matplotlib is not installed.
         """
+        if not np.any(np.asarray(self.counts) > 0):
+            raise ValueError(
+                "There are no predictions in any bin: pass probabilities of samples "
+                "with a weight above 0."
+            )
         self._use_axes(ax)
         ax = self.ax_
         if ref_line and DIAGONAL not in ax.get_legend_handles_labels()[1]:
             ax.plot([0, 1], [0, 1], ":", color=GRAY, label=DIAGONAL)
         name = self.name if name is None else name
-        style = line_style({"label": name}, kwargs)
-        (self.line_,) = ax.plot(self.prob_pred, self.prob_true, **style)
+        self._plot_curve(self.prob_pred, self.prob_true, kwargs, label=name)
         shares = np.asarray(self.counts) / np.max(self.counts)
         self.points_ = ax.scatter(
             self.prob_pred,
@@ -136,8 +134,7 @@ class ReliabilityDisplay(Display):
             zorder=self.line_.get_zorder(),
         )
         ax.set(xlabel="Mean predicted probability", ylabel="Share of right predictions")
-        if ax.get_legend_handles_labels()[1]:
-            ax.legend()
+        self._show_legend()
         return self
 
     @classmethod
@@ -208,14 +205,12 @@ class ReliabilityDisplay(Display):
         >>> int(display.counts.sum())
         897
         """
-        pyplot()
+        check_axes(ax)
         _check(n_bins, strategy)
         methods = ("predict_proba",)
         predicted = predict_and_compare(estimator, X, y, k, sample_weight, methods)
-        _check_probabilities(
-            predicted.scores, f"The result of {type(estimator).__name__}"
-        )
-        binned = _bin(predicted.found, predicted.scores, n_bins, strategy)
+        source = f"The result of {type(estimator).__name__}"
+        binned = _bin(predicted.found, n_bins, strategy, source)
         display = cls(*binned, name=default_name(estimator, name))
         return display.plot(ax, ref_line=ref_line, **kwargs)
 
@@ -286,12 +281,10 @@ class ReliabilityDisplay(Display):
         >>> display.prob_pred, display.prob_true
         (array([0.73, 0.9 ]), array([0.5, 1. ]))
         """
-        pyplot()
+        check_axes(ax)
         _check(n_bins, strategy)
-        given = read_and_compare(y_true, y_pred, k, labels, sample_weight)
-        probabilities = top_scores(y_pred, given.predicted, k)
-        _check_probabilities(probabilities, "y_pred")
-        binned = _bin(given.found, probabilities, n_bins, strategy)
+        found = assess(y_true, y_pred, k, labels, sample_weight, scored=True)
+        binned = _bin(found, n_bins, strategy, "y_pred")
         return cls(*binned, name=name).plot(ax, ref_line=ref_line, **kwargs)
 
 
@@ -301,8 +294,8 @@ def _check(n_bins: Any, strategy: Any) -> None:
 
 
 def _check_probabilities(values: NDArray[np.float64], name: str) -> None:
-    """Raise ValueError if a value is not from 0 to 1, but for NaN."""
-    bad = (values < 0) | (values > 1)
+    """Raise ValueError if a value is not from 0 to 1."""
+    bad = ~((values >= 0) & (values <= 1))
     if bad.any():
         raise ValueError(
             f"{name} contains {values[bad][0]}, but probabilities are from 0 to 1; "
@@ -311,15 +304,17 @@ def _check_probabilities(values: NDArray[np.float64], name: str) -> None:
 
 
 def _bin(
-    found: Evaluation, probabilities: NDArray[np.float64], n_bins: int, strategy: str
+    found: Evaluation, n_bins: int, strategy: str, source: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the share that is right, the mean probability and the weight of bins.
 
-    `probabilities` are those of the ranked labels, of shape (n_samples, k). Bins are
-    those of scikit-learn's `calibration_curve`: without their lower edge, but for 0.
+    Bins are those of scikit-learn's `calibration_curve`: without their lower edge, but
+    for 0. `source` is where the probabilities are from.
     """
+    assert found.scores is not None
     made = found.ranked >= 0
-    p, hits = probabilities[made], found.hits[made]
+    p, hits = found.scores[made].astype(np.float64), found.hits[made]
+    _check_probabilities(p, source)
     weights = np.ones(made.shape)
     if found.weights is not None:
         weights *= found.weights[:, None]

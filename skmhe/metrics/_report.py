@@ -1,7 +1,6 @@
 """All measures of predictions at once, also of frequent and of rare labels."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from skmhe.labels.forms import LabelIndicator, Labels
 from skmhe.metrics._alignment import check_labels, read_true_labels
 from skmhe.metrics._evaluation import Evaluation, compare
+from skmhe.metrics._frequency_bins import are_frequencies, bin_labels
 from skmhe.metrics._measures import coverage, ndcg, precision, recall
 from skmhe.metrics._measures import propensity_scored_precision as psp
 from skmhe.metrics._numbering import (
@@ -29,7 +29,7 @@ from skmhe.metrics._propensities import check_enough_samples, propensity_model
 from skmhe.metrics._sets import Counts
 from skmhe.metrics._true_labels import TrueLabels
 
-BINS = ("head", "torso", "tail")
+BINS = ("tail", "torso", "head")
 
 
 class EvaluationTable(dict[str, dict[str, float]]):
@@ -151,7 +151,8 @@ def evaluate(
 
 
 def _check_bins(bins: Any) -> None:
-    if len(bins) != 2 or not 0 <= bins[0] <= bins[1]:
+    values = list(bins) if np.iterable(bins) else []
+    if len(values) != 2 or not are_frequencies(values, 0):
         raise ValueError(
             f"bins={bins!r} must be two numbers of training samples in increasing "
             "order: the largest of the tail and that of the torso, such as (10, 100)."
@@ -240,9 +241,9 @@ def _masks(
     masks: dict[str, NDArray[np.bool_] | None] = {"all": None}
     if compared.frequencies is None:
         return masks
-    limits = [np.inf, bins[1], bins[0], -1]
-    for name, (high, low) in zip(BINS, pairwise(limits), strict=True):
-        masks[name] = (compared.frequencies > low) & (compared.frequencies <= high)
+    bin_of = bin_labels(compared.frequencies, [0, bins[0] + 1, bins[1] + 1])
+    for number in reversed(range(len(BINS))):  # the most frequent labels first
+        masks[BINS[number]] = bin_of == number
     return masks
 
 

@@ -34,7 +34,7 @@ def needed(cls, constructor):
 
 
 def make(cls, model, **kwargs):
-    given = () if cls is displays.HistoryDisplay else (X, Y)
+    given = {displays.HistoryDisplay: (), displays.CostDisplay: (X,)}.get(cls, (X, Y))
     return cls.from_estimator(model, *given, **needed(cls, "from_estimator"), **kwargs)
 
 
@@ -77,7 +77,10 @@ def test_predictions_may_have_no_name(cls):
     assert named.line_.get_label().startswith("mine")
 
 
-@each
+# Costs are counted before anything is fitted.
+@pytest.mark.parametrize(
+    "cls", [cls for cls in CLASSES if cls is not displays.CostDisplay]
+)
 def test_the_estimator_must_be_fitted(cls):
     clf = MHEClassifier()
     with pytest.raises((TypeError, ValueError), match="fitted"):
@@ -95,6 +98,31 @@ def test_all_lines_are_seen_on_the_background(cls, model, style):
             abs(np.mean(plt.matplotlib.colors.to_rgb(line.get_color())) - background)
             > 0.2
         )
+
+
+@pytest.mark.parametrize("size", [(6.4, 4.8), (3.5, 2.6)], ids=str)
+@pytest.mark.parametrize("cls", CURVES, ids=lambda cls: cls.__name__)
+def test_legends_cover_no_curve(cls, model, size):
+    with plt.rc_context({"figure.figsize": size}):
+        display = make(cls, model, name="the first of two curves with long names")
+    display.plot(display.ax_, name="the second of two curves with long names")
+    display.figure_.draw_without_rendering()
+    box = display.ax_.get_legend().get_window_extent()
+    assert len(display.ax_.lines) >= 2
+    for line in display.ax_.lines:
+        path = line.get_path().transformed(line.get_transform())
+        assert not path.intersects_bbox(box, filled=False)
+        # And all of it is seen.
+        inside = display.ax_.get_window_extent().padded(1)
+        assert all(inside.contains(*point) for point in path.vertices)
+
+
+@each
+@pytest.mark.parametrize("ax", [plt.Figure, np.array([1, 2]), "left", 3], ids=str)
+def test_axes_must_be_axes(cls, ax):
+    # Before anything is computed, which may take long.
+    with pytest.raises(TypeError, match=r"ax=.* must be matplotlib Axes, or None for"):
+        make(cls, None, ax=ax)
 
 
 @each

@@ -37,8 +37,7 @@ def oracle(problem, k, lowest, measure, weights):
 
 
 @pytest.mark.parametrize("measure", ["recall", "precision", "f1"])
-@pytest.mark.parametrize("k", [1, 3])
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("k", "weighted"), [(1, True), (3, False)])
 def test_values_by_brute_force(measure, k, weighted):
     problem = Problem(4)
     weights = problem.weights if weighted else None

@@ -10,8 +10,7 @@ from skmhe import MHEMultiLabelClassifier
 from skmhe.displays import ReliabilityDisplay
 
 
-@pytest.mark.parametrize("k", [1, 4])
-@pytest.mark.parametrize("n_bins", [3, 10])
+@pytest.mark.parametrize(("k", "n_bins"), [(1, 10), (4, 3)])
 @pytest.mark.parametrize("strategy", ["uniform", "quantile"])
 def test_points_are_those_of_scikit_learn(k, n_bins, strategy):
     problem = Problem(7)
@@ -94,9 +93,9 @@ def test_invalid_arguments():
         ReliabilityDisplay.from_predictions(*given, n_bins=0)
     with pytest.raises(ValueError, match=r"y_pred contains -.* from 0 to 1; pass prob"):
         ReliabilityDisplay.from_predictions(given[0], np.log(given[1]), k=8)
-    with pytest.raises(ValueError, match="ranked labels without probabilities"):
+    with pytest.raises(ValueError, match="ranked labels without scores"):
         ReliabilityDisplay.from_predictions(given[0], problem.ranked)
-    with pytest.raises(ValueError, match="ranked labels without probabilities"):
+    with pytest.raises(ValueError, match="ranked labels without scores"):
         ReliabilityDisplay.from_predictions(["a", "b"], (["a", "b"], ["b", "a"]))
     with pytest.raises(ValueError, match=r"The result of Columns contains 1\."):
         ReliabilityDisplay.from_estimator(Columns().fit(None), 2 * given[1], given[0])

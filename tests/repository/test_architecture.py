@@ -41,7 +41,7 @@ ARROWS = {
     },
     "metrics": {"final_classifier", "labels"},
     "model_selection": {"estimators", "labels", "metrics"},
-    "displays": {"metrics", "final_classifier", "labels"},
+    "displays": {"estimators", "metrics", "final_classifier", "labels"},
     "final_classifier": set(),
     "whole_file": set(),
     "datasets": {"whole_file"},
@@ -52,7 +52,14 @@ FOLDERS = {name for name in ARROWS if (PACKAGE / name).is_dir()}
 LAYERS = {
     "displays": (
         {"_plotting", "_predictions"},
-        {"_frequency", "_history", "_prefixes", "_ranking", "_reliability"},
+        {
+            "_costs",
+            "_frequency",
+            "_history",
+            "_prefixes",
+            "_ranking",
+            "_reliability",
+        },
     ),
     "estimators": (
         {"_sklearn", "available", "history", "restore", "setting"},
@@ -62,7 +69,7 @@ LAYERS = {
         {"short_forms"},
         {"resolution"},
         {"recipe"},
-        {"fitting"},
+        {"costs", "fitting"},
         {"_base"},
         {"_classifiers"},
     ),
