@@ -7,7 +7,8 @@ import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from skmhe.estimators._sklearn import fit_context
-from skmhe.estimators.available import available_if
+from skmhe.estimators.available import available_if, has_partial_fit
+from skmhe.estimators.callbacks import SupportsCallbacks, with_callbacks
 from skmhe.estimators.docs import (
     LABEL_FEATURES,
     SAMPLES,
@@ -30,17 +31,6 @@ from skmhe.estimators.validation.samples import check_k, check_predict_samples
 from skmhe.scorers.model import Bounds, Give, Model, Settings
 from skmhe.scorers.parts import Samples
 
-
-def has_partial_fit(estimator: Any) -> bool:
-    """Tell `available_if` whether training can continue with other samples."""
-    if estimator.model == "linear":
-        raise AttributeError(
-            "model='linear' has no partial_fit: linear classifiers are fitted to all "
-            "samples at once. Use model='network' or 'both', or fit."
-        )
-    return True
-
-
 # Bounds inside (0, 1), as log loss and the logit need. The upper one is not the largest
 # number below 1: the last bit of an exponential may be wrong.
 LARGEST_LOG = -np.finfo(np.float64).eps
@@ -52,6 +42,7 @@ class BaseMHE(  # type: ignore[call-arg]
     Explanations,
     Features,
     TrainingHistory,
+    SupportsCallbacks,
     EstimatorParameters,
     auto_wrap_output_keys=None,
 ):
@@ -61,6 +52,7 @@ class BaseMHE(  # type: ignore[call-arg]
 
     @fit_context(prefer_skip_nested_validation=True)
     @unchanged_on_error
+    @with_callbacks
     @documented(X=SAMPLES, y=TARGETS, sample_weight=WEIGHTS, Z=LABEL_FEATURES)
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, label_features: Any = None
@@ -343,12 +335,14 @@ class BaseMHE(  # type: ignore[call-arg]
 
     def _keep(self, outcome: Outcome, goes_on: bool) -> Self:
         """Keep what was fitted, and publish what happened."""
-        fitted, setting, history = outcome
+        fitted, setting, history, task = outcome
         self._show(fitted)
         self.strategy_ = setting.strategy.name
         self._set_history(history.epochs, goes_on)
         has_network, n_steps = setting.has_network, history.n_linear_steps
         self.n_iter_ = len(self.history_) if has_network else n_steps
+        if task is not None:
+            task.end(dict)
         return self
 
     def _show(self, fitted: Fitted) -> None:

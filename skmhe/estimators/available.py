@@ -40,3 +40,13 @@ def available_if(
     searches ask it.
     """
     return lambda method: _Available(method, check)
+
+
+def has_partial_fit(estimator: Any) -> bool:
+    """Tell `available_if` whether training can continue with other samples."""
+    if estimator.model == "linear":
+        raise AttributeError(
+            "model='linear' has no partial_fit: linear classifiers are fitted to all "
+            "samples at once. Use model='network' or 'both', or fit."
+        )
+    return True

@@ -1,10 +1,12 @@
 """From the arguments of `fit` and `partial_fit` to a fitted model."""
 
+import copy
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils import check_random_state
 
+from skmhe.estimators.callbacks import CallbackProgress, FitTask
 from skmhe.estimators.recipe import check_same_shapes, make_recipe
 from skmhe.estimators.resolution import (
     make_setting,
@@ -90,6 +92,7 @@ class Outcome(NamedTuple):
     fitted: Fitted
     setting: Setting
     history: History
+    task: FitTask | None  # that callbacks are told of, and which is not over yet
 
 
 class Inputs(NamedTuple):
@@ -126,7 +129,21 @@ def fit(
     sets_aside = previous is None and not is_partial_fit
     known = form.classes if is_partial_fit and form is not None else None
     inputs = _checked(estimator, given, (classes, known), previous, sets_aside)
-    with make_progress(estimator.verbose) as progress:
+    # partial_fit keeps the form of the first call.
+    if form is None or not is_partial_fit:
+        form = inputs.target._replace(y=None, all_classes=None)
+
+    def so_far(model: Model) -> dict[str, Any]:
+        shown = copy.copy(estimator)
+        shown._show(_left_behind(model, state, form, setting, inputs, previous))
+        return vars(shown)
+
+    progress, told = make_progress(estimator.verbose), None
+    if not is_partial_fit:
+        told = estimator._start_fit_task(*given[:3])
+    if told is not None:
+        progress = CallbackProgress(progress, told, so_far)
+    with progress:
         setting, recipe, task, state = _prepare(
             estimator, inputs, previous, is_partial_fit, progress
         )
@@ -135,8 +152,19 @@ def fit(
         else:
             outcome = fit_model(recipe, task, state, model, is_partial_fit)
     model, state, history = outcome
-    if form is None or not is_partial_fit:  # partial_fit keeps that of the first call
-        form = inputs.target._replace(y=None, all_classes=None)
+    fitted = _left_behind(model, state, form, setting, inputs, previous)
+    return Outcome(fitted, setting, history, told)
+
+
+def _left_behind(
+    model: Model,
+    state: TrainingState,
+    form: Target,
+    setting: Setting,
+    inputs: Inputs,
+    previous: Fitted | None,
+) -> Fitted:
+    """Return a model with all else that is known after fitting it."""
     n_first = len(form.classes) if previous is None else previous.n_first_labels
     widths = inputs.X.widths if isinstance(inputs.X, Parts) else None
     fitted = Fitted(model, state, form, n_first, inputs.feature_names, widths)
@@ -146,7 +174,7 @@ def fit(
         names = everything[has_no_sample]
         late = label_rows(inputs.late, setting.is_user_encoder)
         fitted = fitted.with_labels(late, names, everything)
-    return Outcome(fitted, setting, history)
+    return fitted
 
 
 def _checked(

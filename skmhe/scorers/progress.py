@@ -38,8 +38,16 @@ class Progress:
         """
         yield from pieces
 
-    def end_round(self, **facts: float) -> None:
-        """Tell that a round is over, and what is known since."""
+    def start_round(self) -> None:
+        """Begin with a round of a part that has several."""
+
+    def end_round(self, model: Callable[[], Any] | None = None, **facts: float) -> bool:
+        """Tell that a round is over, and what is known since.
+
+        `model` returns a copy of the model as it is. Returns whether further rounds are
+        to be left out.
+        """
+        return False
 
     def close(self, completed: bool = False) -> None:
         """End; the last part may be complete without all of its rounds."""
@@ -73,7 +81,7 @@ class ShownProgress(Progress):
             yield piece
             self._advance(1 / n)
 
-    def end_round(self, **facts: float) -> None:
+    def end_round(self, model: Callable[[], Any] | None = None, **facts: float) -> bool:
         """Count a round, and show what is known since."""
         self.n_done += 1
         shown = {
@@ -83,6 +91,7 @@ class ShownProgress(Progress):
         if self.round:
             shown = {self.round: f"{self.n_done}/{self.n_rounds}"} | shown
         self._show(shown)
+        return False
 
     def _advance(self, share: float) -> None:
         """Tell that a share of a round is done."""

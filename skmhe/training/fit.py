@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import warnings
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -349,10 +350,9 @@ def _train(
     y = data.y if last_data is None else last_data.y
     labels, counts = make_label_training(recipe, task, state.label_counts, network, y)
     generators = Generators(rng.randint(MAX_SEED), network.device)
-    of_labels = label_weight, labels
-    trainer = Trainer(
-        network, optimizer, data, plan, rng, *of_labels, progress, generators, last_data
-    )
+    trained = network, optimizer, data, plan, rng, label_weight, labels
+    make_model = partial(_with_network, model, labels=labels)
+    trainer = Trainer(*trained, progress, generators, last_data, make_model)
     history = trainer.train(validation, state.n_epochs)
     moments = moments_of(network, optimizer) if keeps_moments else None
     # While training goes on, labels are embedded when predictions ask for them.

@@ -168,7 +168,8 @@ class Trainer:
     """Trains a network in place, on its device.
 
     `rng` draws the order of the samples, `generators` what torch draws, such as dropout
-    (None: its own do). `labels` train the label encoder, too.
+    (None: its own do). `labels` train the label encoder, too. `make_model` makes a
+    model of a copy of the network, for whoever is told of the progress.
     """
 
     def __init__(
@@ -183,8 +184,10 @@ class Trainer:
         progress: Progress = SILENT,
         generators: Generators | None = None,
         last_data: LastData | None = None,
+        make_model: Callable[[Network], Any] = lambda network: network,
     ) -> None:
         self.network, self.optimizer, self.plan = network, optimizer, plan
+        self.make_model = make_model
         self.drawing = nullcontext if generators is None else generators.drawing
         self.label_weight = label_weight
         self.rng, self.labels = rng, labels
@@ -219,15 +222,16 @@ class Trainer:
         epoch that it cuts short have trained the weights, but the history only has
         complete epochs. A second Ctrl-C raises KeyboardInterrupt at once.
         """
-        history, best_state = History(), None
+        history, best_state, is_enough = History(), None, False
         self.progress.start("network", self.plan.max_iter, "epoch")
         with Interruption() as interruption:
             last = first_epoch + self.plan.max_iter - 1
             for epoch in range(first_epoch, last + 1):
-                is_last = epoch == last or history.has_stalled(self.plan)
+                is_last = is_enough or epoch == last
                 if is_last and self.last_data is not None:
                     self._use(self.last_data.make(self.kept, self.labels))
                     self.progress.start("network", 1, "epoch")
+                self.progress.start_round()
                 start, rate = time.perf_counter(), self.optimizer.param_groups[0]["lr"]
                 if self.labels is not None:
                     with self.drawing():
@@ -243,10 +247,12 @@ class Trainer:
                 seconds = time.perf_counter() - start
                 facts |= {"seconds": seconds, "learning_rate": rate}
                 history.epochs.append(facts)
-                self.progress.end_round(**history.last_epoch(self.data.X.shape[0]))
+                shown = history.last_epoch(self.data.X.shape[0])
+                is_enough = self.progress.end_round(self.current_model, **shown)
+                is_enough = is_enough or history.has_stalled(self.plan)
                 if interruption.requested or is_last:
                     break
-                if self.last_data is None and history.has_stalled(self.plan):
+                if self.last_data is None and is_enough:
                     break
         if interruption.requested:
             history.was_cut_short = True
@@ -257,6 +263,10 @@ class Trainer:
         if best_state is not None:
             self.network.load_state_dict(best_state)
         return history
+
+    def current_model(self) -> Any:
+        """Return a model of a copy of the network that is kept."""
+        return self.make_model(copy.deepcopy(self.kept))
 
     def validate(self, validation: TrainingData) -> float:
         """Return the score of the network that is kept, see `validation_score`."""

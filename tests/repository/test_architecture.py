@@ -62,7 +62,7 @@ LAYERS = {
         },
     ),
     "estimators": (
-        {"_sklearn", "available", "history", "restore", "setting"},
+        {"_sklearn", "available", "callbacks", "history", "restore", "setting"},
         {"table", "validation"},
         {"docs", "feature_parts", "names", "topk"},
         {"explanations", "features", "parameters", "strategies"},

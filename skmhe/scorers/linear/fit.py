@@ -90,6 +90,7 @@ def fit_levels(
             return progress.pieces(threads.map(solve, pieces), len(pieces))
 
         for depth, size in enumerate(sizes):
+            progress.start_round()
             below = int(np.prod(sizes[depth + 1 :], dtype=np.int64))
             last = depth == len(sizes) - 1
             nodes = _ancestors(Y, below)
