@@ -7,8 +7,9 @@ The sdist must hold what git tracks, and the wheel what git tracks of the folder
 (where there is no git, as in an unpacked sdist, their files are not compared). The
 wheel is installed into a new environment that has what it requires and nothing else,
 so that what only an extra installs is missing there, and smoke_test.py is run by that
-environment. Nothing is downloaded: the packages that the wheel requires are linked
-from the environment of the Python that runs this.
+environment; then once more with the extra `cli`, to try the command line. Nothing is
+downloaded: the packages that the wheel requires are linked from the environment of the
+Python that runs this.
 """
 
 import argparse
@@ -74,24 +75,25 @@ def check_wheel(path: Path, tracked: set[str]) -> list[str]:
     ]
 
 
-def closure(requirements: Iterable[str]) -> list[Distribution]:
+def closure(requirements: Iterable[str], extra: str = "") -> list[Distribution]:
     """Return the installed distributions that requirements name, and what these need.
 
-    Requirements of extras count only where a requirement names the extra.
+    They are those of an extra, too, if there is one. Requirements of other extras count
+    only where a requirement names the extra.
     """
     found: dict[tuple[str, str], Distribution] = {}
-    waiting = [(text, "") for text in requirements]
+    waiting = [(text, extra) for text in requirements]
     while waiting:
         text, of_extra = waiting.pop()
         requirement = Requirement(text)
         marker = requirement.marker
         if marker is not None and not marker.evaluate({"extra": of_extra}):
             continue
-        for extra in ("", *requirement.extras):
-            key = canonicalize_name(requirement.name), extra
+        for inner in ("", *requirement.extras):
+            key = canonicalize_name(requirement.name), inner
             if key not in found:
                 found[key] = distribution(requirement.name)
-                waiting += [(needed, extra) for needed in found[key].requires or ()]
+                waiting += [(needed, inner) for needed in found[key].requires or ()]
     return list({dist.name: dist for dist in found.values()}.values())
 
 
@@ -120,7 +122,11 @@ def smoke_test(wheel: Path) -> int:
             [*pip, "--quiet", "--no-index", str(wheel)], check=True, env=alone
         )
         test = [python, "-I", "-W", "error", str(SMOKE_TEST), built.version]
-        return subprocess.run(test, cwd=folder, check=False).returncode
+        code = subprocess.run(test, cwd=folder, check=False).returncode
+        for dist in closure(built.requires or (), "cli"):
+            link(dist, Path(site))
+        with_extra = subprocess.run([*test, "cli"], cwd=folder, check=False)
+        return code or with_extra.returncode
 
 
 def main(folder: Path) -> int:

@@ -1,12 +1,14 @@
 """Use the installed package: what check_package.py runs in an environment of its own.
 
-    python smoke_test.py VERSION
+    python smoke_test.py VERSION [cli]
 
-It imports every module, and trains on a part of the bundled data.
+It imports every module, and trains on a part of the bundled data. With "cli", which
+the extra `cli` has to be installed for, it does so by the command line.
 """
 
 import importlib
 import pkgutil
+import subprocess
 import sys
 from importlib.metadata import version
 from importlib.resources import files
@@ -22,6 +24,9 @@ from skmhe import MHEClassifier, predict_topk
 from skmhe.datasets import load_wordnet
 
 N_CLASSES = 100
+# What imports click, which only an extra installs.
+COMMANDS = "skmhe.command_line."
+PROGRAM = Path(sys.prefix, "bin", "skmhe")
 
 
 def check_installation(expected: str) -> None:
@@ -32,13 +37,13 @@ def check_installation(expected: str) -> None:
     assert files("skmhe").joinpath("py.typed").is_file()
     modules = [info.name for info in pkgutil.walk_packages(skmhe.__path__, "skmhe.")]
     for name in modules:
-        if not name.endswith("__main__"):
+        if not name.endswith("__main__") and not name.startswith(COMMANDS):
             importlib.import_module(name)
-    print(f"skmhe {expected}: {len(modules)} modules can be imported")
+    print(f"skmhe {expected}: its modules can be imported")
 
 
 def check_missing_extra() -> None:
-    """Check that an error names the extra that is not installed."""
+    """Check that errors name the extra that is not installed."""
     assert find_spec("transformers") is None, "the environment is not empty"
     from skmhe.text import Tokenizer
 
@@ -48,6 +53,9 @@ def check_missing_extra() -> None:
         assert "pip install 'skmhe[text]'" in str(error)
     else:
         raise AssertionError("skmhe.text works without transformers")
+    done = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True)
+    assert done.returncode == 2, done
+    assert done.stderr.endswith("pip install 'skmhe[cli]'.\n"), done
 
 
 def check_predictions() -> None:
@@ -69,7 +77,27 @@ def check_predictions() -> None:
     print(f"accuracy {accuracy:.1%} for {len(y):,} nouns of {N_CLASSES} classes")
 
 
+def check_command_line() -> None:
+    """Train and predict by the command line."""
+    rows = [("green tea", "tea"), ("black tea", "tea"), ("cold beer", "beer")]
+    table = "".join(f"{text},{label}\n" for text, label in [("text", "label"), *rows])
+    for args, given, expected in (
+        (["--help"], "", "Usage: skmhe "),
+        (["train", "-", "drinks.safetensors", "--format=csv"], table, ""),
+        (["predict", "drinks.safetensors", "-", "-k1"], "tea, please\n", "tea\t"),
+    ):
+        done = subprocess.run(
+            [PROGRAM, *args], input=given, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done
+        assert done.stdout.startswith(expected), done
+    print("skmhe train and skmhe predict work")
+
+
 if __name__ == "__main__":
-    check_installation(sys.argv[1])
-    check_missing_extra()
-    check_predictions()
+    if sys.argv[2:] == ["cli"]:
+        check_command_line()
+    else:
+        check_installation(sys.argv[1])
+        check_missing_extra()
+        check_predictions()

@@ -130,9 +130,11 @@ def _blocks(source: PathOrFile) -> Iterator[bytes]:
             yield last + b"\n"
 
 
-def _read(stream: IO[bytes], name: str, line: int) -> bytes:
+@contextmanager
+def explained_damage(name: str, line: int) -> Iterator[None]:
+    """Turn what damaged compressed files raise into a ValueError."""
     try:
-        piece = stream.read(BLOCK_SIZE)
+        yield
     except Exception as error:
         # The error of zstd cannot be named without its module. An OSError with a number
         # is one of the system.
@@ -144,6 +146,11 @@ def _read(stream: IO[bytes], name: str, line: int) -> bytes:
             f"line {line} on, it is damaged, not complete, or not compressed ({error})."
             " Download or copy it again, or correct the ending of its name."
         ) from error
+
+
+def _read(stream: IO[bytes], name: str, line: int) -> bytes:
+    with explained_damage(name, line):
+        piece = stream.read(BLOCK_SIZE)
     if not isinstance(piece, bytes):
         raise TypeError(
             f"{name} must be a file that was opened in binary mode, but its read "

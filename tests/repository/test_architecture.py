@@ -25,19 +25,8 @@ ARROWS = {
     "labels": set(),
     "text": {"estimators", "scorers"},
     "io": {
-<<<<<<< HEAD
-        *("text", "estimators", "training", "scorers", "nn", "labels"),
-        "whole_file",
-=======
-        "__init__",
-        "text",
-        "model_selection",
-        "estimators",
-        "training",
-        "scorers",
-        "nn",
-        "labels",
->>>>>>> 5ed0a25 (Model files hold classifiers with thresholds, and refuse what is made up to take memory or time)
+        *("__init__", "text", "model_selection", "estimators", "training"),
+        *("scorers", "nn", "labels", "whole_file"),
     },
     "metrics": {"final_classifier", "labels"},
     "model_selection": {"estimators", "labels", "metrics"},
@@ -45,11 +34,29 @@ ARROWS = {
     "final_classifier": set(),
     "whole_file": set(),
     "datasets": {"whole_file"},
+    "command_line": {
+        "__init__",
+        "datasets",
+        "estimators",
+        "final_classifier",
+        "io",
+        "metrics",
+    },
+    "__main__": {"command_line"},
 }
 FOLDERS = {name for name in ARROWS if (PACKAGE / name).is_dir()}
 # The modules and folders of a folder in layers. Each may import from the layers above
 # its own, and nothing else of its folder.
 LAYERS = {
+    "command_line": (
+        {"errors", "notes", "options", "reading"},
+        {"files"},
+        {"features", "texts"},
+        {"data"},
+        {"models"},
+        {"evaluation", "predictions"},
+        {"commands"},
+    ),
     "displays": (
         {"_plotting", "_predictions"},
         {

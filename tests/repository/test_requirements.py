@@ -35,7 +35,7 @@ def test_the_package_imports_what_it_requires_and_nothing_else():
     used = set().union(*map(imported, (ROOT / "skmhe").rglob("*.py")))
     # compression is of the standard library from Python 3.14 on.
     used -= {*sys.stdlib_module_names, "skmhe", "compression"}
-    shipped = ("search", "text", "zstd", "plot")
+    shipped = ("search", "text", "zstd", "cli", "plot")
     extras = [requirement for extra in shipped for requirement in EXTRAS[extra]]
     required = [*PROJECT["dependencies"], *extras]
     used.add("safetensors")  # by which transformers reads weights
@@ -48,8 +48,13 @@ def test_the_user_guide_gives_a_reason_for_each_dependency():
     guide = (ROOT / "docs" / "user_guide.md").read_text("utf-8")
     section = guide.split("## Dependencies", 1)[1].split("\n## ", 1)[0]
     names = re.findall(r"^\| ([a-z][\w, -]+?)(?: \(extra `\w+`\))? \|", section, re.M)
-    explained = ("search", "text", "zstd", "plot", "tasks", "package")
-    extras = [requirement for extra in explained for requirement in EXTRAS[extra]]
+    explained = ("search", "text", "zstd", "cli", "plot", "tasks", "package")
+    extras = [
+        requirement
+        for extra in explained
+        for requirement in EXTRAS[extra]
+        if "skmhe[" not in requirement
+    ]
     assert {name for row in names for name in row.split(", ")} == {
         distribution(requirement) for requirement in PROJECT["dependencies"] + extras
     }

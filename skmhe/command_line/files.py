@@ -1,0 +1,146 @@
+"""Files that are read or written once: paths, pipes, standard input and output."""
+
+import io
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+
+from skmhe.command_line.errors import DataError
+from skmhe.datasets._files import (
+    BLOCK_SIZE,
+    explained_damage,
+    numbered_blocks,
+    open_to_read,
+    written_whole,
+)
+
+STANDARD = "-"
+COMPRESSED = {".gz", ".bz2", ".xz", ".zst"}
+SUFFIXES = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".json": "jsonl",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".svm": "svmlight",
+    ".svmlight": "svmlight",
+    ".libsvm": "svmlight",
+}
+ID = rb"[0-9]+"
+HEADER = re.compile(rb"[0-9]+[ \t]+[0-9]+([ \t]+[0-9]+)?[ \t\r]*\n?")
+ROW = re.compile(
+    rb"(%b(,%b)*)?([ \t]*(?<![0-9])%b:[^ \t]+)*[ \t]*(#.*)?" % (ID, ID, ID), re.S
+)
+
+
+class Input(io.BufferedReader):
+    """A file that is read once: a pipe cannot be opened again to look into it."""
+
+    def __init__(self, raw: Any, name: str) -> None:
+        super().__init__(raw, BLOCK_SIZE)
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return self._name
+
+    def first_line(self) -> bytes:
+        """Return the first line that is no comment, without reading on.
+
+        Of a long one, it is the beginning.
+        """
+        with explained_damage(self._name, 1):
+            start = self.peek()
+        lines = [line for line in start.split(b"\n") if not line.startswith(b"#")]
+        return lines[0] if lines else b""
+
+
+@contextmanager
+def opened(path: str) -> Iterator[Input]:
+    """Open a path, decompressed by its suffix, or standard input."""
+    if path == STANDARD:
+        stream = Input(sys.stdin.buffer, "<stdin>")
+        try:
+            yield stream
+        finally:
+            stream.detach()  # or it would be closed
+        return
+    with open_to_read(path) as raw:
+        stream = Input(raw, path)
+        try:
+            yield stream
+        finally:
+            stream.detach()
+
+
+def text_lines(stream: Input) -> Iterator[tuple[int, str]]:
+    """Yield the lines, with their numbers and without their ends."""
+    for first, block in numbered_blocks(stream):
+        # Only line feeds end a line: texts may have other characters of that kind.
+        for number, line in enumerate(block.split(b"\n")[:-1], first):
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    f"{stream.name}, line {number}: expected text in UTF-8, got "
+                    f"{line[error.start : error.start + 8]!r}: convert the file, for "
+                    "example by iconv -f latin1 -t utf-8."
+                ) from error
+            yield number, text.removesuffix("\r")
+
+
+def find_format(stream: Input, texts: bool | None) -> str:
+    """Return the format of a file, by its name or else by its first line.
+
+    `texts` is whether there must be texts or features, None if it may be both.
+    """
+    path = Path(stream.name)
+    suffix = (path.with_suffix("") if path.suffix in COMPRESSED else path).suffix
+    if suffix.lower() in SUFFIXES:
+        return SUFFIXES[suffix.lower()]
+    line = stream.first_line().removesuffix(b"\r")
+    if line.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+        return "jsonl"
+    if texts:
+        return "text"
+    if texts is False or HEADER.fullmatch(line) or ROW.fullmatch(line):
+        return "xmc"
+    raise click.UsageError(
+        f"The format of {stream.name} can be told neither by its name nor by its first "
+        f"line, {line[:40].decode('utf-8', 'replace')!r}: give it by --format."
+    )
+
+
+@contextmanager
+def output(path: str) -> Iterator[BinaryIO]:
+    """Give a stream to write to: a file that gets all or nothing, or a pipe."""
+    if path == STANDARD:
+        stream = sys.stdout.buffer
+        yield stream
+        stream.flush()
+    elif Path(path).exists() and not Path(path).is_file():
+        with open(path, "wb") as pipe:
+            yield pipe
+    else:
+        with written_whole(path) as file:
+            yield file
+
+
+def check_folder(context: click.Context, parameter: Any, path: str) -> str:
+    """Return the path of an output; a callback of click."""
+    folder = Path(path).parent
+    if path == STANDARD and parameter.name == "model":
+        raise click.BadParameter(
+            "a model cannot be written to standard output: name a file."
+        )
+    if not folder.is_dir():
+        raise click.BadParameter(
+            f"there is no folder {str(folder)!r}: create it first."
+        )
+    return path

@@ -1,0 +1,97 @@
+"""Options that several commands have."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+READABLE = click.Path(exists=True, dir_okay=False, allow_dash=True)
+MODEL = click.argument("model", type=click.Path(exists=True, dir_okay=False))
+DATA = click.argument("data", type=READABLE)
+QUIET = click.option(
+    "-q", "--quiet", is_flag=True, help="Tell nothing but warnings and errors."
+)
+
+
+def several(*options: Callable[..., Any]) -> Callable[[Command], Command]:
+    """Return a decorator that adds options in their order."""
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def in_format(*names: str) -> Callable[..., Any]:
+    """Return the option for the format of the data."""
+    return click.option(
+        "--format",
+        type=click.Choice(names),
+        help="Format of the data. By default, the name of the file tells it, or its "
+        "first line.",
+    )
+
+
+def _one_character(context: Any, parameter: Any, text: str | None) -> str | None:
+    character = "\t" if text == r"\t" else text
+    if character is not None and len(character) != 1:
+        raise click.BadParameter(
+            rf"expected one character, such as ; or \t, got {text!r}."
+        )
+    return character
+
+
+OF_SAMPLES = (
+    click.option(
+        "--text",
+        metavar="NAME",
+        multiple=True,
+        help="Column or field of the text, by default text. If given several times, "
+        "texts are joined by spaces.",
+    ),
+    click.option(
+        "--delimiter",
+        metavar="CHARACTER",
+        callback=_one_character,
+        help=r"What separates the cells of CSV. By default, a comma, and \t in files "
+        "named .tsv.",
+    ),
+    click.option(
+        "--zero-based/--one-based",
+        default=None,
+        help="Whether the ids of xmc and svmlight start at 0 or at 1. By default, an "
+        "id 0 tells it, or one as large as the number of ids.",
+    ),
+)
+OF_LABELS = (
+    click.option(
+        "--label",
+        metavar="NAME",
+        help="Column or field of the label, or of a list of labels; by default label.",
+    ),
+    click.option(
+        "--separator",
+        metavar="TEXT",
+        help="What separates the labels of a cell or field, such as a semicolon. By "
+        "default, all of it is one label.",
+    ),
+    click.option(
+        "--label-file",
+        metavar="FILE",
+        type=READABLE,
+        help="File of the labels of xmc, where they have one of their own, such as "
+        "trn_X_Y.txt.",
+    ),
+)
+
+
+def check_standard_input(*paths: str | None) -> None:
+    """Require that standard input is read once."""
+    if paths.count("-") > 1:
+        raise click.UsageError(
+            "Standard input, -, can be read once: give files for the others."
+        )
