@@ -44,6 +44,13 @@ def read_svmlight(stream: Input, reading: Reading, n_features: int | None) -> Fo
             f"{stream.name}, line {number}: expected labels separated by commas, a "
             f"space, and features as id:value ({error})."
         ) from error
+    wrong = np.flatnonzero(~np.isfinite(X.data))
+    if len(wrong):
+        sample = np.searchsorted(X.indptr, wrong[0], side="right")
+        raise DataError(
+            f"{stream.name}, sample {sample}: expected finite numbers that float32 can "
+            f"hold, below 3.4e38, got {X.data[wrong[0]]}."
+        )
     if n_features is not None and X.shape[1] <= n_features:
         X.resize(X.shape[0], n_features)
     if not reading.has_labels:

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from skmhe.command_line.errors import DataError
+from skmhe.command_line.errors import DataError, data_errors
 from skmhe.datasets._files import (
     BLOCK_SIZE,
     explained_damage,
@@ -30,6 +30,13 @@ SUFFIXES = {
     ".svm": "svmlight",
     ".svmlight": "svmlight",
     ".libsvm": "svmlight",
+}
+# What tells files that are compressed, although their name does not.
+COMPRESSED_STARTS = {
+    b"\x1f\x8b": "gunzip",
+    b"BZh": "bunzip2",
+    b"\xfd7zXZ\x00": "unxz",
+    b"(\xb5/\xfd": "unzstd",
 }
 ID = rb"[0-9]+"
 HEADER = re.compile(rb"[0-9]+[ \t]+[0-9]+([ \t]+[0-9]+)?[ \t\r]*\n?")
@@ -55,28 +62,44 @@ class Input(io.BufferedReader):
 
         Of a long one, it is the beginning.
         """
-        with explained_damage(self._name, 1):
-            start = self.peek()
+        start = self._start()
         lines = [line for line in start.split(b"\n") if not line.startswith(b"#")]
         return lines[0] if lines else b""
+
+    def check_plain(self) -> None:
+        """Require that it is not compressed any more."""
+        start = self._start()
+        for magic, program in COMPRESSED_STARTS.items():
+            if start.startswith(magic):
+                raise DataError(
+                    f"{self._name}: expected text, but it is compressed: give a file "
+                    "whose name ends in .gz, .bz2, .xz or .zst, or decompress it, for "
+                    f"example by {program} -c."
+                )
+
+    def _start(self) -> bytes:
+        with explained_damage(self._name, 1):
+            return self.peek()
 
 
 @contextmanager
 def opened(path: str) -> Iterator[Input]:
     """Open a path, decompressed by its suffix, or standard input."""
     if path == STANDARD:
-        stream = Input(sys.stdin.buffer, "<stdin>")
-        try:
-            yield stream
-        finally:
-            stream.detach()  # or it would be closed
-        return
-    with open_to_read(path) as raw:
-        stream = Input(raw, path)
-        try:
-            yield stream
-        finally:
-            stream.detach()
+        yield from _checked(sys.stdin.buffer, "<stdin>")
+    else:
+        with open_to_read(path) as raw:
+            yield from _checked(raw, path)
+
+
+def _checked(raw: Any, name: str) -> Iterator[Input]:
+    stream = Input(raw, name)
+    try:
+        with data_errors():
+            stream.check_plain()
+        yield stream
+    finally:
+        stream.detach()  # or standard input would be closed
 
 
 def text_lines(stream: Input) -> Iterator[tuple[int, str]]:

@@ -158,7 +158,8 @@ def test_jsonl(run, line, told):
         ("1 2:1 1:1\n", "data.svm, line 1: expected labels separated by commas"),
         ("1 1:1\n0.5 1:1\n", "sample 2: expected whole numbers as labels, got 0.5"),
         ("nan 1:1\n", "sample 1: expected whole numbers as labels, got nan"),
-        ("1 1:1\n0 1:nan\n", "NaN"),
+        ("1 1:1\n0 1:1 2:nan\n", "sample 2: expected finite numbers that float32"),
+        ("1 1:1e40\n0 1:1\n", "sample 1: expected finite numbers that float32"),
         ("", "data.svm"),
     ],
 )
@@ -249,6 +250,13 @@ def test_damaged_compressed_data(run):
         Path(name).write_bytes(start)
         told = refused(run, 1, "train", name, "new.safetensors")
         assert told.startswith(f"{name}: expected a whole compressed file, but")
+
+
+def test_compressed_data_without_suffix(run):
+    content = Path("posts.jsonl.gz").read_bytes()
+    told = refused(run, 1, "train", "-", "x", stdin=content)
+    assert told.startswith("<stdin>: expected text, but it is compressed: give a file")
+    assert told.endswith("or decompress it, for example by gunzip -c.")
 
 
 def test_a_file_that_cannot_be_read(run):
