@@ -16,7 +16,7 @@ from skmhe.datasets._files import (
     explained_damage,
     numbered_blocks,
     open_to_read,
-    written_whole,
+    open_to_write,
 )
 
 STANDARD = "-"
@@ -147,11 +147,8 @@ def output(path: str) -> Iterator[BinaryIO]:
         stream = sys.stdout.buffer
         yield stream
         stream.flush()
-    elif Path(path).exists() and not Path(path).is_file():
-        with open(path, "wb") as pipe:
-            yield pipe
     else:
-        with written_whole(path) as file:
+        with open_to_write(path) as file:
             yield file
 
 

@@ -193,8 +193,8 @@ def _check_labels(model: Model, n_features: Any) -> None:
     table = None if model.label_table is None else model.label_table.known
     if table is not None:
         layer = model.weights.get("encoder.label_map.weight")
-        width = None if layer is None else len(layer)
-        fits = len(table) <= n_labels and table.shape[1] == width
+        made = None if layer is None else len(layer)
+        fits = len(table) <= n_labels and table.shape[1] == made
         require(fits, "what its label encoder has made is of other labels")
 
 
