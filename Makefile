@@ -5,7 +5,8 @@
 # make test-min: the tests with the oldest versions that pyproject.toml allows.
 # make package: sdist and wheel in dist/, checked, and the wheel tried on its own.
 # make docs: the documentation site, in docs/_build/html.
-# make docs-check: the site's links, the spelling, and the code in docstrings and pages.
+# make site-check: the site's links, one of its notebooks, and the spelling.
+# make docs-check: make site-check, and the code in docstrings and pages.
 # make claims: docs/claims.md and its pictures, in about a quarter of an hour.
 # All of them create their environment, .venv or .venv-min, with nothing but Python.
 
@@ -29,7 +30,7 @@ INSTALL = -m pip --disable-pip-version-check install --quiet --no-compile
 PIP = $(VENV)/bin/python $(INSTALL)
 PYTEST = SCIPY_ARRAY_API=1 OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n 2
 
-.PHONY: demo test lint coverage test-min package docs docs-check claims clean
+.PHONY: demo test lint coverage test-min package docs site-check docs-check claims clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/python examples/quickstart.py
@@ -58,9 +59,12 @@ package: $(VENV)/.installed-package
 docs: $(VENV)/.installed-docs
 	OMP_NUM_THREADS=2 $(VENV)/bin/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 
-docs-check: docs $(VENV)/.installed-test
+site-check: docs
 	$(VENV)/bin/python docs/check_links.py docs/_build/html
 	$(VENV)/bin/codespell
+	$(VENV)/bin/jupyter-execute docs/_build/html/_downloads/*/plot_text.ipynb
+
+docs-check: site-check $(VENV)/.installed-test
 	$(PYTEST) tests/repository/test_docs.py tests/repository/test_site.py skmhe
 
 claims: $(VENV)/.installed-bench

@@ -11,12 +11,13 @@ what makes probabilities of scores on samples that it holds out
 # Nouns and what they are kinds of:
 import matplotlib.pyplot as plt
 import numpy as np
-from sklearn.calibration import calibration_curve
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.naive_bayes import MultinomialNB
 
-from skmhe import MHEClassifier
+from skmhe import MHEClassifier, predict_topk
 from skmhe.datasets import load_wordnet
+from skmhe.displays import ReliabilityDisplay
+from skmhe.metrics import expected_calibration_error
 
 train, test = load_wordnet(), load_wordnet(subset="test")
 frequent = np.flatnonzero(np.bincount(train.target) >= 50)
@@ -43,17 +44,12 @@ models = {
     ),
     "MultinomialNB": MultinomialNB(),
 }
-plt.plot([0, 1], [0, 1], color="gray", linestyle="--")
+figure, axis = plt.subplots(layout="constrained")
 for name, clf in models.items():
-    probabilities = clf.fit(X, y).predict_proba(X_test)
-    right = clf.classes_[probabilities.argmax(axis=1)] == y_test
-    share, predicted = calibration_curve(
-        right, probabilities.max(axis=1), n_bins=8, strategy="quantile"
+    clf.fit(X, y)
+    error = expected_calibration_error(y_test, predict_topk(clf, X_test, k=1))
+    print(f"{name}: accuracy {clf.score(X_test, y_test):.1%}, error {error:.1%}")
+    ReliabilityDisplay.from_estimator(
+        clf, X_test, y_test, n_bins=8, strategy="quantile", name=name, ax=axis
     )
-    error = np.abs(share - predicted).mean()
-    print(f"{name}: accuracy {right.mean():.1%}, mean distance {error:.1%}")
-    plt.plot(predicted, share, "o-", label=name)
-plt.xlabel("probability of the best label")
-plt.ylabel("share of right ones")
-plt.legend()
 plt.show()

@@ -9,15 +9,14 @@ the linear classifiers, and their sum.
 
 # %%
 # Kinds of nouns with at least 12 training samples:
-from itertools import pairwise
-
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from skmhe import MHEClassifier
 from skmhe.datasets import load_wordnet
-from skmhe.metrics import propensities, propensity_scored_precision_at_k
+from skmhe.displays import FrequencyDisplay
+from skmhe.metrics import evaluate
 
 train, test = load_wordnet(), load_wordnet(subset="test")
 kept = np.flatnonzero(np.bincount(train.target) >= 12)
@@ -33,26 +32,29 @@ def features(part, transform):
 
 X, y = features(train, vectorizer.fit_transform)
 X_test, y_test = features(test, vectorizer.transform)
-counts = np.bincount(y)
 
 # %%
-# Accuracy of the test samples whose label has so many training samples.
-# Propensity-scored precision (PSP) sums that up in one number, in which rare labels
-# count more.
-edges = [12, 16, 24, 48, 10_000]
-bins = np.digitize(counts[y_test], edges)
-ticks = [f"{low} to {high - 1}" for low, high in pairwise(edges)]
-ticks[-1] = f"{edges[-2]} and more"
-weights = propensities(y, n_labels=len(kept))
-for model in "network", "linear", "both":
-    clf = MHEClassifier(model=model, effort="fast", random_state=0).fit(X, y)
-    labels, _ = clf.predict_topk(X_test, k=1)
-    right = labels[:, 0] == y_test
-    psp = propensity_scored_precision_at_k(y_test, labels, weights, k=1)
-    print(f"{model:8} P@1 {right.mean():.1%}, PSP@1 {psp:.1%}")
-    shares = [100 * right[bins == b].mean() for b in range(1, len(edges))]
-    plt.plot(ticks, shares, "o-", label=model)
-plt.xlabel("training samples of the label")
-plt.ylabel("accuracy, %")
-plt.legend(title="model")
+# ``evaluate`` has all measures at once, of all labels and of three bins of them: those
+# with at most 15 training samples are the tail here, those with more than 47 the head.
+# Propensity-scored precision (PSP) is one number in which rare labels count more.
+models = {
+    model: MHEClassifier(model=model, effort="fast", random_state=0).fit(X, y)
+    for model in ("network", "linear", "both")
+}
+for name, clf in models.items():
+    table = evaluate(y_test, clf.predict_topk(X_test), y_train=y, k=1, bins=(15, 47))
+    parts = ", ".join(f"{part} {share:.1%}" for part, share in table["R@1"].items())
+    print(f"{name:8} PSP@1 {table['PSP@1']['all']:.1%}; accuracy: {parts}")
+
+# %%
+# The whole table of one of them:
+print(table)
+
+# %%
+# The same as a picture, in four bins:
+figure, axis = plt.subplots(layout="constrained")
+for name, clf in models.items():
+    FrequencyDisplay.from_estimator(
+        clf, X_test, y_test, y_train=y, k=1, bins=(12, 16, 24, 48), name=name, ax=axis
+    )
 plt.show()

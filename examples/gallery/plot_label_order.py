@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from skmhe import MHEClassifier
+from skmhe.displays import PrefixDisplay
 
 rng = np.random.RandomState(0)
 groups = rng.normal(size=(10, 1, 10)) * 3
@@ -27,19 +28,19 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 # With narrow and wide hidden layers. () is none: the scores are linear in X.
 orders = "random", "natural", "cluster"
 widths = {"none": (), "16": (16,), "256": (256,)}
+models = {
+    (order, name): MHEClassifier(
+        "product",
+        label_order=order,
+        hidden_layer_sizes=width,
+        max_iter=10,
+        random_state=0,
+    ).fit(X_train, y_train)
+    for order in orders
+    for name, width in widths.items()
+}
 scores = {
-    order: [
-        MHEClassifier(
-            "product",
-            label_order=order,
-            hidden_layer_sizes=width,
-            max_iter=10,
-            random_state=0,
-        )
-        .fit(X_train, y_train)
-        .score(X_test, y_test)
-        for width in widths.values()
-    ]
+    order: [models[order, name].score(X_test, y_test) for name in widths]
     for order in orders
 }
 for order in orders:
@@ -52,4 +53,15 @@ for order in orders:
 plt.xlabel("hidden units")
 plt.ylabel("accuracy, %")
 plt.legend(title="label_order")
+plt.show()
+
+# %%
+# Which groups of labels (those with the same first digit) are mistaken for which,
+# without hidden layers: the share of each group's samples, but for those that are
+# right.
+figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+for axis, order in zip(axes, ("random", "cluster"), strict=True):
+    PrefixDisplay.from_estimator(models[order, "none"], X_test, y_test, ax=axis)
+    axis.images[0].set_clim(0, 0.3)
+    axis.set_title(order)
 plt.show()

@@ -14,6 +14,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from skmhe import Backbone, MHEClassifier
+from skmhe.displays import HistoryDisplay
 
 
 class CNN(torch.nn.Module):
@@ -42,6 +43,11 @@ clf = MHEClassifier(backbone=Backbone(CNN, width=24), max_iter=12, random_state=
 clf.fit(X_train, y_train)
 print(f"accuracy {clf.score(X_test, y_test):.1%}")
 print("features:", clf.transform(X_test).shape)
+
+# %%
+# How the loss fell, from ``history_``:
+HistoryDisplay.from_estimator(clf, name="CNN")
+plt.show()
 
 # %%
 # The digits of which it is least sure:

@@ -2,9 +2,9 @@
 Save a model, and load it elsewhere
 ===================================
 
-A fitted estimator is NumPy arrays and Python objects, without a device: a model that
-was fitted on a GPU predicts on a CPU. ``joblib`` compresses it, and a pipeline is
-stored with its vectorizer.
+``skmhe.io.save`` writes a fitted estimator, or a pipeline with its vectorizer, to one
+file of arrays and JSON. Loading it runs no code, and it has no device: a model that was
+fitted on a GPU predicts on a CPU.
 """
 
 # %%
@@ -12,11 +12,10 @@ stored with its vectorizer.
 import tempfile
 from pathlib import Path
 
-import joblib
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 
-import skmhe
+import skmhe.io
 from skmhe import MHEMultiLabelClassifier, predict_topk
 
 texts = ["a tabby cat", "my old cat", "a barking dog", "an old dog", "two cats, a dog"]
@@ -25,17 +24,17 @@ model = make_pipeline(TfidfVectorizer(), MHEMultiLabelClassifier(random_state=0)
 model.fit(texts, tags)
 
 # %%
-# The version goes in as well: pickles of one version need not load with another.
-with tempfile.TemporaryDirectory() as folder:
-    path = Path(folder) / "tags.joblib"
-    joblib.dump({"model": model, "skmhe": skmhe.__version__}, path, compress=3)
-    print(f"{path.stat().st_size / 1024:.0f} KiB")
-    stored = joblib.load(path)
-print("stored with skmhe", stored["skmhe"])
+# A file is complete or not there: it takes its name once all of it is on the disk.
+# What it claims is checked before it is loaded.
+folder = tempfile.TemporaryDirectory()
+path = Path(folder.name, "tags.safetensors")
+skmhe.io.save(model, path)
+print(f"{path.stat().st_size / 1024:.0f} KiB")
+loaded = skmhe.io.load(path)
+print(loaded)
 
 # %%
-# The same predictions. (Load files of your own only: pickles run code.)
-loaded = stored["model"]
+# The same predictions:
 labels, probabilities = predict_topk(loaded, ["an old tabby cat"], k=2)
 print(labels, probabilities.round(2))
 expected, same = predict_topk(model, ["an old tabby cat"], k=2)
@@ -47,3 +46,19 @@ print((labels == expected).all(), (probabilities == same).all())
 print(loaded[-1].combination_)
 loaded[-1].set_params(combination={"network": 1, "linear": 2})
 print(loaded.predict(["an old tabby cat"]))
+
+# %%
+# A damaged file is refused:
+content = bytearray(path.read_bytes())
+content[-1] ^= 1
+path.write_bytes(content)
+try:
+    skmhe.io.load(path)
+except ValueError as error:
+    print(str(error).removeprefix(folder.name))
+
+# %%
+# Large models stay in their file with ``load(path, mmap=True)``, which processes share.
+# Other transformers than those of text in a pipeline are for ``pickle`` or ``joblib``,
+# which run what a file says: load such files of your own only.
+folder.cleanup()

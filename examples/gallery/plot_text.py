@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 
 from skmhe import MHEClassifier, predict_topk
 from skmhe.datasets import load_wordnet
+from skmhe.displays import RankingDisplay
 
 train, test = load_wordnet(), load_wordnet(subset="test")
 frequent = np.flatnonzero(np.bincount(train.target) >= 20)
@@ -58,9 +59,7 @@ for text, names, shares in zip(new_texts, labels, probabilities, strict=True):
 
 # %%
 # How often the true label is among the first k:
-labels, _ = predict_topk(clf, test_texts, k=10)
-found = (labels == y_test[:, None]).cumsum(axis=1).mean(axis=0)
-plt.bar(range(1, 11), 100 * found)
-plt.xlabel("k")
-plt.ylabel("true label among the first k, %")
+RankingDisplay.from_estimator(
+    clf, test_texts, y_test, measure="recall", k=10, name='model="linear"'
+)
 plt.show()
