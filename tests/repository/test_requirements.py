@@ -48,7 +48,7 @@ def test_the_user_guide_gives_a_reason_for_each_dependency():
     guide = (ROOT / "docs" / "user_guide.md").read_text("utf-8")
     section = guide.split("## Dependencies", 1)[1].split("\n## ", 1)[0]
     names = re.findall(r"^\| ([a-z][\w, -]+?)(?: \(extra `\w+`\))? \|", section, re.M)
-    explained = ("search", "text", "zstd", "cli", "plot", "tasks", "package")
+    explained = ("search", "text", "zstd", "cli", "plot", "tasks", "package", "docs")
     extras = [
         requirement
         for extra in explained
