@@ -1,18 +1,32 @@
 """Splits that give each part its share of the samples of every label."""
 
+import warnings
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold, ShuffleSplit
 from sklearn.utils import check_random_state, indexable
 
 from skmhe.estimators._sklearn import safe_indexing
-from skmhe.model_selection._stratification import assign_folds, move_to_first
+from skmhe.model_selection._stratification import (
+    assign_folds,
+    meet_sizes,
+    move_to_first,
+)
 from skmhe.model_selection._targets import indicator_of
 
 Split: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+def _read_arguments(splitter: Any, X: Any, y: Any, groups: Any) -> sp.csr_array:
+    """Return the indicator of targets; warn of groups, as scikit-learn does."""
+    if groups is not None:
+        name = type(splitter).__name__
+        warnings.warn(f"The groups parameter is ignored by {name}", stacklevel=3)
+    return indicator_of(X, y)
 
 
 class MultiLabelStratifiedKFold(KFold):
@@ -79,7 +93,7 @@ class MultiLabelStratifiedKFold(KFold):
         y : array-like, sparse matrix, DataFrame or list of lists
             Targets, in every form that `fit` of MHEMultiLabelClassifier takes.
         groups : object, default=None
-            Always ignored, exists for compatibility.
+            Ignored with a warning, exists for compatibility.
 
         Yields
         ------
@@ -94,12 +108,12 @@ class MultiLabelStratifiedKFold(KFold):
             If `y` is no target, has another number of samples than `X`, or there are
             fewer samples than folds.
         """
-        indicator = indicator_of(X, y)
+        indicator = _read_arguments(self, X, y, groups)
         n_samples, n_splits = indicator.shape[0], self.n_splits
         if n_splits > n_samples:
             raise ValueError(
                 f"n_splits={n_splits} is larger than the number of samples, "
-                f"{n_samples}: pass n_splits <= {n_samples}."
+                f"n_samples={n_samples}: pass more samples, or fewer folds."
             )
         rng = check_random_state(self.random_state) if self.shuffle else None
         folds = assign_folds(indicator, np.full(n_splits, 1 / n_splits), rng)
@@ -133,8 +147,9 @@ class MultiLabelStratifiedShuffleSplit(ShuffleSplit):
 
     Notes
     -----
-    Sizes are met as nearly as the labels allow: where there are many rare labels, most
-    samples of which must be training samples, there may be fewer test samples.
+    Sizes are those of :class:`sklearn.model_selection.ShuffleSplit`, but where too many
+    samples are the only ones with one of their labels: these are all training samples,
+    and there are fewer test samples.
 
     References
     ----------
@@ -146,11 +161,11 @@ class MultiLabelStratifiedShuffleSplit(ShuffleSplit):
     >>> import numpy as np
     >>> from skmhe.model_selection import MultiLabelStratifiedShuffleSplit
     >>> Y = [["cat"], ["dog"], ["cat", "old"], ["dog"], ["fox"], ["cat"], ["dog"]]
-    >>> splits = MultiLabelStratifiedShuffleSplit(2, test_size=0.4, random_state=0)
+    >>> splits = MultiLabelStratifiedShuffleSplit(2, test_size=2, random_state=0)
     >>> for train, test in splits.split(np.eye(7), Y):
     ...     print([Y[i] for i in test])
     [['dog'], ['cat']]
-    [['cat'], ['dog']]
+    [['dog'], ['cat']]
     """
 
     def __init__(
@@ -178,7 +193,7 @@ class MultiLabelStratifiedShuffleSplit(ShuffleSplit):
         y : array-like, sparse matrix, DataFrame or list of lists
             Targets, in every form that `fit` of MHEMultiLabelClassifier takes.
         groups : object, default=None
-            Always ignored, exists for compatibility.
+            Ignored with a warning, exists for compatibility.
 
         Yields
         ------
@@ -190,10 +205,10 @@ class MultiLabelStratifiedShuffleSplit(ShuffleSplit):
         Raises
         ------
         ValueError
-            If `y` is no target, has another number of samples than `X`, or the sizes
-            are not possible.
+            If `y` is no target, has another number of samples than `X`, the sizes are
+            not possible, or each sample is the only one with one of its labels.
         """
-        indicator = indicator_of(X, y)
+        indicator = _read_arguments(self, X, y, groups)
         n_samples = indicator.shape[0]
         # scikit-learn's own reading, and errors, of the sizes.
         train, test = next(super().split(np.empty(n_samples)))
@@ -203,6 +218,14 @@ class MultiLabelStratifiedShuffleSplit(ShuffleSplit):
         for _ in range(self.n_splits):
             folds = assign_folds(indicator, shares, rng)
             folds = move_to_first(indicator, folds)
+            folds = meet_sizes(indicator, folds, sizes[sizes > 0], rng)
+            if not (folds == 1).any():
+                raise ValueError(
+                    "There is no test sample: each sample is the only one with one of "
+                    "its labels, which must be among the training samples. Leave out "
+                    "such labels, or pass the targets as y (in train_test_split, as "
+                    "stratify or the last array)."
+                )
             order = rng.permutation(n_samples)
             yield order[folds[order] == 0], order[folds[order] == 1]
 
@@ -258,7 +281,7 @@ def train_test_split(
     ...     texts, Y, test_size=0.3, random_state=0
     ... )
     >>> test, Y_test
-    (['a dog', 'a cat'], [['dog'], ['cat']])
+    (['dogs', 'a cat', 'a dog'], [['dog'], ['cat'], ['dog']])
     """
     if not arrays:
         raise ValueError(

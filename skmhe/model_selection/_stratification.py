@@ -115,3 +115,36 @@ def move_to_first(
     folds = folds.copy()
     folds[columns.indices[columns.indptr[lost]]] = 0
     return folds
+
+
+def meet_sizes(
+    indicator: sp.csr_array,
+    folds: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    rng: np.random.RandomState,
+) -> NDArray[np.int64]:
+    """Return folds of the given sizes, with samples of too large ones moved at random.
+
+    Rare labels are why there are such: of three samples, the smaller fold has a share
+    of less than a half, so that it gets none of them, label after label. The last
+    sample of a label in the first fold stays there, which may then be too large. A
+    third fold, of what is left over, has what the other two do not need.
+    """
+    lacking = sizes - np.bincount(folds, minlength=len(sizes))
+    in_first = indicator[folds == 0].sum(axis=0)  # samples of each label
+    folds = folds.copy()
+    order = rng.permutation(np.flatnonzero((lacking[folds] < 0) | (folds == 2)))
+    for sample in order[np.argsort(-folds[order], kind="stable")].tolist():
+        source, target = folds[sample], lacking[:2].argmax()
+        if lacking[target] <= 0 and source < 2:
+            target = lacking.argmax()
+        if lacking[target] <= 0 or (source < 2 and lacking[source] >= 0):
+            continue
+        start, stop = indicator.indptr[sample : sample + 2]
+        labels = indicator.indices[start:stop]
+        if source == 0 and (in_first[labels] < 2).any():
+            continue
+        in_first[labels] += int(target == 0) - int(source == 0)
+        lacking[[source, target]] += 1, -1
+        folds[sample] = target
+    return folds

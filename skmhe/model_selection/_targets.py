@@ -23,7 +23,8 @@ def indicator_of(X: Any, y: Any, name: str = "y") -> sp.csr_array:
         ones = np.ones(labels.n_samples, np.int64)
         labels = LabelLists(labels.labels, ones)
     names, places = distinct_labels(labels.labels, name)
-    return labels.indicator(places, len(names))
+    # At least one column, as an indicator without any is none.
+    return labels.indicator(places, max(len(names), 1))
 
 
 class TargetForm(NamedTuple):

@@ -70,3 +70,28 @@ def test_one_label_per_sample_has_the_folds_of_scikit_learn():
 def test_fits_are_validated():
     with pytest.raises(ValueError, match="n_heads"):
         cross_validate(clf().set_params(n_heads=-1), X, Y, error_score="raise")
+
+
+def test_metadata_groups_and_errors_are_those_of_scikit_learn():
+    groups = np.arange(len(X)) % 4
+    given = {"cv": model_selection.GroupKFold(2), "groups": groups, "scoring": SCORING}
+    given["params"] = {"sample_weight": np.where(groups < 2, 1.0, 1e-6)}
+    expected = model_selection.cross_validate(clf(), X, Y.toarray(), **given)
+    found = cross_validate(clf(), X, Y, **given)
+    np.testing.assert_array_equal(found["test_score"], expected["test_score"])
+    plain = cross_validate(clf(), X, Y, **{**given, "params": None})
+    assert (plain["test_score"] != found["test_score"]).any()
+    with pytest.raises(TypeError, match="unexpected keyword argument 'score'"):
+        cross_validate(clf(), X, Y, score=SCORING)
+    with pytest.raises(ValueError, match="error_score must be the string 'raise'"):
+        cross_validate(clf().set_params(n_heads=-1), X, Y, error_score="no")
+
+
+@pytest.mark.parametrize("scoring", ["f1_macro", ["f1_micro", "accuracy"], None])
+def test_scorers_of_scikit_learn(scoring):
+    given = {"cv": MultiLabelStratifiedKFold(2), "scoring": scoring}
+    expected = model_selection.cross_validate(clf(), X, Y.toarray(), **given)
+    found = cross_validate(clf(), X, Y, **given)
+    assert found.keys() == expected.keys()
+    for name in found.keys() - {"fit_time", "score_time"}:
+        np.testing.assert_array_equal(found[name], expected[name])

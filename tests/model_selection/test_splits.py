@@ -5,7 +5,12 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.model_selection import (
+    GridSearchCV,
+    KFold,
+    ShuffleSplit,
+    cross_val_predict,
+)
 from split_problems import brute_force, label_deviation, long_tailed
 
 from skmhe import MHEMultiLabelClassifier
@@ -111,7 +116,7 @@ def test_errors_of_folds():
     cv = MultiLabelStratifiedKFold(5)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         list(cv.split(X[1:], Y))
-    with pytest.raises(ValueError, match=r"n_splits=5 is larger than .* 4"):
+    with pytest.raises(ValueError, match=r"n_splits=5 is larger than .* n_samples=4"):
         list(cv.split(X[:4], Y[:4]))
     with pytest.raises(ValueError, match="the target y is None"):
         list(cv.split(X, None))
@@ -136,8 +141,10 @@ def test_training_samples_have_every_label(test_size):
         assert len(train) + len(test) == len(X)
         assert (Y[train].sum(axis=0)[Y.sum(axis=0) > 0] > 0).all()
         wanted = test_size if test_size > 1 else test_size * len(X)
-        # All but one sample of a rare label may have been due to the test samples.
-        assert 0 <= wanted - len(test) <= (3 if test_size < 0.9 else 30)
+        if test_size != 0.9:
+            assert len(test) == wanted
+        else:  # samples of rare labels must be training samples
+            assert 0 < wanted - len(test) <= 30
     assert len({tuple(test) for _, test in found}) == 4
 
 
@@ -147,8 +154,40 @@ def test_sizes_that_leave_samples_out():
     )
     train, test = next(splitter.split(X, Y))
     assert not set(train) & set(test)
-    assert abs(len(train) - 150) <= 5
-    assert abs(len(test) - 60) <= 5
+    assert (len(train), len(test)) == (150, 60)
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    sizes=st.sampled_from([(0.1, None), (0.5, None), (0.9, None), (0.3, 0.2)]),
+    n_samples=st.integers(10, 60),
+)
+def test_sizes_are_met_as_far_as_labels_allow(seed, sizes, n_samples):
+    indicator = long_tailed(n_samples, n_labels=30, seed=seed)
+    dense, counts = indicator.toarray(), indicator.sum(axis=0)
+    parts = {"test_size": sizes[0], "train_size": sizes[1], "random_state": seed}
+    [(wanted_train, wanted_test)] = ShuffleSplit(1, **parts).split(dense)
+    if dense[:, counts == 1].any(axis=1).all():
+        return
+    splits = MultiLabelStratifiedShuffleSplit(1, **parts).split(dense, indicator)
+    train, test = next(splits)
+    in_train = dense[train].sum(axis=0)
+    assert (in_train[counts > 0] > 0).all()
+    assert len(train) >= len(wanted_train)
+    assert len(test) <= len(wanted_test)
+    if len(test) < len(wanted_test):
+        assert len(train) + len(test) == n_samples
+    if len(test) < len(wanted_test) or len(train) > len(wanted_train):
+        # Each training sample is the last one of a label there.
+        assert dense[train][:, in_train == 1].any(axis=1).all()
+
+
+def test_rare_labels_alone_have_test_samples():
+    # The smaller part has less than half a sample of each of them.
+    y = np.repeat(np.arange(100), 3)
+    train, test = train_test_split(y, test_size=0.1, random_state=0)
+    assert (len(train), len(test)) == (270, 30)
+    assert len(np.unique(train)) == 100
 
 
 def test_arrays_are_split_alike_and_keep_their_types():
@@ -158,7 +197,7 @@ def test_arrays_are_split_alike_and_keep_their_types():
     X_train, X_test, names, _, Y_train, Y_test = parts
     assert isinstance(names, list)
     assert Y_train.format == Y_test.format == "csr"
-    assert abs(len(X_test) - 60) <= 3
+    assert len(X_test) == 60
     np.testing.assert_array_equal(Y[X_train.ravel()].toarray(), Y_train.toarray())
     np.testing.assert_array_equal(Y[X_test.ravel()].toarray(), Y_test.toarray())
     assert names == names_of(Y_train)
@@ -169,11 +208,11 @@ def test_parameters_of_train_test_split():
         return train_test_split(*arrays, **parameters)[1].ravel().tolist()
 
     found = test_part(X, Y, random_state=0)
-    assert abs(len(found) - 75) <= 3
+    assert len(found) == 75
     assert found == test_part(X, stratify=Y, random_state=0)
     assert found != test_part(X, Y, random_state=1)
     assert found != test_part(X, Y, stratify=X.ravel() % 2, random_state=0)
-    assert abs(len(test_part(X, Y, train_size=0.9, random_state=0)) - 30) <= 3
+    assert len(test_part(X, Y, train_size=0.9, random_state=0)) == 30
 
 
 def test_errors_of_train_test_split():
@@ -189,7 +228,80 @@ def test_errors_of_train_test_split():
         train_test_split(X, Y, test_size=300)
 
 
+def test_samples_of_labels_of_their_own_cannot_be_split():
+    with pytest.raises(ValueError, match=r"There is no test sample: .* as stratify"):
+        train_test_split(X, np.arange(len(X)))
+
+
+@pytest.mark.parametrize(
+    "splitter", [MultiLabelStratifiedKFold(2), MultiLabelStratifiedShuffleSplit(2)]
+)
+def test_groups_are_ignored_with_a_warning(splitter):
+    name = type(splitter).__name__
+    with pytest.warns(UserWarning, match=f"groups parameter is ignored by {name}"):
+        list(splitter.split(X, Y, groups=X.ravel()))
+
+
+@pytest.mark.parametrize("form", ["bsr", "coo", "csc", "csr", "dia", "dok", "lil"])
+def test_every_sparse_format_is_split_alike(form):
+    expected = train_test_split(X[:60], Y[:60, :30], random_state=0)[1]
+    for container in (sp.csr_array, sp.csr_matrix):
+        targets = container(Y[:60, :30]).asformat(form)
+        found = train_test_split(X[:60], targets, random_state=0)
+        np.testing.assert_array_equal(found[1], expected)
+        assert isinstance(found[2], container)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_tables_are_split_as_tables(library):
+    frames = pytest.importorskip(library)
+    occurring = Y[:, np.flatnonzero(Y.sum(axis=0))]
+    given = frames.DataFrame({"x": X.ravel()}), frames.Series(names_of(occurring))
+    parts = train_test_split(*given, random_state=0)
+    assert all(type(part) is type(given[i // 2]) for i, part in enumerate(parts))
+    expected = train_test_split(X, occurring, random_state=0)[1]
+    np.testing.assert_array_equal(parts[1]["x"], expected.ravel())
+
+
+def test_targets_without_labels_or_differences_are_split():
+    for targets in (sp.csr_array(Y.shape), [[]] * len(X), np.tile([1, 0, 1], (300, 1))):
+        train, test = train_test_split(X, stratify=targets, random_state=0)
+        assert (len(train), len(test)) == (225, 75)
+        folds = MultiLabelStratifiedKFold(7, shuffle=True, random_state=0)
+        sizes = [len(test) for _, test in folds.split(X, targets)]
+        assert set(sizes) == {42, 43}
+
+
+def test_as_many_folds_as_samples_have_one_each():
+    for n_samples in (2, 17):
+        folds = MultiLabelStratifiedKFold(n_samples).split(X[:n_samples], Y[:n_samples])
+        assert [len(test) for _, test in folds] == [1] * n_samples
+
+
+def test_random_states_go_on_or_start_again():
+    def tests(random_state):
+        cv = MultiLabelStratifiedShuffleSplit(2, random_state=random_state)
+        return [[test.tolist() for _, test in cv.split(X, Y)] for _ in range(2)]
+
+    first, second = tests(0)
+    assert first == second
+    assert tests(np.random.RandomState(0)) == tests(np.random.RandomState(0))
+    for random_state in (np.random.RandomState(0), None):
+        first, second = tests(random_state)
+        assert first != second
+
+
 # ------------------------------------------------------------ within scikit-learn
+def test_predictions_of_cross_validation_are_sparse():
+    clf = MHEMultiLabelClassifier(model="linear", random_state=0)
+    features = Y.toarray() + np.random.default_rng(0).normal(size=Y.shape)
+    cv = MultiLabelStratifiedKFold(2)
+    found = cross_val_predict(clf, features, Y, cv=cv)
+    train, test = next(cv.split(features, Y))
+    expected = clf.fit(features[train], Y[train]).predict(features[test])
+    np.testing.assert_array_equal(found[test].toarray(), expected.toarray())
+
+
 @pytest.mark.parametrize("form", [sp.csr_matrix, names_of], ids=["sparse", "lists"])
 def test_searches_take_the_splitter(form):
     features = Y.toarray() + np.random.default_rng(0).normal(size=Y.shape)
