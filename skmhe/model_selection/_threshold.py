@@ -7,13 +7,20 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.utils import get_tags
+from sklearn.utils import Bunch, get_tags
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skmhe.estimators import predict_topk
-from skmhe.estimators._sklearn import HasMethods, Interval, fit_context
+from skmhe.estimators._sklearn import HasMethods, Interval, StrOptions, fit_context
+from skmhe.final_classifier import classes_of, final_step
 from skmhe.labels.containers import find_labels
 from skmhe.model_selection._targets import TargetForm, form_of, read_multilabel
 
@@ -64,7 +71,7 @@ class BaseThresholdClassifier(
         """
         check_is_fitted(self)
         ranked, scores = rank_best(self.estimator_, X, self.max_labels)
-        thresholds = np.asarray(self._thresholds(), dtype=np.float64)
+        thresholds = self._thresholds()
         chosen = scores > (thresholds[ranked] if thresholds.ndim else thresholds)
         ends = np.concatenate([[0], np.cumsum(np.count_nonzero(chosen, axis=1))])
         columns = self._form.columns_of(np.asarray(self.classes_))[ranked[chosen]]
@@ -130,8 +137,27 @@ class BaseThresholdClassifier(
         check_is_fitted(self)
         return self.estimator_.decision_function(X)
 
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Get what is passed on of the metadata that `fit` is given.
+
+        Returns
+        -------
+        sklearn.utils.metadata_routing.MetadataRouter
+            The requests of the estimator, for its `fit`.
+        """
+        return MetadataRouter(owner=type(self).__name__).add(
+            estimator=self.estimator,
+            method_mapping=MethodMapping().add(caller="fit", callee="fit"),
+        )
+
+    def _route(self, params: dict[str, Any]) -> Any:
+        """Return metadata of `fit` by who gets them; the estimator, without routing."""
+        if get_config()["enable_metadata_routing"]:
+            return process_routing(self, "fit", **params)
+        return Bunch(estimator=Bunch(fit=params), splitter=Bunch(split={}))
+
     @abstractmethod
-    def _thresholds(self) -> Any:
+    def _thresholds(self) -> NDArray[np.float64]:
         """Return one threshold, or one for each of `classes_`."""
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -149,9 +175,9 @@ def rank_best(
     estimator: Any, X: Any, max_labels: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the places in the classes of the best labels, and their scores."""
-    k = min(max_labels, len(estimator.classes_))
-    labels, scores = predict_topk(estimator, X, k)
-    places = find_labels(labels.ravel(), np.asarray(estimator.classes_))
+    classes = classes_of(estimator)
+    labels, scores = predict_topk(estimator, X, min(max_labels, len(classes)))
+    places = find_labels(labels.ravel(), classes)
     return places.reshape(labels.shape), scores
 
 
@@ -166,9 +192,11 @@ class MultiLabelFixedThresholdClassifier(BaseThresholdClassifier):
     estimator : estimator instance
         The multi-label classifier, pipeline or search to fit. Its scores are those of
         :func:`skmhe.predict_topk`.
-    threshold : float or array-like of shape (n_labels,), default=0.5
-        Labels of larger scores are predicted; one for each label, or one for each of
-        `classes_`. With ``-np.inf``, they are the `max_labels` best ones.
+    threshold : "auto", float or array-like of shape (n_labels,), default="auto"
+        Labels of larger scores are predicted. One number is the threshold of all
+        labels, several are those of `classes_`. With ``-np.inf``, they are the
+        `max_labels` best ones. "auto" is 0.5 for probabilities, and 0 for the decision
+        scores of an estimator that has no probabilities.
     max_labels : int, default=50
         Largest number of labels that are predicted for a sample.
 
@@ -200,12 +228,16 @@ class MultiLabelFixedThresholdClassifier(BaseThresholdClassifier):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "estimator": [HasMethods("fit")],
-        "threshold": [Interval(Real, None, None, closed="both"), "array-like"],
+        "threshold": [
+            StrOptions({"auto"}),
+            Interval(Real, None, None, closed="both"),
+            "array-like",
+        ],
         "max_labels": [Interval(Integral, 1, None, closed="left")],
     }
 
     def __init__(
-        self, estimator: Any, *, threshold: Any = 0.5, max_labels: int = 50
+        self, estimator: Any, *, threshold: Any = "auto", max_labels: int = 50
     ) -> None:
         self.estimator = estimator
         self.threshold = threshold
@@ -222,7 +254,9 @@ class MultiLabelFixedThresholdClassifier(BaseThresholdClassifier):
         y : array-like, sparse matrix, DataFrame or list of lists
             Targets, an indicator or lists of labels.
         **params : dict
-            Other arguments of the estimator's `fit`.
+            Other arguments of the estimator's `fit`. With
+            ``sklearn.set_config(enable_metadata_routing=True)``, those that it
+            requests.
 
         Returns
         -------
@@ -232,20 +266,40 @@ class MultiLabelFixedThresholdClassifier(BaseThresholdClassifier):
         Raises
         ------
         ValueError
-            If a parameter is invalid, `y` has one label per sample, or `threshold` has
-            not one value for each label.
+            If a parameter is invalid, `y` has one label per sample, or `threshold` is
+            neither a number nor has one for each label.
+        TypeError
+            If the estimator has no array `classes_`.
         """
         read = read_multilabel(y)
-        estimator = clone(self.estimator).fit(X, y, **params)
-        shape, n_labels = np.shape(self.threshold), len(estimator.classes_)
-        if shape not in ((), (n_labels,)):
-            raise ValueError(
-                f"threshold has shape {shape}, but must be a number, or have one for "
-                f"each of the {n_labels} labels."
-            )
+        routed = self._route(params)
+        estimator = clone(self.estimator).fit(X, y, **routed.estimator.fit)
+        classes = classes_of(estimator)
+        check_thresholds(self.threshold, len(classes))
         self.estimator_ = estimator
-        self._form = form_of(read, np.asarray(estimator.classes_)).without_targets()
+        self._form = form_of(read, classes).without_targets()
         return self
 
-    def _thresholds(self) -> Any:
-        return self.threshold
+    def _thresholds(self) -> NDArray[np.float64]:
+        # May have been set after the fit, by `set_params`.
+        given = check_thresholds(self.threshold, len(self.classes_))
+        if given is not None:
+            return given
+        last = final_step(self.estimator_)
+        has_proba = hasattr(last, "predict_topk") or hasattr(last, "predict_proba")
+        return np.array(0.5 if has_proba else 0.0)
+
+
+def check_thresholds(threshold: Any, n_labels: int) -> NDArray[np.float64] | None:
+    """Return one threshold or one for each label, None for "auto"."""
+    if isinstance(threshold, str) and threshold == "auto":
+        return None
+    values = np.asarray(threshold)
+    is_number = values.dtype.kind in "iuf" and not np.isnan(values).any()
+    if not is_number or values.shape not in ((), (n_labels,)):
+        raise ValueError(
+            f"threshold has shape {values.shape} and type {values.dtype}, but must be "
+            f"'auto', a number, or have one for each of the {n_labels} labels, none of "
+            "which is NaN."
+        )
+    return values.astype(np.float64)

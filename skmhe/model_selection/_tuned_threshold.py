@@ -1,11 +1,14 @@
 """A classifier whose threshold maximizes F1 of held-out samples."""
 
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.utils import check_consistent_length
+from sklearn.utils import indexable
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from skmhe.estimators._sklearn import (
@@ -16,6 +19,7 @@ from skmhe.estimators._sklearn import (
     fit_context,
     safe_indexing,
 )
+from skmhe.final_classifier import classes_of
 from skmhe.metrics._evaluation import compare
 from skmhe.metrics._true_labels import TrueLabels
 from skmhe.model_selection._split import (
@@ -30,6 +34,8 @@ from skmhe.model_selection._tuning import (
     global_threshold,
     label_thresholds,
 )
+
+Split: TypeAlias = tuple[NDArray[np.int64] | None, NDArray[np.int64]]
 
 
 class MultiLabelTunedThresholdClassifierCV(BaseThresholdClassifier):
@@ -65,6 +71,9 @@ class MultiLabelTunedThresholdClassifierCV(BaseThresholdClassifier):
         Whether the estimator is fitted to all samples at last. If False, which needs a
         single split, it is the one without the held-out samples; False is required
         with ``cv="prefit"``.
+    n_jobs : int, default=None
+        Number of splits that are fitted at once. None is 1 unless in a
+        :func:`joblib.parallel_config` context, -1 is all processors.
     random_state : int, RandomState instance or None, default=None
         Seed of the split. Only used when `cv` is a float.
 
@@ -111,6 +120,7 @@ class MultiLabelTunedThresholdClassifierCV(BaseThresholdClassifier):
             Interval(RealNotInt, 0, 1, closed="neither"),
         ],
         "refit": ["boolean"],
+        "n_jobs": [Integral, None],
         "random_state": ["random_state"],
     }
 
@@ -124,6 +134,7 @@ class MultiLabelTunedThresholdClassifierCV(BaseThresholdClassifier):
         max_labels: int = 50,
         cv: Any = None,
         refit: bool = True,
+        n_jobs: int | None = None,
         random_state: Any = None,
     ) -> None:
         self.estimator = estimator
@@ -133,6 +144,7 @@ class MultiLabelTunedThresholdClassifierCV(BaseThresholdClassifier):
         self.max_labels = max_labels
         self.cv = cv
         self.refit = refit
+        self.n_jobs = n_jobs
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)
@@ -146,8 +158,10 @@ class MultiLabelTunedThresholdClassifierCV(BaseThresholdClassifier):
         y : array-like, sparse matrix, DataFrame or list of lists
             Targets, an indicator or lists of labels.
         **params : dict
-            Other arguments of the estimator's `fit`, of which `sample_weight` has a
-            value for each sample. It does not weight F1.
+            Other arguments of the estimator's `fit`, of which `sample_weight` (also
+            that of a step of a pipeline) has a value for each sample. It does not
+            weight F1. With ``sklearn.set_config(enable_metadata_routing=True)``, those
+            that the estimator and the splitter `cv` request.
 
         Returns
         -------
@@ -159,23 +173,29 @@ class MultiLabelTunedThresholdClassifierCV(BaseThresholdClassifier):
         ValueError
             If a parameter is invalid, parameters do not go together, or `y` has one
             label per sample.
+        TypeError
+            If the estimator has no array `classes_`.
         """
-        average = self.scoring.removeprefix("f1_")
-        if self.per_label and average != "macro":
-            raise ValueError(
-                f"per_label=True maximizes F1 of each label, but scoring="
-                f"{self.scoring!r}: pass scoring='f1_macro', or per_label=False."
-            )
+        average = self._check_parameters()
         read = read_multilabel(y)
-        check_consistent_length(X, np.empty(read.n_samples))
-        splits = self._splits(X, y)
-        estimator, fitted = self._fitted(X, y, splits, params)
-        form = form_of(read, np.asarray(estimator.classes_))
-        scored = self._held_out(X, form, splits, fitted)
+        X, y = indexable(X, y)
+        routed = self._route(params)
+        splits = self._splits(X, y, read.n_samples, routed.splitter.split)
+        fit_params = routed.estimator.fit
+        given = fit_params, self.max_labels, not self.refit
+        held_out = Parallel(n_jobs=self.n_jobs)(
+            delayed(_rank_held_out)(self.estimator, X, y, *split, *given)
+            for split in splits
+        )
+        estimator = held_out[0].estimator
+        if self.refit:
+            estimator = clone(self.estimator).fit(X, y, **fit_params)
+        classes = classes_of(estimator)
+        form = form_of(read, classes)
+        scored = _scored(form, [test for _, test in splits], held_out)
         if self.per_label:
-            thresholds: Any = label_thresholds(scored, self.shrinkage)
-            columns = form.columns_of(np.asarray(estimator.classes_))
-            self.best_threshold_ = thresholds[columns]
+            thresholds = label_thresholds(scored, self.shrinkage)
+            self.best_threshold_: Any = thresholds[form.columns_of(classes)]
         else:
             self.best_threshold_ = global_threshold(scored, average)
             thresholds = np.asarray(self.best_threshold_)
@@ -183,27 +203,59 @@ class MultiLabelTunedThresholdClassifierCV(BaseThresholdClassifier):
         self.estimator_, self._form = estimator, form.without_targets()
         return self
 
-    def _splits(self, X: Any, y: Any) -> list[tuple[Any, Any]]:
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Get what is passed on of the metadata that `fit` is given.
+
+        Returns
+        -------
+        sklearn.utils.metadata_routing.MetadataRouter
+            The requests of the estimator, for its `fit`, and of the splitter `cv`.
+        """
+        return (
+            super()
+            .get_metadata_routing()
+            .add(
+                splitter=self.cv,
+                method_mapping=MethodMapping().add(caller="fit", callee="split"),
+            )
+        )
+
+    def _check_parameters(self) -> str:
+        """Raise ValueError unless they go together; return what F1 is the mean of."""
+        average = self.scoring.removeprefix("f1_")
+        if self.per_label and average != "macro":
+            raise ValueError(
+                f"per_label=True maximizes F1 of each label, but scoring="
+                f"{self.scoring!r}: pass scoring='f1_macro', or per_label=False."
+            )
+        if isinstance(self.cv, str):  # "prefit"
+            if self.refit:
+                raise ValueError(
+                    "cv='prefit' uses the estimator as it is, but refit=True: pass "
+                    "refit=False."
+                )
+            check_is_fitted(self.estimator)
+        return average
+
+    def _splits(
+        self, X: Any, y: Any, n_samples: int, params: dict[str, Any]
+    ) -> list[Split]:
         """Return training and held-out samples of each split."""
         cv: Any = 5 if self.cv is None else self.cv
-        splits: list[tuple[Any, Any]]
+        every = np.arange(n_samples)
         if isinstance(cv, str):  # "prefit"
-            n_samples = read_multilabel(y).n_samples
-            splits = [(None, np.arange(n_samples))]
-        elif isinstance(cv, Integral):
-            splits = list(MultiLabelStratifiedKFold(int(cv)).split(X, y))
+            return [(None, every)]
+        if isinstance(cv, Integral):
+            cv = MultiLabelStratifiedKFold(int(cv))
         elif isinstance(cv, Real):
-            splitter = MultiLabelStratifiedShuffleSplit(
+            cv = MultiLabelStratifiedShuffleSplit(
                 1, test_size=float(cv), random_state=self.random_state
             )
-            splits = list(splitter.split(X, y))
-        else:
-            splits = list(cv.split(X, y) if hasattr(cv, "split") else cv)
-        if isinstance(cv, str) and self.refit:
-            raise ValueError(
-                "cv='prefit' uses the estimator as it is, but refit=True: pass "
-                "refit=False."
-            )
+        found = cv.split(X, y, **params) if hasattr(cv, "split") else cv
+        # Splits may be masks, too.
+        splits: list[Split] = [(every[train], every[test]) for train, test in found]
+        if not splits:
+            raise ValueError(f"cv={cv!r} has no splits: pass at least one.")
         if not self.refit and len(splits) > 1:
             raise ValueError(
                 f"refit=False needs the estimator of a single split, but cv has "
@@ -211,52 +263,60 @@ class MultiLabelTunedThresholdClassifierCV(BaseThresholdClassifier):
             )
         return splits
 
-    def _fitted(
-        self, X: Any, y: Any, splits: list[tuple[Any, Any]], params: dict[str, Any]
-    ) -> tuple[Any, list[Any]]:
-        """Return the estimator of predictions, and that of each split."""
-        if isinstance(self.cv, str):
-            check_is_fitted(self.estimator)
-            return self.estimator, [self.estimator]
-        fitted = []
-        for train, _ in splits:
-            of_split = dict(params)
-            if params.get("sample_weight") is not None:
-                weights = safe_indexing(params["sample_weight"], train)
-                of_split["sample_weight"] = weights
-            part = safe_indexing(X, train), safe_indexing(y, train)
-            fitted.append(clone(self.estimator).fit(*part, **of_split))
-        if not self.refit:
-            return fitted[0], fitted
-        return clone(self.estimator).fit(X, y, **params), fitted
+    def _thresholds(self) -> NDArray[np.float64]:
+        return np.asarray(self.best_threshold_)
 
-    def _held_out(
-        self, X: Any, form: TargetForm, splits: list[tuple[Any, Any]], fitted: list[Any]
-    ) -> Scored:
-        """Return the predictions of held-out samples."""
-        targets, parts = form.indicator(), []
-        for (_, test), estimator in zip(splits, fitted, strict=True):
-            places, scores = rank_best(
-                estimator, safe_indexing(X, test), self.max_labels
-            )
-            numbers = form.columns_of(np.asarray(estimator.classes_))[places]
-            rows = targets[test]
-            truth = TrueLabels(rows.indptr, rows.indices)
-            hits = compare(truth, numbers, None).hits
-            parts.append((numbers, scores, hits, truth.counts))
-        n_samples = [len(part[0]) for part in parts]
-        starts = np.cumsum([0, *n_samples[:-1]])
-        samples = [
-            np.repeat(start + np.arange(len(numbers)), numbers.shape[1])
-            for start, (numbers, *_) in zip(starts, parts, strict=True)
-        ]
-        labels, scores, hits = (
-            np.concatenate([part[i].ravel() for part in parts]) for i in range(3)
-        )
-        tested = np.concatenate([test for _, test in splits])
-        n_true = np.bincount(targets[tested].indices, minlength=targets.shape[1])
-        counts = np.concatenate([part[3] for part in parts])
-        return Scored(scores, hits, labels, np.concatenate(samples), n_true, counts)
 
-    def _thresholds(self) -> Any:
-        return self.best_threshold_
+class _HeldOut(NamedTuple):
+    """The best labels of the held-out samples of a split."""
+
+    places: NDArray[np.int64]  # in the classes, shape: (n_samples, k)
+    scores: NDArray[np.float64]
+    classes: NDArray[Any]
+    estimator: Any  # None if it is not needed any more
+
+
+def _rank_held_out(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    train: NDArray[np.int64] | None,
+    test: NDArray[np.int64],
+    params: dict[str, Any],
+    max_labels: int,
+    keeps_estimator: bool,
+) -> _HeldOut:
+    """Fit the estimator to the training samples of a split, and rank the others.
+
+    Without training samples, it is fitted already.
+    """
+    if train is not None:
+        part = safe_indexing(X, train), safe_indexing(y, train)
+        weights = {
+            name: safe_indexing(value, train)
+            for name, value in params.items()
+            if name.endswith("sample_weight") and value is not None
+        }
+        estimator = clone(estimator).fit(*part, **{**params, **weights})
+    ranked = rank_best(estimator, safe_indexing(X, test), max_labels)
+    kept = estimator if keeps_estimator else None
+    return _HeldOut(*ranked, classes_of(estimator), kept)
+
+
+def _scored(
+    form: TargetForm, tests: list[NDArray[np.int64]], held_out: list[_HeldOut]
+) -> Scored:
+    """Put the predictions of all splits one after the other, and mark the hits."""
+    targets, parts, start = form.indicator(), [], 0
+    for test, found in zip(tests, held_out, strict=True):
+        numbers = form.columns_of(found.classes)[found.places]
+        rows = targets[test]
+        truth = TrueLabels(rows.indptr, rows.indices)
+        hits = compare(truth, numbers, None).hits
+        samples = np.repeat(np.arange(start, start + len(test)), numbers.shape[1])
+        parts.append((found.scores.ravel(), hits.ravel(), numbers.ravel(), samples))
+        start += len(test)
+    rows = targets[np.concatenate(tests)]
+    n_true = np.bincount(rows.indices, minlength=targets.shape[1])
+    scores, hits, labels, in_samples = map(np.concatenate, zip(*parts, strict=True))
+    return Scored(scores, hits, labels, in_samples, n_true, np.diff(rows.indptr))

@@ -62,7 +62,10 @@ def global_threshold(scored: Scored, average: str) -> float:
     scores = scored.scores[order]
     is_end = np.append(scores[1:] < scores[:-1], True)
     ends = np.flatnonzero(is_end)
-    best = ends[np.cumsum(changes)[ends].argmax()]
+    sums = np.cumsum(changes)[ends]
+    if sums.max() <= 0:
+        return float(scores[0])  # nothing is better than what is never right
+    best = ends[sums.argmax()]
     return float(_below(scores[best], scores[min(best + 1, len(scores) - 1)]))
 
 
@@ -114,7 +117,8 @@ def label_thresholds(scored: Scored, shrinkage: float) -> NDArray[np.float64]:
     first = np.minimum.reduceat(places, starts)
     best = np.full(len(scored.n_true), shared)
     best[labels[starts]] = _below(scores[first], following[first])
-    # Labels that no sample has tell nothing.
-    weights = np.where(scored.n_true > 0, scored.n_true + shrinkage, 1)
-    share = scored.n_true / weights
+    # Labels that no sample has, or none of which is found, tell nothing.
+    n_found = np.bincount(scored.labels[scored.hits], minlength=len(scored.n_true))
+    n_told = np.where(n_found > 0, scored.n_true, 0)
+    share = n_told / np.maximum(n_told + shrinkage, 1)
     return share * best + (1 - share) * shared

@@ -1,51 +1,28 @@
 """Classifiers with thresholds: what they predict, in which form, and their errors."""
 
-import pickle
-
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, ShuffleSplit
+from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from split_problems import long_tailed
+from sklearn.svm import LinearSVC
+from threshold_problems import N_LABELS, NAMES, X, Y, clf, fixed, lists_of, tuned
 
-from skmhe import MHEMultiLabelClassifier, predict_topk
+from skmhe import predict_topk
 from skmhe.metrics import f1_score, get_scorer
 from skmhe.model_selection import (
     MultiLabelFixedThresholdClassifier,
     MultiLabelStratifiedKFold,
     MultiLabelTunedThresholdClassifierCV,
 )
-
-# Below 100 samples, fits are quickest: there is no calibration.
-Y = long_tailed(96, 10)
-Y = Y[:, np.flatnonzero(Y.sum(axis=0) > 5)]
-N_LABELS = Y.shape[1]
-X = Y.toarray() + np.random.default_rng(0).normal(size=Y.shape)
-NAMES = np.array([f"label {i}" for i in range(N_LABELS)])
-
-
-def clf():
-    return MHEMultiLabelClassifier(model="linear", random_state=0)
-
-
-def fixed(**parameters):
-    return MultiLabelFixedThresholdClassifier(clf(), **parameters)
-
-
-def tuned(**parameters):
-    return MultiLabelTunedThresholdClassifierCV(clf(), **{"cv": 2, **parameters})
-
-
-def lists_of(indicator):
-    return [NAMES[row.indices].tolist() for row in sp.csr_matrix(indicator)]
-
 
 FITTED = clf().fit(X, Y)
 PROBA = FITTED.predict_proba(X)
@@ -120,6 +97,51 @@ def test_methods_of_the_estimator_are_passed_on():
     )
     frame = pd.DataFrame(X, columns=NAMES)
     assert fixed().fit(frame, Y).feature_names_in_.tolist() == NAMES.tolist()
+
+
+def test_auto_is_half_of_probabilities_and_0_of_decision_scores():
+    for inner in (LinearSVC(), LogisticRegression()):
+        model = MultiLabelFixedThresholdClassifier(OneVsRestClassifier(inner)).fit(X, Y)
+        expected = clone(model.estimator).fit(X, Y).predict(X)
+        np.testing.assert_array_equal(model.predict(X).toarray(), expected.toarray())
+        given = 0.5 if hasattr(inner, "predict_proba") else 0.0
+        found = clone(model).set_params(threshold=given).fit(X, Y).predict(X)
+        np.testing.assert_array_equal(found.toarray(), expected.toarray())
+
+
+def test_thresholds_beyond_all_scores():
+    model = fixed().fit(X, Y)
+    for threshold in (1.0, 7, np.inf):
+        assert model.set_params(threshold=threshold).predict(X).nnz == 0
+    for threshold in (0, -3.0, -np.inf):
+        found = model.set_params(threshold=threshold).predict(X)
+        assert found.nnz == Y.shape[0] * N_LABELS
+
+
+def test_thresholds_are_checked_where_they_are_set():
+    model = fixed().fit(X, Y)
+    for threshold in (np.nan, "high", [0.1, 0.2], ["0.1"] * N_LABELS, None):
+        with pytest.raises(ValueError, match="threshold has shape"):
+            model.set_params(threshold=threshold).predict(X)
+
+
+@pytest.mark.parametrize("make", [fixed, tuned])
+def test_estimators_of_several_outputs_are_refused_by_fit(make):
+    forest = RandomForestClassifier(2, random_state=0)
+    with pytest.raises(TypeError, match="has no array classes_ to rank"):
+        make(max_labels=2).set_params(estimator=forest).fit(X, Y.toarray())
+
+
+def test_frozen_estimators_are_used_as_they_are():
+    frozen = FrozenEstimator(clf().fit(X[:48], Y[:48]))
+    proba = frozen.predict_proba(X)
+    model = MultiLabelFixedThresholdClassifier(frozen, threshold=0.2).fit(X, Y)
+    np.testing.assert_array_equal(model.predict(X).toarray(), proba > 0.2)
+    model = MultiLabelTunedThresholdClassifierCV(frozen, cv=2).fit(X[48:], Y[48:])
+    fitted = MultiLabelTunedThresholdClassifierCV(
+        frozen.estimator, cv="prefit", refit=False
+    ).fit(X[48:], Y[48:])
+    assert model.best_threshold_ == fitted.best_threshold_
 
 
 # ------------------------------------------------------------ a tuned threshold
@@ -219,34 +241,52 @@ def test_sample_weights_reach_the_estimators_of_splits():
     assert weighted.best_threshold_ != plain.best_threshold_
 
 
-def test_models_are_cloned_pickled_and_searched():
-    model = tuned(scoring="f1_macro", per_label=True).fit(X, lists_of(Y))
-    copy = pickle.loads(pickle.dumps(model))
-    assert copy.predict(X) == model.predict(X)
-    assert len(model._form.read.lengths) == 0  # targets are not kept
-    search = GridSearchCV(
-        tuned(),
-        {"scoring": ["f1_micro", "f1_macro"], "estimator__linear__C": [0.5]},
-        scoring="f1_micro",
-        cv=MultiLabelStratifiedKFold(2),
-        error_score="raise",
-    ).fit(X, Y)
-    assert search.best_score_ > 0.3
-    assert clone(search.best_estimator_).get_params()["scoring"] in (
-        "f1_micro",
-        "f1_macro",
+@pytest.mark.parametrize("form", ["bsr", "coo", "csc", "dok", "lil"])
+def test_every_sparse_format_has_the_same_threshold(form):
+    expected = tuned().fit(X, Y).best_threshold_
+    samples, targets = sp.csr_matrix(X).asformat(form), Y.asformat(form)
+    model = tuned().fit(samples, targets)
+    assert model.best_threshold_ == pytest.approx(expected)
+    assert type(model.predict(X)) is sp.csr_array
+
+
+def test_splits_may_be_masks_or_an_iterator():
+    is_test = np.arange(len(X)) % 2 == 0
+    numbers = np.flatnonzero(~is_test), np.flatnonzero(is_test)
+    expected = tuned(cv=[numbers]).fit(X, Y).best_threshold_
+    for cv in ([(~is_test, is_test)], iter([numbers])):
+        assert tuned(cv=cv).fit(X, Y).best_threshold_ == expected
+
+
+def test_labels_that_are_in_one_fold_only():
+    rare = [["a"]] * 6 + [["b"]] * 5 + [["c", "a"]]
+    given = {"scoring": "f1_macro", "per_label": True, "cv": KFold(2)}
+    model = tuned(**given).fit(X[:12], rare)
+    assert model.classes_.tolist() == ["a", "b", "c"]
+    assert np.isfinite(model.best_threshold_).all()
+    # The label that no fold finds has the threshold of all.
+    assert (
+        model.best_threshold_[2]
+        == tuned(**given)
+        .set_params(shrinkage=1e12)
+        .fit(X[:12], rare)
+        .best_threshold_[2]
     )
 
 
+# ------------------------------------------------------------ errors
 @pytest.mark.parametrize(
     ("model", "message"),
     [
         (fixed(threshold="high"), "'threshold' parameter"),
-        (fixed(threshold=[0.1, 0.2]), r"threshold has shape \(2,\), but must be"),
+        (fixed(threshold=[0.1, 0.2]), r"threshold has shape \(2,\)"),
+        (fixed(threshold=[np.nan] * N_LABELS), "none of which is NaN"),
         (fixed(max_labels=0), "'max_labels' parameter"),
         (tuned(scoring="f1"), "'scoring' parameter"),
         (tuned(cv=1.5), "'cv' parameter"),
         (tuned(shrinkage=-1), "'shrinkage' parameter"),
+        (tuned(n_jobs=0.5), "'n_jobs' parameter"),
+        (tuned(cv=[]), r"cv=\[\] has no splits"),
         (tuned(per_label=True), "per_label=True .* scoring='f1_macro'"),
         (tuned(refit=False), "refit=False needs the estimator of a single split"),
         (tuned(cv="prefit"), "cv='prefit' uses the estimator as it is"),

@@ -119,6 +119,22 @@ def test_labels_without_scores_have_the_shared_threshold():
     assert found[2] == found[0]
 
 
+@pytest.mark.parametrize("average", AVERAGES)
+def test_nothing_is_predicted_where_nothing_is_right(average):
+    truth, scores, scored = problem(4)
+    wrong = scored._replace(hits=np.zeros(truth.size, dtype=bool))
+    assert not (scores > global_threshold(wrong, average)).any()
+
+
+def test_labels_that_are_never_found_have_the_shared_threshold():
+    _, _, scored = problem(4)
+    assert scored.n_true[2] > 0
+    lost = scored._replace(hits=scored.hits & (scored.labels != 2))
+    for shrinkage in (0, 0.5, 3.0):
+        found = label_thresholds(lost, shrinkage)
+        assert found[2] == global_threshold(lost, "macro")
+
+
 def test_all_thresholds_are_tried_without_a_grid():
     # Of all sets of thresholds of labels, macro F1 is the best one.
     truth, scores, scored = problem(5, n_samples=5, n_labels=3, n_levels=4)

@@ -29,7 +29,7 @@ ARROWS = {
         *("scorers", "nn", "labels", "whole_file"),
     },
     "metrics": {"final_classifier", "labels"},
-    "model_selection": {"estimators", "labels", "metrics"},
+    "model_selection": {"estimators", "labels", "metrics", "final_classifier"},
     "displays": {"estimators", "metrics", "final_classifier", "labels"},
     "final_classifier": set(),
     "whole_file": set(),
