@@ -8,13 +8,13 @@ from skmhe.metrics._ranking import (
     recall_at_k,
 )
 from skmhe.metrics._report import evaluate
-from skmhe.metrics._scored import average_precision, expected_calibration_error
+from skmhe.metrics._scored import average_precision_score, expected_calibration_error
 from skmhe.metrics._scorer import RankingScorer, get_scorer, get_scorer_names
 from skmhe.metrics._sets import f1_score, precision_recall_f1
 
 __all__ = [
     "RankingScorer",
-    "average_precision",
+    "average_precision_score",
     "coverage_at_k",
     "evaluate",
     "expected_calibration_error",

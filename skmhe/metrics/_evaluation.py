@@ -6,7 +6,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skmhe.metrics._alignment import align, check_labels, read_true_labels
-from skmhe.metrics._predictions import Ranking, check_k, read_predictions
+from skmhe.metrics._predictions import (
+    Ranking,
+    check_k,
+    check_no_nan,
+    read_predictions,
+)
 from skmhe.metrics._true_labels import TrueLabels
 
 
@@ -66,20 +71,30 @@ def assess(
     truth = read_true_labels(y_true, "y_true", hints)
     true, ranked = align(truth, predicted, k, known, n_propensities)
     found = compare(true, ranked, sample_weight)
-    return found._replace(scores=predicted.top_scores(k)) if scored else found
+    if not scored:
+        return found
+    scores = predicted.top_scores(k)
+    assert scores is not None
+    check_no_nan(scores[ranked >= 0], "y_pred")
+    return found._replace(scores=scores)
 
 
 def compare(
     truth: TrueLabels, ranked: NDArray[np.int64], sample_weight: ArrayLike | None
 ) -> Evaluation:
     """Mark the correct predictions among ranked labels, of shape (n_samples, k)."""
-    if truth.n_samples != len(ranked):
-        raise ValueError(
-            f"y_true has {truth.n_samples} samples but y_pred has {len(ranked)}; pass "
-            "the same samples to both."
-        )
+    check_same_samples(truth.n_samples, len(ranked))
     weights = check_sample_weight(sample_weight, truth.n_samples)
     return Evaluation(truth, ranked, _find_hits(truth, ranked), weights)
+
+
+def check_same_samples(n_true: int, n_predicted: int) -> None:
+    """Raise ValueError unless there are predictions of as many samples as are true."""
+    if n_true != n_predicted:
+        raise ValueError(
+            f"y_true has {n_true} samples but y_pred has {n_predicted}; pass the same "
+            "samples to both."
+        )
 
 
 def check_sample_weight(

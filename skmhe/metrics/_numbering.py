@@ -176,7 +176,9 @@ def is_ranking(y_pred: Any) -> bool:
     if is_pair(y_pred):
         return True
     if sp.issparse(y_pred):
-        return y_pred.dtype.kind == "f" and bool((y_pred.data != 1).any())
+        # Not every format has an array of its values, and some of them hold zeros.
+        stored = y_pred.tocsr().data
+        return y_pred.dtype.kind == "f" and bool(((stored != 0) & (stored != 1)).any())
     if isinstance(y_pred, list | tuple) and not _has_floats(y_pred):
         return False
     values = np.asarray(y_pred)

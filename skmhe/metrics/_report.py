@@ -1,6 +1,7 @@
 """All measures of predictions at once, also of frequent and of rare labels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from skmhe.labels.forms import LabelIndicator, Labels
 from skmhe.metrics._alignment import check_labels, read_true_labels
-from skmhe.metrics._evaluation import Evaluation, compare
+from skmhe.metrics._evaluation import Evaluation, check_same_samples, compare
 from skmhe.metrics._frequency_bins import are_frequencies, bin_labels
 from skmhe.metrics._measures import coverage, ndcg, precision, recall
 from skmhe.metrics._measures import propensity_scored_precision as psp
@@ -23,10 +24,11 @@ from skmhe.metrics._predictions import (
     Predictions,
     Scores,
     check_k,
+    check_no_nan,
     read_predictions,
 )
 from skmhe.metrics._propensities import check_enough_samples, propensity_model
-from skmhe.metrics._sets import Counts
+from skmhe.metrics._sets import AVERAGES, measures_of
 from skmhe.metrics._true_labels import TrueLabels
 
 BINS = ("tail", "torso", "head")
@@ -138,9 +140,9 @@ def evaluate(
     samples F1     0.5000   0.0000   0.5000   0.0000
     labels              2        0        1        1
     """
-    ks = sorted({k} if isinstance(k, int | np.integer) else set(k))
-    for number in ks:
-        check_k(number)
+    ks = _check_ks(k)
+    if not isinstance(threshold, Real) or np.isnan(threshold):
+        raise ValueError(f"threshold={threshold!r} must be a number.")
     _check_bins(bins)
     compared, ks = _compare(y_true, y_pred, y_train, ks, threshold, labels)
     table = EvaluationTable()
@@ -148,6 +150,17 @@ def evaluate(
         for measure, value in _measures(compared, ks, mask).items():
             table.setdefault(measure, {})[name] = value
     return table
+
+
+def _check_ks(k: Any) -> list[int]:
+    ks: list[Any] = (
+        [k] if isinstance(k, Real) or not isinstance(k, Iterable) else list(k)
+    )
+    for number in ks:
+        check_k(number)
+    if not ks:
+        raise ValueError(f"k={k!r} must be a number of predictions, or several.")
+    return sorted(set(ks))
 
 
 def _check_bins(bins: Any) -> None:
@@ -169,43 +182,41 @@ def _compare(
 ) -> tuple[_Compared, list[int]]:
     """Give all labels the same numbers; return them, and the k that fit."""
     known = check_labels(labels)
-    predictions: Predictions | None = None
+    predictions = sets = None
     if is_ranking(y_pred):
         predictions = read_predictions(y_pred, known)
-    sets = None if predictions is not None else read_predicted_sets(y_pred, known)
-    hints = known if predictions is None or known is not None else predictions.known
+        hints = predictions.known if known is None else known
+    else:
+        sets, hints = read_predicted_sets(y_pred, known), known
     truth = read_true_labels(y_true, "y_true", hints)
     given: dict[str, Any] = {"y_true": truth, "y_pred": predictions or sets}
-    train = None
     if y_train is not None:
-        train = given["y_train"] = read_true_labels(y_train, "y_train", hints)
+        given["y_train"] = read_true_labels(y_train, "y_train", hints)
     numbering = find_numbering(known, given)
     true = numbering.number(truth, "y_true")
     ranked = None
     if predictions is not None:
-        n_ranks = min(predictions.n_columns, len(numbering.labels))
-        if ks[0] > n_ranks:
-            raise ValueError(
-                f"k={ks} are all larger than the number of predictions of a sample, "
-                f"{n_ranks}; pass a smaller k."
-            )
-        ks = [number for number in ks if number <= n_ranks]
+        ks = _fitting(ks, min(predictions.n_columns, len(numbering.labels)))
         ranked = compare(true, numbering.rank(predictions, ks[-1]), None)
         chosen = _above(predictions, numbering, threshold)
     else:
         assert sets is not None
         chosen = numbering.indicator(numbering.number_predicted(sets))
-    if chosen is not None and chosen.shape[0] != true.n_samples:
+        check_same_samples(true.n_samples, chosen.shape[0])
+    training: Any = (None, None)
+    if y_train is not None:
+        training = _training_labels(given["y_train"], numbering)
+    return _Compared(true, numbering.indicator(true), ranked, chosen, *training), ks
+
+
+def _fitting(ks: list[int], n_ranks: int) -> list[int]:
+    """Return the k of which a sample has so many predictions, at least one."""
+    if ks[0] > n_ranks:
         raise ValueError(
-            f"y_true has {true.n_samples} samples but y_pred has {chosen.shape[0]}; "
-            "pass the same samples to both."
+            f"k={ks} are all larger than the number of predictions of a sample, "
+            f"{n_ranks}; pass a smaller k."
         )
-    frequencies = propensities = None
-    if train is not None:
-        frequencies, propensities = _training_labels(train, numbering)
-    indicator = numbering.indicator(true)
-    found = _Compared(true, indicator, ranked, chosen, frequencies, propensities)
-    return found, ks
+    return [k for k in ks if k <= n_ranks]
 
 
 def _above(
@@ -213,15 +224,26 @@ def _above(
 ) -> sp.csr_array | None:
     """Return an indicator of the labels of larger scores, None without scores."""
     if isinstance(predictions, Scores):
-        above = sp.csr_array(predictions.values > threshold).astype(np.float32)
+        above = _stored_above(predictions.values, threshold).astype(np.float32)
         read = LabelIndicator(above, predictions.names, above.dtype)
         return numbering.indicator(numbering.number_predicted(read))
     if predictions.scores is None:
         return None
     ranked = numbering.rank(predictions, predictions.n_columns)
+    check_no_nan(predictions.scores[ranked >= 0], "y_pred")
     chosen = (predictions.scores > threshold) & (ranked >= 0)
     ends = np.concatenate([[0], np.cumsum(np.count_nonzero(chosen, axis=1))])
     return numbering.indicator(TrueLabels(ends, ranked[chosen]))
+
+
+def _stored_above(scores: Any, threshold: float) -> sp.csr_array:
+    """Return an indicator of larger scores, of a sparse matrix of those it stores."""
+    if not sp.issparse(scores):
+        return sp.csr_array(scores > threshold)
+    entries = scores.data > threshold, scores.indices, scores.indptr
+    above = sp.csr_array(entries, shape=scores.shape, copy=True)
+    above.eliminate_zeros()
+    return above
 
 
 def _training_labels(
@@ -253,8 +275,7 @@ def _measures(
     """Return the measures of the labels of a bin."""
     found: dict[str, float] = {}
     if compared.ranked is not None:
-        parts = [_first(compared.ranked, k) for k in ks]
-        counted = [_only_hits(part, mask) for part in parts]
+        counted = [_only_hits(compared.ranked.first(k), mask) for k in ks]
         found |= {f"P@{part.k}": precision(part) for part in counted}
         found |= {f"nDCG@{part.k}": ndcg(part) for part in counted}
         p = compared.propensities
@@ -264,17 +285,14 @@ def _measures(
         found |= {f"R@{part.k}": recall(part) for part in alone}
         found |= {f"coverage@{part.k}": coverage(part) for part in alone}
     true, chosen = compared.true, compared.chosen
-    if mask is not None:
-        true = true[:, mask]
-        chosen = None if chosen is None else chosen[:, mask]
+    in_bin = np.ones(true.shape[1], dtype=bool) if mask is None else mask
+    occurs = in_bin & (true.sum(axis=0) > 0)
     if chosen is not None:
-        found |= _f1(true, chosen)
-    found["labels"] = float(np.count_nonzero(true.sum(axis=0)))
+        numbers = np.flatnonzero(occurs | (in_bin & (chosen.sum(axis=0) > 0)))
+        for average in AVERAGES:
+            found[f"{average} F1"] = measures_of(true, chosen, average, numbers).f1
+    found["labels"] = float(np.count_nonzero(occurs))
     return found
-
-
-def _first(found: Evaluation, k: int) -> Evaluation:
-    return found._replace(ranked=found.ranked[:, :k], hits=found.hits[:, :k])
 
 
 def _only_hits(found: Evaluation, mask: NDArray[np.bool_] | None) -> Evaluation:
@@ -296,14 +314,3 @@ def _only_labels(found: Evaluation, mask: NDArray[np.bool_] | None) -> Evaluatio
     if not kept.any():
         weights = np.ones(len(counts))  # there is nothing to find, and 0 is found
     return found._replace(truth=truth, weights=weights)
-
-
-def _f1(true: sp.csr_array, chosen: sp.csr_array) -> dict[str, float]:
-    by_label = Counts.of(true, chosen, None, axis=0)
-    occurs = by_label.true + by_label.predicted > 0
-    by_sample = Counts.of(true, chosen, None, axis=1).measures()[2]
-    return {
-        "micro F1": float(by_label.total().measures()[2]),
-        "macro F1": float(by_label.measures()[2][occurs].mean()) if occurs.any() else 0,
-        "samples F1": float(by_sample.mean()),
-    }

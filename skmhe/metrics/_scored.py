@@ -1,16 +1,17 @@
 """Measures of the scores of predictions: average precision and calibration error."""
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skmhe.metrics._evaluation import assess
+from skmhe.labels.containers import find_labels
+from skmhe.metrics._evaluation import Evaluation, assess
+from skmhe.metrics._predictions import check_k
 from skmhe.metrics._sets import AVERAGES
 
 
-def average_precision(
+def average_precision_score(
     y_true: Any,
     y_pred: Any,
     *,
@@ -56,9 +57,9 @@ def average_precision(
 
     Examples
     --------
-    >>> from skmhe.metrics import average_precision
+    >>> from skmhe.metrics import average_precision_score
     >>> scores = [[0.9, 0.2, 0.4], [0.8, 0.7, 0.1]]
-    >>> average_precision([[0, 2], [1]], scores, average="samples")
+    >>> average_precision_score([[0, 2], [1]], scores, average="samples")
     0.75
     """
     if average not in AVERAGES:
@@ -66,27 +67,41 @@ def average_precision(
     found = assess(y_true, y_pred, 1, labels, sample_weight, scored=True, every=True)
     assert found.scores is not None
     samples, ranks = np.nonzero(found.ranked >= 0)
-    truth, hits = found.truth, found.hits[samples, ranks]
-    # What is ranked together, and with what weight.
-    if average == "macro":
-        groups, of_truth = found.ranked[samples, ranks], truth.indices
-    elif average == "samples":
-        groups, of_truth = samples, truth.samples
-    else:
-        groups, of_truth = np.zeros_like(samples), np.zeros_like(truth.samples)
+    groups, of_truth, size = _groups(found, average, samples, ranks)
+    counted = groups >= 0
+    groups, samples, ranks = groups[counted], samples[counted], ranks[counted]
     weights = found.weights
     if weights is None or average == "samples":
-        weights = np.ones(truth.n_samples)
-    size = 1 + max(groups.max(initial=0), of_truth.max(initial=0))
-    if average == "samples":
-        size = truth.n_samples
+        weights = np.ones(found.truth.n_samples)
+    hits = found.hits[samples, ranks]
     gains = _gains(groups, found.scores[samples, ranks], hits, weights[samples])
     sums = np.bincount(groups[hits], gains, minlength=size)
-    n_true = np.bincount(of_truth, weights[truth.samples], minlength=size)
+    n_true = np.bincount(of_truth, weights[found.truth.samples], minlength=size)
     values = np.divide(sums, n_true, out=np.zeros(size), where=n_true > 0)
     if average == "samples":
         return found.average(values)
     return float(values[n_true > 0].mean()) if (n_true > 0).any() else 0.0
+
+
+def _groups(
+    found: Evaluation,
+    average: str,
+    samples: NDArray[np.integer],
+    ranks: NDArray[np.integer],
+) -> tuple[NDArray[np.integer], NDArray[np.integer], int]:
+    """Return which predictions and which true labels are ranked together.
+
+    Both are numbers below the last value; -1 are predictions of labels that are true
+    nowhere.
+    """
+    truth = found.truth
+    if average == "samples":
+        return samples, truth.samples, truth.n_samples
+    if average == "micro":
+        return np.zeros_like(samples), np.zeros_like(truth.samples), 1
+    # By their places, as numbers of labels may be as large as their names.
+    known, of_truth = np.unique(truth.indices, return_inverse=True)
+    return find_labels(found.ranked[samples, ranks], known), of_truth, len(known)
 
 
 def _gains(
@@ -173,8 +188,7 @@ def expected_calibration_error(
     >>> round(expected_calibration_error([0, 1, 1], probabilities), 3)
     0.233
     """
-    if not isinstance(n_bins, Integral) or isinstance(n_bins, bool) or n_bins < 1:
-        raise ValueError(f"n_bins={n_bins!r} must be an integer of at least 1.")
+    check_k(n_bins, "n_bins")
     found = assess(y_true, y_pred, k, labels, sample_weight, scored=True)
     assert found.scores is not None
     samples, ranks = np.nonzero(found.ranked >= 0)
@@ -190,4 +204,5 @@ def expected_calibration_error(
     weights = np.ones(len(scores)) if found.weights is None else found.weights[samples]
     bins = np.maximum(np.ceil(scores * n_bins).astype(np.int64) - 1, 0)
     gaps = np.bincount(bins, weights * (scores - found.hits[samples, ranks]))
-    return float(np.abs(gaps).sum() / weights.sum())
+    total = weights.sum()
+    return float(np.abs(gaps).sum() / total) if total else 0.0

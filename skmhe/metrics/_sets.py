@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import precision_recall_fscore_support
 
 from skmhe.metrics._alignment import check_labels, read_true_labels
-from skmhe.metrics._evaluation import check_sample_weight
+from skmhe.metrics._evaluation import check_same_samples, check_sample_weight
 from skmhe.metrics._numbering import find_numbering, read_predicted_sets
 
 AVERAGES = ("micro", "macro", "samples")
@@ -21,42 +22,26 @@ class PrecisionRecallF1(NamedTuple):
     f1: float
 
 
-class Counts(NamedTuple):
-    """Numbers of correct, predicted and true labels, each of the same shape."""
-
-    correct: NDArray[np.float64]
-    predicted: NDArray[np.float64]
-    true: NDArray[np.float64]
-
-    @classmethod
-    def of(
-        cls,
-        true: sp.csr_array,
-        predicted: sp.csr_array,
-        weights: NDArray[np.float64] | None,
-        axis: int,
-    ) -> "Counts":
-        """Count the entries of two indicators along an axis, weighted by samples."""
-        indicators = true.multiply(predicted).tocsr(), predicted, true
-        if weights is not None and axis == 0:
-            indicators = tuple(sp.diags_array(weights) @ rows for rows in indicators)
-        return cls(*(np.asarray(rows.sum(axis=axis)) for rows in indicators))
-
-    def measures(self) -> tuple[NDArray[np.float64], ...]:
-        """Return precision, recall and F1; 0 where they are not defined."""
-        return (
-            _ratio(self.correct, self.predicted),
-            _ratio(self.correct, self.true),
-            _ratio(2 * self.correct, self.predicted + self.true),
-        )
-
-    def total(self) -> "Counts":
-        """Return the sums of all counts."""
-        return Counts(*(np.asarray(values.sum()) for values in self))
-
-
-def _ratio(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.divide(a, b, out=np.zeros(np.shape(a)), where=b > 0)
+def measures_of(
+    true: sp.csr_array,
+    predicted: sp.csr_array,
+    average: str,
+    labels: NDArray[np.integer],
+    weights: NDArray[np.float64] | None = None,
+) -> PrecisionRecallF1:
+    """Return the measures of some columns of two indicators, 0 where not defined."""
+    if len(labels) == 0:
+        return PrecisionRecallF1(0.0, 0.0, 0.0)
+    # One column more, as scikit-learn takes a single one for one label per sample.
+    shape = true.shape[0], true.shape[1] + 1
+    wide = (
+        sp.csr_array((rows.data, rows.indices, rows.indptr), shape=shape)
+        for rows in (true, predicted)
+    )
+    found = precision_recall_fscore_support(
+        *wide, average=average, labels=labels, sample_weight=weights, zero_division=0
+    )
+    return PrecisionRecallF1(*map(float, found[:3]))
 
 
 def f1_score(
@@ -172,18 +157,9 @@ def precision_recall_f1(
     known = check_labels(labels)
     predicted = read_predicted_sets(y_pred, known)
     truth = read_true_labels(y_true, "y_true", known)
-    if truth.n_samples != predicted.n_samples:
-        raise ValueError(
-            f"y_true has {truth.n_samples} samples but y_pred has "
-            f"{predicted.n_samples}; pass the same samples to both."
-        )
+    check_same_samples(truth.n_samples, predicted.n_samples)
     weights = check_sample_weight(sample_weight, truth.n_samples)
     numbering = find_numbering(known, {"y_true": truth, "y_pred": predicted})
     true = numbering.indicator(numbering.number(truth, "y_true"))
     chosen = numbering.indicator(numbering.number_predicted(predicted))
-    counts = Counts.of(true, chosen, weights, axis=int(average == "samples"))
-    if average == "micro":
-        counts = counts.total()
-    over = weights if average == "samples" else None
-    found = (float(np.average(values, weights=over)) for values in counts.measures())
-    return PrecisionRecallF1(*found)
+    return measures_of(true, chosen, average, np.arange(true.shape[1]), weights)

@@ -114,6 +114,29 @@ def test_what_there_is_depends_on_the_arguments():
     )
 
 
+def test_numbers_of_predictions_have_many_forms():
+    expected = table(k=(1, 3))
+    for k in ([3, 1, 1], {1, 3}, np.array([1, 3]), range(1, 4, 2), iter((1, 3))):
+        assert table(k=k) == expected
+    assert table(k=np.int64(3)).keys() == table(k=3).keys()
+
+
+def test_sparse_scores_predict_what_they_store():
+    kept = np.where(PROBA > 0.3, PROBA, 0)
+    for threshold in (-1.0, 0, 0.3, 0.7):
+        found = evaluate(Q.dense, sp.csr_array(kept), threshold=threshold)
+        expected = f1_score(Q.dense, kept > max(threshold, 0))
+        assert found["micro F1"]["all"] == pytest.approx(expected)
+
+
+def test_scores_of_a_pair_that_are_nan():
+    labels = np.argsort(-PROBA, axis=1)
+    scores = np.take_along_axis(PROBA, labels, axis=1)
+    scores[3, 2] = np.nan
+    with pytest.raises(ValueError, match="y_pred contains NaN"):
+        evaluate(Q.dense, (labels, scores))
+
+
 def test_labels_that_occur_in_training_or_test_samples_only():
     truth, train = [["a"], ["new"]], [["a"], ["b"], ["a"], ["old"]]
     pair = np.array([["a", "b"], ["b", "a"]]), np.array([[0.9, 0.1], [0.8, 0.6]])
@@ -136,6 +159,13 @@ def test_table_is_text_and_a_frame():
     ("given", "message"),
     [
         ({"k": 0}, "k=0 must be"),
+        ({"k": ()}, r"k=\(\) must be a number"),
+        ({"k": 2.5}, "k=2.5 must be an integer"),
+        ({"k": True}, "k=True must be an integer"),
+        ({"k": None}, "k=None must be an integer"),
+        ({"k": "5"}, "k='5' must be an integer"),
+        ({"threshold": "high"}, "threshold='high' must be a number"),
+        ({"threshold": np.nan}, "threshold=nan must be a number"),
         ({"k": (11, 12)}, "are all larger than the number of predictions"),
         ({"bins": (50, 20)}, "must be two numbers"),
         ({"bins": (1, 2, 3)}, "must be two numbers"),

@@ -1,5 +1,8 @@
 """F1, average precision and calibration error: scikit-learn and plain Python agree."""
 
+import tracemalloc
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,10 +10,16 @@ import scipy.sparse as sp
 from hypothesis import given
 from metric_problems import Problem, quick, seeds
 from numpy.testing import assert_allclose
-from sklearn.metrics import average_precision_score, precision_recall_fscore_support
+from sklearn.datasets import make_multilabel_classification
+from sklearn.metrics import average_precision_score as reference_average_precision
+from sklearn.metrics import (
+    make_scorer,
+    precision_recall_fscore_support,
+)
 
+from skmhe import MHEMultiLabelClassifier
 from skmhe.metrics import (
-    average_precision,
+    average_precision_score,
     expected_calibration_error,
     f1_score,
     precision_recall_f1,
@@ -77,6 +86,47 @@ def test_forms_of_sets_agree(average):
     assert found == pytest.approx(expected.f1)
 
 
+@pytest.mark.parametrize("form", ["bsr", "coo", "csc", "csr", "dia", "dok", "lil"])
+def test_every_sparse_format_of_sets_and_scores(form):
+    q = Problem(3, n_samples=12, n_labels=8)
+    predicted = predicted_of(q)
+    expected = f1_score(q.dense, predicted)
+    for container, dtype in product((sp.csr_array, sp.csr_matrix), (bool, int, float)):
+        truth, sets = (
+            container(values.astype(dtype)).asformat(form)
+            for values in (q.dense, predicted)
+        )
+        assert f1_score(truth, sets) == pytest.approx(expected)
+        with pytest.raises(ValueError, match="y_pred has scores of labels"):
+            f1_score(truth, container(q.scores).asformat(form))
+    scores = sp.csr_array(q.scores).asformat(form)
+    found = average_precision_score(q.dense, scores)
+    assert found == pytest.approx(average_precision_score(q.dense, q.scores))
+
+
+def test_stored_zeros_are_not_predicted():
+    q = Problem(3, n_samples=12, n_labels=8)
+    predicted = sp.csr_array(np.ones(q.dense.shape))
+    predicted.data[::3] = 0
+    expected = f1_score(q.dense, predicted.toarray())
+    assert f1_score(q.dense, predicted) == pytest.approx(expected)
+
+
+def test_scikit_learn_makes_scorers_of_them():
+    X, y = make_multilabel_classification(n_labels=3, random_state=0)
+    clf = MHEMultiLabelClassifier(model="linear", random_state=0).fit(X, y)
+    proba, sets = clf.predict_proba(X), clf.predict(X)
+    for metric, keywords, predicted in (
+        (f1_score, {"average": "macro"}, sets),
+        (average_precision_score, {"average": "samples"}, proba),
+        (expected_calibration_error, {"k": 2}, proba),
+    ):
+        method = "predict" if predicted is sets else "predict_proba"
+        scorer = make_scorer(metric, response_method=method, **keywords)
+        for targets in (y, sp.csr_array(y)):
+            assert scorer(clf, X, targets) == metric(y, predicted, **keywords)
+
+
 def test_ranked_labels_are_sets():
     truth = [[0, 2], [1], [3]]
     ranked = np.array([[2, 1], [1, -1], [0, 3]])
@@ -131,11 +181,11 @@ def test_average_precision_is_that_of_scikit_learn(average, seed):
     q.dense[0] = 1  # every label occurs, as scikit-learn counts others as 0
     scores = np.round(q.rng.random(q.dense.shape) * 4)  # with ties
     for weights in (None, q.weights):
-        expected = average_precision_score(
+        expected = reference_average_precision(
             q.dense, scores, average=average, sample_weight=weights
         )
         for form in (scores, scores.astype(np.float32), scores.tolist()):
-            found = average_precision(
+            found = average_precision_score(
                 q.dense, form, average=average, sample_weight=weights
             )
             assert found == pytest.approx(expected)
@@ -145,7 +195,7 @@ def test_average_precision_is_that_of_scikit_learn(average, seed):
 def test_average_precision_of_some_scores(average):
     q = Problem(5, n_samples=30, n_labels=8)
     scores = np.where(q.rng.random(q.dense.shape) < 0.5, q.scores + 0.5, 0)
-    found = average_precision(sp.csr_array(q.dense), sp.csr_array(scores))
+    found = average_precision_score(sp.csr_array(q.dense), sp.csr_array(scores))
     expected = []
     for j in np.flatnonzero(q.dense.any(axis=0)):
         total = 0.0
@@ -158,17 +208,38 @@ def test_average_precision_of_some_scores(average):
     best = np.take_along_axis(q.scores, order, axis=1)  # which are above 0
     kept, pair = np.zeros_like(scores), (order, best)
     np.put_along_axis(kept, order, best, axis=1)
-    assert average_precision(q.dense, pair, average=average) == pytest.approx(
-        average_precision(q.dense, sp.csr_array(kept), average=average)
+    assert average_precision_score(q.dense, pair, average=average) == pytest.approx(
+        average_precision_score(q.dense, sp.csr_array(kept), average=average)
     )
 
 
 def test_average_precision_of_nothing():
     scores = np.array([[0.2, 0.3]])
-    assert average_precision([[]], scores) == 0
-    assert average_precision([[]], scores, average="samples") == 0
+    assert average_precision_score([[]], scores) == 0
+    assert average_precision_score([[]], scores, average="samples") == 0
     # A true label that has no score is missed.
-    assert average_precision(np.ones((1, 2)), sp.csr_array([[0.2, 0.0]])) == 0.5
+    assert average_precision_score(np.ones((1, 2)), sp.csr_array([[0.2, 0.0]])) == 0.5
+
+
+def test_large_numbers_of_labels_take_no_memory():
+    truth, labels = [[2_000_000_000], [5]], np.array([[2_000_000_000], [7]])
+    tracemalloc.start()
+    try:
+        found = average_precision_score(truth, (labels, np.array([[0.5], [0.4]])))
+        assert tracemalloc.get_traced_memory()[1] < 1e6
+    finally:
+        tracemalloc.stop()
+    assert found == 0.5
+
+
+def test_scores_of_a_pair_that_are_nan():
+    labels, scores = np.array([[0, 1], [1, -1]]), np.array([[0.5, 0.2], [0.4, np.nan]])
+    truth = [[0], [1]]
+    assert average_precision_score(truth, (labels, scores)) == 1  # of no prediction
+    scores[0, 1] = np.nan
+    for metric in (average_precision_score, expected_calibration_error):
+        with pytest.raises(ValueError, match="y_pred contains NaN"):
+            metric(truth, (labels[:, ::-1], scores[:, ::-1]))
 
 
 @given(seeds)
@@ -204,11 +275,22 @@ def test_calibration_error_of_a_pair():
     assert found == pytest.approx(0.35)
 
 
+def test_calibration_error_of_weighted_predictions_only():
+    proba = sp.csr_array([[0.0, 0.0], [0.5, 0.0]])
+    given = {"sample_weight": [1, 0]}  # the sample that counts has no prediction
+    assert expected_calibration_error([[0], [0]], proba, **given) == 0
+
+
 @pytest.mark.parametrize(
     ("metric", "predicted", "given", "message"),
     [
-        (average_precision, [[0.1, 0.2]], {"average": "x"}, "average='x' must be one"),
-        (average_precision, [[0, 1]], {}, "ranked labels without scores"),
+        (
+            average_precision_score,
+            [[0.1, 0.2]],
+            {"average": "x"},
+            "average='x' must be one",
+        ),
+        (average_precision_score, [[0, 1]], {}, "ranked labels without scores"),
         (expected_calibration_error, [[0, 1]], {}, "ranked labels without scores"),
         (expected_calibration_error, [[2.5, 0.1]], {}, "score 2.5, which is no"),
         (expected_calibration_error, [[-2.5, -4]], {}, "score -2.5, which is no"),
