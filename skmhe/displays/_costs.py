@@ -103,8 +103,12 @@ class CostDisplay(Display):
         ImportError
             If matplotlib is not installed.
         ValueError
-            If there is no such cost.
+            If there is no such cost, or none at all.
         """
+        if not self.costs:
+            raise ValueError(
+                "costs is empty: pass one cost or more, for example {'bytes': [...]}."
+            )
         cost = next(iter(self.costs)) if cost is None else cost
         check_choice("cost", cost, self.costs)
         self._use_axes(ax)

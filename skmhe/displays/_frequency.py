@@ -315,9 +315,6 @@ class FrequencyDisplay(Display):
         weights = np.ones(found.truth.n_samples) if weights is None else weights
         of_true = weights[found.truth.samples]
         true, made = found.truth.indices[of_true > 0], found.ranked >= 0
-        # Labels of the test data only have numbers above all others.
-        n_more = 1 + found.ranked.max(initial=true.max(initial=-1)) - len(frequencies)
-        frequencies = np.pad(frequencies, (0, max(0, n_more)))
         edges = lowest_frequencies(bins, frequencies)
         bin_of = bin_labels(frequencies, edges)
 

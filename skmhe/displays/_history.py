@@ -101,6 +101,11 @@ class HistoryDisplay(Display):
                 "dicts, as history_ of an estimator is: of a DataFrame, pass "
                 "frame.to_dict('records')."
             )
+        if not all(self.x in epoch for epoch in self.history):
+            raise ValueError(
+                f"history has epochs without {self.x!r}, which x={self.x!r} shows: "
+                "pass history_ of an estimator."
+            )
         values = [epoch.get(self.quantity, np.nan) for epoch in self.history]
         shown = ~np.isnan(np.array(values, dtype=float))
         if not shown.any():

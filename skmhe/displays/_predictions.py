@@ -5,24 +5,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skmhe.labels.containers import find_labels, label_array, label_list
-from skmhe.labels.forms import LabelIndicator, Labels
-from skmhe.metrics._alignment import (
-    align,
-    check_labels,
-    number_labels,
-    read_true_labels,
-)
+from skmhe.labels.containers import find_labels
+from skmhe.labels.forms import Labels
+from skmhe.metrics._alignment import check_k_fits, check_labels, read_true_labels
 from skmhe.metrics._classes import METHODS, number_y, rank_with_scores, read_y
 from skmhe.metrics._evaluation import Evaluation, compare
-from skmhe.metrics._predictions import (
-    Predictions,
-    Ranking,
-    Scores,
-    check_k,
-    read_predictions,
-)
-from skmhe.metrics._topk import NO_PREDICTION
+from skmhe.metrics._numbering import find_numbering
+from skmhe.metrics._predictions import check_k, read_predictions
 
 
 class OfEstimator(NamedTuple):
@@ -50,8 +39,8 @@ def predict_and_compare(
     ranked, scores, classes = rank_with_scores(estimator, X, k, methods)
     read = read_y(y, classes)
     truth, ranked, known = number_y(read, classes, ranked)
-    found = compare(truth, ranked, sample_weight)._replace(scores=scores)
-    return OfEstimator(found, read, known, classes)
+    found = compare(truth, ranked, sample_weight, ("y", "X"))
+    return OfEstimator(found._replace(scores=scores), read, known, classes)
 
 
 def training_frequencies(
@@ -84,33 +73,10 @@ def read_and_compare(
     hints = predicted.known if known is None else known
     truth = read_true_labels(y_true, "y_true", hints)
     train = read_true_labels(y_train, "y_train", hints)
-    known = _all_labels(train, truth, predicted) if known is None else known
-    true, ranked = align(truth, predicted, k, known, None)
-    numbers = number_labels(train, known, "y_train").indices
-    frequencies = np.bincount(numbers, minlength=len(known))[: len(known)]
-    return compare(true, ranked, sample_weight), frequencies
-
-
-def _all_labels(train: Labels, truth: Labels, predicted: Predictions) -> NDArray[Any]:
-    """Return the label of each column or, without columns, all labels there are."""
-    tables = [part for part in (train, truth) if isinstance(part, LabelIndicator)]
-    named = [part.names for part in (*tables, predicted) if hasattr(part, "names")]
-    names = next((names for names in named if names is not None), None)
-    if names is not None:
-        return names
-    widths = [part.n_labels for part in tables]
-    if isinstance(predicted, Scores):
-        widths.append(predicted.n_columns)
-    if widths:
-        return np.arange(widths[0])
-    assert isinstance(predicted, Ranking)
-    assert not isinstance(train, LabelIndicator)
-    assert not isinstance(truth, LabelIndicator)
-    ranked = predicted.labels
-    present = np.ones(ranked.shape, bool)
-    if predicted.missing is not None:
-        present = ~predicted.missing
-    elif ranked.dtype.kind == "i":
-        present = ranked != NO_PREDICTION
-    parts = [train.labels, truth.labels, ranked[present]]
-    return label_array(dict.fromkeys(x for part in parts for x in label_list(part)))
+    given = {"y_true": truth, "y_pred": predicted, "y_train": train}
+    numbering = find_numbering(known, given)
+    check_k_fits(k, predicted.n_columns, len(numbering.labels))
+    ranked = numbering.rank(predicted, k)
+    found = compare(numbering.number(truth, "y_true"), ranked, sample_weight)
+    numbers = numbering.number(train, "y_train").indices
+    return found, np.bincount(numbers, minlength=len(numbering.every))

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from skmhe.displays._plotting import Display, check_axes, check_choice
 from skmhe.displays._predictions import OfEstimator, predict_and_compare
 from skmhe.final_classifier import final_step
-from skmhe.labels.containers import find_labels
+from skmhe.labels.containers import find_labels, label_list
 from skmhe.metrics._predictions import check_k
 
 NORMALIZE = ("true", "pred", "all")
@@ -178,6 +178,12 @@ class PrefixDisplay(Display):
         # Each group has as many labels, in the label order.
         group_of = codec.positions // codec.group_sizes[n_digits - 1]
         counts = _count(predicted, group_of)
+        if not counts.any():
+            raise ValueError(
+                f"y has no classes of {type(estimator).__name__}, so that there is "
+                "nothing to show: pass labels such as "
+                f"{label_list(predicted.classes[:3])}."
+            )
         classes = predicted.classes
         groups = [classes[group_of == group] for group in range(len(counts))]
         display = cls(_normalized(counts, normalize), groups)

@@ -88,7 +88,7 @@ def align(
         "propensities": n_propensities,
     }
     n_labels = check_n_labels(counts)
-    _check_k_fits(k, predicted.n_columns, n_labels)
+    check_k_fits(k, predicted.n_columns, n_labels)
     source = "labels"
     if labels is None:
         labels, source = _names(truth, predicted, n_propensities is not None)
@@ -120,7 +120,8 @@ def check_n_labels(counts: dict[str, int | None]) -> int | None:
     return next(iter(known.values()), None)
 
 
-def _check_k_fits(k: int, n_columns: int, n_labels: int | None) -> None:
+def check_k_fits(k: int, n_columns: int, n_labels: int | None) -> None:
+    """Raise ValueError if there are fewer than k predictions of a sample, or labels."""
     for limit, what in ((n_columns, "columns of y_pred"), (n_labels, "labels")):
         if limit is not None and k > limit:
             raise ValueError(

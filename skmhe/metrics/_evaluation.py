@@ -80,20 +80,28 @@ def assess(
 
 
 def compare(
-    truth: TrueLabels, ranked: NDArray[np.int64], sample_weight: ArrayLike | None
+    truth: TrueLabels,
+    ranked: NDArray[np.int64],
+    sample_weight: ArrayLike | None,
+    names: tuple[str, str] = ("y_true", "y_pred"),
 ) -> Evaluation:
-    """Mark the correct predictions among ranked labels, of shape (n_samples, k)."""
-    check_same_samples(truth.n_samples, len(ranked))
+    """Mark the correct predictions among ranked labels, of shape (n_samples, k).
+
+    `names` are those of the arguments that have true labels, and what is predicted.
+    """
+    check_same_samples(truth.n_samples, len(ranked), names)
     weights = check_sample_weight(sample_weight, truth.n_samples)
     return Evaluation(truth, ranked, _find_hits(truth, ranked), weights)
 
 
-def check_same_samples(n_true: int, n_predicted: int) -> None:
+def check_same_samples(
+    n_true: int, n_predicted: int, names: tuple[str, str] = ("y_true", "y_pred")
+) -> None:
     """Raise ValueError unless there are predictions of as many samples as are true."""
     if n_true != n_predicted:
         raise ValueError(
-            f"y_true has {n_true} samples but y_pred has {n_predicted}; pass the same "
-            "samples to both."
+            f"{names[0]} has {n_true} samples but {names[1]} has {n_predicted}; pass "
+            "the same samples to both."
         )
 
 

@@ -228,7 +228,7 @@ class RankingScorer:
         ranked, classes = rank_classes(estimator, X, self.k)
         read = read_y(y, classes)
         truth, ranked, known = number_y(read, classes, ranked)
-        found = compare(truth, ranked, sample_weight)
+        found = compare(truth, ranked, sample_weight, ("y", "X"))
         if self.measure != "psp":
             return MEASURES[self.measure](found)
         assert self.propensities is not None  # checked by the constructor

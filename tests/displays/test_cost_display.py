@@ -143,6 +143,8 @@ def test_invalid_arguments():
         CostDisplay.from_fits(clf, problems(3), cost="parameters")
     with pytest.raises(ValueError, match="cost='bytes' must be one of 'a'"):
         CostDisplay([1], {"a": [1]}).plot(cost="bytes")
+    with pytest.raises(ValueError, match="costs is empty: pass one cost or more"):
+        CostDisplay([1], {}).plot()
     with pytest.raises(ValueError, match="data is empty: pass a sequence or a new gen"):
         CostDisplay.from_fits(clf, [])
     with pytest.raises(ValueError, match=r"data\[1\] is a dict, but must be a pair"):

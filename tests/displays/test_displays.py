@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from display_problems import Problem
 from sklearn.pipeline import make_pipeline
@@ -163,3 +164,29 @@ def test_docstrings_have_all_parameters(cls):
         names = [name.lstrip("*") for name in names]
         expected = inspect.signature(method).parameters
         assert names == [name for name in expected if name != "self"]
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [displays.FrequencyDisplay, displays.RankingDisplay],
+    ids=lambda c: c.__name__,
+)
+def test_errors_name_the_arguments(cls, model):
+    with pytest.raises(
+        ValueError, match="y has 23 samples but X has 24; pass the same"
+    ):
+        cls.from_estimator(model, X, Y[:-1], **needed(cls, "from_estimator"))
+    problem = Problem(11)
+    train = {"y_train": problem.train} if needed(cls, "from_predictions") else {}
+    with pytest.raises(ValueError, match="y_true has 40 samples but y_pred has 39"):
+        cls.from_predictions(problem.dense, problem.scores[:-1], **train)
+    names = {"y_true": list("abcdefgh"), "y_pred": list("stuvwxyz")}
+    y_true = pd.DataFrame(problem.dense, columns=names["y_true"])
+    y_pred = pd.DataFrame(problem.scores, columns=names["y_pred"])
+    with pytest.raises(
+        ValueError, match=r"has columns with .*labels of y_(true|pred):"
+    ):
+        cls.from_predictions(y_true, y_pred, **({"y_train": y_true} if train else {}))
+    with pytest.raises(ValueError, match="measure='map' must be one of '"):
+        bins = ([[1, 1]], [1]) if train else ()
+        cls([1.0], *bins, measure="map").plot()

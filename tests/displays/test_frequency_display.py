@@ -132,6 +132,16 @@ def test_invalid_bins(bins):
         FrequencyDisplay.from_predictions([0], np.eye(1), y_train=[0], k=1, bins=bins)
 
 
+def test_curves_of_other_bins_do_not_share_axes():
+    # Not in order, as places of texts are in the order of their first use.
+    ax = FrequencyDisplay([0.9, 0.4], [[10, 20], [1, 9]], [5, 7]).plot().ax_
+    ax.axhline(0.5)
+    ax.plot(["10\n5"], [0.3])
+    other = FrequencyDisplay([0.9], [[12, 20]], [5])
+    with pytest.raises(ValueError, match=r"bins \['10', '1'\].*\['12'\]: pass ax=None"):
+        other.plot(ax)
+
+
 def test_invalid_arguments():
     problem, clf = Problem(6), Columns().fit(None)
     given = problem.scores, problem.dense
@@ -141,5 +151,9 @@ def test_invalid_arguments():
         )
     with pytest.raises(ValueError, match="y_train has 7 columns but the estimator"):
         FrequencyDisplay.from_estimator(clf, *given, y_train=problem.train[:, 1:])
+    with pytest.raises(ValueError, match="There are no true labels of samples with"):
+        FrequencyDisplay.from_predictions(0 * given[1], given[0], y_train=problem.train)
+    with pytest.raises(ValueError, match="k=9 is larger than the number of columns of"):
+        FrequencyDisplay.from_predictions(*given[::-1], y_train=given[1], k=9)
     with pytest.raises(ValueError, match="y_train has labels of type str,"):
         FrequencyDisplay.from_predictions(*given[::-1], y_train=[["a"], ["b"]])

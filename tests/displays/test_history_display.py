@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LogisticRegression
@@ -84,6 +85,17 @@ def test_invalid_arguments():
     for other in (network(), LogisticRegression().fit(X, Y)):
         with pytest.raises(TypeError, match="has no history_: pass a fitted MHEClass"):
             HistoryDisplay.from_estimator(other)
+    for wrong in ({"quantity": "accuracy"}, {"x": "steps"}):
+        with pytest.raises(ValueError, match="must be one of"):
+            HistoryDisplay(HISTORY, **wrong).plot()
+    with pytest.raises(
+        TypeError, match="history is a DataFrame, but must be a list of"
+    ):
+        HistoryDisplay(pd.DataFrame(HISTORY)).plot()
+    with pytest.raises(
+        ValueError, match="history has epochs without 'epoch', which x="
+    ):
+        HistoryDisplay([{"loss": 1.0}]).plot()
     search = GridSearchCV(network(), {"dropout": [0.1]}, cv=2, refit=False).fit(X, Y)
     with pytest.raises(TypeError, match="refit=False"):
         HistoryDisplay.from_estimator(search)

@@ -95,6 +95,8 @@ def test_invalid_arguments(clf):
         ValueError, match=r"n_digits=3 must be less than .*, which is 3"
     ):
         PrefixDisplay.from_estimator(clf, X, Y, n_digits=3)
+    with pytest.raises(ValueError, match=r"y has no classes of .*such as \[0, 1, 2\]"):
+        PrefixDisplay.from_estimator(clf, X, [[99]] * 90)
     other = LogisticRegression().fit(X, Y[:, 0])
     with pytest.raises(TypeError, match="LogisticRegression has no codec_: pass a fit"):
         PrefixDisplay.from_estimator(other, X, Y)

@@ -97,6 +97,12 @@ def test_invalid_arguments():
         ReliabilityDisplay.from_predictions(given[0], problem.ranked)
     with pytest.raises(ValueError, match="ranked labels without scores"):
         ReliabilityDisplay.from_predictions(["a", "b"], (["a", "b"], ["b", "a"]))
+    nothing = sp.csr_array(given[1].shape)
+    with pytest.raises(ValueError, match="There are no predictions in any bin: pass"):
+        ReliabilityDisplay.from_predictions(given[0], nothing)
+    labels = problem.ranked[:, :1]
+    with pytest.raises(ValueError, match="y_pred contains nan, but probabilities are"):
+        ReliabilityDisplay.from_predictions(given[0], (labels, np.nan * labels))
     with pytest.raises(ValueError, match=r"The result of Columns contains 1\."):
         ReliabilityDisplay.from_estimator(Columns().fit(None), 2 * given[1], given[0])
 

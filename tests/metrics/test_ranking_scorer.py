@@ -206,7 +206,7 @@ def test_psp_labels_match_the_propensities():
         (None, "the target y is None: pass one label per sample"),
         ([1, 2], r"labels of type number.* type str.*, or, if .* by names\[numbers\]"),
         ([["a"], "b"], "y mixes lists of labels with single labels: row 1 is 'b'"),
-        (["a", "b", "a"], "y_true has 3 samples but y_pred has 2"),
+        (["a", "b", "a"], "y has 3 samples but X has 2"),
         (np.array([[2, 0], [0, 1]]), r"an indicator of zeros and ones.*such as \[2\]"),
     ],
 )
