@@ -116,10 +116,11 @@ def _check_indicator(Y: ArrayLike) -> csr_matrix:
         if not (is_flag := np.isin(labels.data, (0, 1))).all():
             raise ValueError(f"got the value {labels.data[~is_flag][0]:g}")
     except (TypeError, ValueError) as error:
+        why = str(error).partition("\n")[0].rstrip(".:")  # without general advice
         raise ValueError(
             "Y must be an indicator, a matrix of 0 and 1 with a column for each label, "
             "such as MultiLabelBinarizer and LabelBinarizer of sklearn.preprocessing "
-            f"make ({error})."
+            f"make ({why})."
         ) from error
     return labels
 

@@ -16,11 +16,14 @@ from typing import NamedTuple
 import numpy as np
 
 MAX_ID = int(np.iinfo(np.int32).max)
+# None of these takes a time that grows with the square of a line's length.
 COMMENT_LINE = re.compile(rb"^[ \t]*#[^\n]*\n", re.MULTILINE)
-COMMENT = re.compile(rb"[ \t]*#[^\n]*")
+COMMENT = re.compile(rb"#[^\n]*")
 TOKEN = re.compile(rb"[^ \t]+")
 ID = re.compile(rb"[0-9]+")
-VALUE = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+VALUE = re.compile(rb"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+# How lines begin that other files of this kind have.
+ONE_NUMBER = re.compile(rb"[+-]?[0-9.]+ +(?:qid|[0-9]+):")
 WITH_LABELS = "labels separated by commas, a space, and features as id:value"
 
 
@@ -79,6 +82,8 @@ class Bounds:
         n = self.n_columns
         if n is None:
             return f"expected {self.lowest} to {self.highest}"
+        if n == 0:
+            return f"expected none: there are 0 {self.kind}s"
         known = f"there are {n} {self.kind}s"
         if self.is_open:
             return f"expected 0 to {n - 1}, or 1 to {n}: {known}"
@@ -203,6 +208,11 @@ def _hint(text: bytes, has_labels: bool, is_first: bool) -> str:
         return (
             " Two numbers are the header of a matrix alone: give the features' file as "
             "path and the labels' file as labels_path."
+        )
+    if has_labels and ONE_NUMBER.match(text):
+        return (
+            " One number per sample, or query ids, are read by load_svmlight_file of "
+            "sklearn.datasets."
         )
     header = "n_samples n_features n_labels" if has_labels else "n_rows n_columns"
     rows = WITH_LABELS if has_labels else "id:value separated by spaces"

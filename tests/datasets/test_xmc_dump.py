@@ -139,7 +139,7 @@ def test_an_open_file_is_written_to_and_left_open(tmp_path):
         (
             [[1.0]],
             [1],
-            "Y must be an indi.*Expected 2D array, got 1D array instead",
+            r"Y must be an indi.*Expected 2D array, got 1D array instead\)\.$",
         ),
         ([[1.0], [2.0]], [[1], [0, 3]], "Y must be an indicator.*MultiLabelBinarizer"),
         ([[1.0]], [["cat"]], "Y must be an indicator.*MultiLabelBinarizer"),

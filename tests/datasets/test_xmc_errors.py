@@ -87,6 +87,11 @@ def with_line(number, line):
         (with_line(3, b"1,,2 1:2"), 3, "expected a label id, digits only, got ''"),
         (with_line(3, b"1, 2 1:2"), 3, "expected a label id, digits only, got ''"),
         (with_line(3, b"1,2:3"), 3, "expected a feature id, digits only, got '1,2'"),
+        (
+            b"1 3 0\n0 1:1\n",
+            2,
+            "label id 0 is out of range, expected none: there are 0",
+        ),
         # Values.
         (
             with_line(3, b" 1:nan"),
@@ -103,6 +108,16 @@ def with_line(number, line):
         (with_line(3, b" 1:0x1A"), 3, "got '1:0x1A'"),
         (with_line(3, b" 1:1e39"), 3, "expected a value that float32 can hold, below"),
         # What is no text of this format.
+        (
+            b"-1 1:0.5\n",
+            1,
+            "got '-1'. One number per sample, or query ids, are read by",
+        ),
+        (
+            b"3 qid:1 1:2\n",
+            1,
+            "got 'qid'. One number per sample, or query ids, are rea",
+        ),
         (with_line(3, b" 1 2"), 3, "expected id:value, got '1' without a colon"),
         (with_line(3, b" 1"), 3, "expected id:value, got '1' without a colon"),
         (with_line(3, b"a cat"), 3, "expected a label id, digits only, got 'a'"),
@@ -266,6 +281,24 @@ def test_long_lines(monkeypatch):
         load_xmc(BytesIO(b"1,2 3:1\n" + line))
     X, _ = load_xmc(BytesIO(b"1,2 3:1\n" + line[:900].rpartition(b" ")[0]))
     assert X.shape == (2, X[1].nnz)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b"1" + b" " * 500_000 + b"x # a comment", "got 'x' without a colon"),
+        (b" " * 500_000 + b"x # a comment", "got 'x' without a colon"),
+        (b" 1:" + b"1" * 500_000 + b"x", "expected a finite number"),
+        (b"#" * 500_000 + b"\nx", "digits only, got 'x'"),
+        (b"1:1 " * 100_000 + b"x", "got 'x' without a colon"),
+        (b"1," * 200_000 + b"x", "digits only, got 'x'"),
+    ],
+    ids=["spaces", "spaces first", "digits", "comment", "pairs", "labels"],
+)
+def test_long_lines_take_no_squared_time(line, expected):
+    # It would be hours.
+    with pytest.raises(ValueError, match=expected):
+        load_xmc(BytesIO(b"1 1:1\n" + line))
 
 
 def test_errors_of_the_system_are_its_own():
