@@ -1,7 +1,7 @@
 """Targets of any form as an indicator, and predictions in the form of targets."""
 
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,6 +10,7 @@ from sklearn.utils import check_consistent_length
 
 from skmhe.labels.containers import distinct_labels, find_labels, joined, label_list
 from skmhe.labels.forms import LabelColumn, LabelIndicator, LabelLists, read_labels
+from skmhe.metrics._alignment import number_labels
 from skmhe.metrics._classes import columns_of_classes
 
 
@@ -57,6 +58,23 @@ class TargetForm(NamedTuple):
         )
         return self._replace(read=indicator)
 
+    def are_equal(self, y: Any, predicted: sp.csr_array) -> NDArray[np.bool_]:
+        """Tell which samples have exactly the labels of a predicted indicator."""
+        is_lists = isinstance(self.read, LabelLists)
+        # Lists of zeros and ones are what they were in the fit.
+        read = read_multilabel(y, "lists" if is_lists else "indicator")
+        check_consistent_length(np.empty(predicted.shape[0]), np.empty(read.n_samples))
+        names = None if isinstance(self.read, LabelLists) else self.read.names
+        labels = self.labels if names is None else names
+        true = number_labels(read, labels, "y", "the y that was fitted")
+        # Labels that were not known in the fit have numbers above all others.
+        width = max(len(labels), int(true.indices.max(initial=0)) + 1)
+        shape = read.n_samples, width
+        entries = np.ones(len(true.indices)), true.indices, true.indptr
+        chosen = predicted.data, predicted.indices, predicted.indptr
+        differ = sp.csr_array(entries, shape) != sp.csr_array(chosen, shape)
+        return differ.sum(axis=1) == 0
+
     def give(self, indicator: sp.csr_array) -> Any:
         """Return predicted labels in this form."""
         if isinstance(self.read, LabelIndicator):
@@ -67,9 +85,11 @@ class TargetForm(NamedTuple):
         return [tuple(flat[i:j]) for i, j in pairwise(ends.tolist())]
 
 
-def read_multilabel(y: Any) -> LabelIndicator | LabelLists:
+def read_multilabel(
+    y: Any, zeros_and_ones: Literal["indicator", "lists"] = "indicator"
+) -> LabelIndicator | LabelLists:
     """Read targets that may have several labels per sample; ValueError for others."""
-    read = read_labels(y)
+    read = read_labels(y, zeros_and_ones=zeros_and_ones)
     if isinstance(read, LabelColumn):
         raise ValueError(
             "y has one label per sample, of which the best one is predicted without a "

@@ -22,6 +22,7 @@ from skmhe.estimators import predict_topk
 from skmhe.estimators._sklearn import HasMethods, Interval, StrOptions, fit_context
 from skmhe.final_classifier import classes_of, final_step
 from skmhe.labels.containers import find_labels
+from skmhe.metrics._evaluation import check_sample_weight
 from skmhe.model_selection._targets import TargetForm, form_of, read_multilabel
 
 
@@ -69,6 +70,36 @@ class BaseThresholdClassifier(
             In the form of the `y` that was fitted: an indicator of shape
             (n_samples, n_labels), dense or sparse, of its dtype; or lists of labels.
         """
+        predicted = self._predicted(X)
+        return self._form.give(predicted)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of samples whose labels are exactly those predicted.
+
+        See :mod:`skmhe.metrics` for measures that say more about very many labels.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples, as the estimator takes them.
+        y : array-like, sparse matrix, DataFrame or list of lists
+            True labels, in any form that `fit` takes and that says the same as that of
+            the `y` that was fitted.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        float
+            Subset accuracy.
+        """
+        predicted = self._predicted(X)
+        are_equal = self._form.are_equal(y, predicted)
+        weights = check_sample_weight(sample_weight, len(are_equal))
+        return float(np.average(are_equal, weights=weights))
+
+    def _predicted(self, X: Any) -> sp.csr_array:
+        """Return an indicator of predicted labels, with a column for each one."""
         check_is_fitted(self)
         ranked, scores = rank_best(self.estimator_, X, self.max_labels)
         thresholds = self._thresholds()
@@ -79,7 +110,7 @@ class BaseThresholdClassifier(
         shape = len(ranked), len(self._form.labels)
         indicator = sp.csr_array(entries, shape=shape)
         indicator.sort_indices()
-        return self._form.give(indicator)
+        return indicator
 
     def predict_topk(
         self, X: Any, k: int | None = None

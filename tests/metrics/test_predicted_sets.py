@@ -213,6 +213,16 @@ def test_average_precision_of_some_scores(average):
     )
 
 
+def test_average_precision_of_labels_by_name():
+    q = Problem(5, n_samples=30, n_labels=8)
+    names = np.array([f"label {i:02}" for i in range(8)])
+    expected = average_precision_score(q.dense, q.scores)
+    found = average_precision_score(names_of(q.dense), q.scores, labels=names)
+    assert found == pytest.approx(expected)
+    other = average_precision_score(names_of(q.dense), q.scores, labels=names[::-1])
+    assert other != pytest.approx(expected)
+
+
 def test_average_precision_of_nothing():
     scores = np.array([[0.2, 0.3]])
     assert average_precision_score([[]], scores) == 0

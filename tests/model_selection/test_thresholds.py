@@ -99,6 +99,37 @@ def test_methods_of_the_estimator_are_passed_on():
     assert fixed().fit(frame, Y).feature_names_in_.tolist() == NAMES.tolist()
 
 
+def test_score_is_the_share_of_samples_with_exactly_the_predicted_labels():
+    weights = np.arange(len(X))
+    frame = pd.DataFrame(Y.toarray(), columns=NAMES)
+    given = {"threshold": -np.inf, "max_labels": 1}
+    predicted = fixed(**given).fit(X, Y).predict(X).toarray()
+    is_equal = (predicted == Y.toarray()).all(axis=1)
+    assert is_equal.any()
+    for fitted, others in (
+        (Y, (Y, sp.coo_matrix(Y), Y.toarray(), Y.toarray().astype(int).tolist())),
+        (frame, (frame, frame.iloc[:, ::-1], Y.toarray(), lists_of(Y))),
+        (lists_of(Y), (lists_of(Y), frame, Y, pd.Series(lists_of(Y)))),
+    ):
+        model = fixed(**given).fit(X, fitted)
+        for y in others:
+            assert model.score(X, y) == is_equal.mean()
+            expected = np.average(is_equal, weights=weights)
+            assert model.score(X, y, weights) == pytest.approx(expected)
+    unknown = [[*labels, "new"] if i == 0 else labels for i, labels in enumerate(y)]
+    assert model.score(X, unknown) <= is_equal.mean()
+    assert model.score(X[:1], [["new"]]) == 0
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        model.score(X, Y[1:])
+
+
+def test_searches_score_lists_of_labels():
+    search = GridSearchCV(
+        fixed(), {"threshold": [0.3]}, cv=MultiLabelStratifiedKFold(2)
+    )
+    assert search.fit(X, lists_of(Y)).best_score_ > 0
+
+
 def test_auto_is_half_of_probabilities_and_0_of_decision_scores():
     for inner in (LinearSVC(), LogisticRegression()):
         model = MultiLabelFixedThresholdClassifier(OneVsRestClassifier(inner)).fit(X, Y)
