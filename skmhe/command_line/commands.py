@@ -169,11 +169,7 @@ def predict(
     check_standard_input(data, label_names)
     notes, loaded = Notes(quiet), Model.load(model).checked()
     names = None if label_names is None else names_for(loaded, label_names)
-    if k is not None and k > loaded.n_labels:
-        raise click.BadParameter(
-            f"{k} is more than the {loaded.n_labels} labels of {model}.",
-            param_hint="'-k'",
-        )
+    loaded.check_k(k or 1)
     samples = read(data, Reading(**reading, has_labels=False), **loaded.takes)
     show = as_json if in_json else as_text
     predictions = Predictions(loaded, k, threshold, show, names)
@@ -229,6 +225,7 @@ def evaluate(
     check_standard_input(data, train_data, options["label_file"])
     notes, reading = Notes(quiet), Reading(**options)
     loaded = Model.load(model).checked()
+    loaded.check_k(min(ks))
     samples = read(data, reading, **loaded.takes)
     notes.say(samples.described())
     train_labels = None

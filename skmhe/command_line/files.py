@@ -38,11 +38,9 @@ COMPRESSED_STARTS = {
     b"\xfd7zXZ\x00": "unxz",
     b"(\xb5/\xfd": "unzstd",
 }
-ID = rb"[0-9]+"
 HEADER = re.compile(rb"[0-9]+[ \t]+[0-9]+([ \t]+[0-9]+)?[ \t\r]*\n?")
-ROW = re.compile(
-    rb"(%b(,%b)*)?([ \t]*(?<![0-9])%b:[^ \t]+)*[ \t]*(#.*)?" % (ID, ID, ID), re.S
-)
+IDS = re.compile(rb"[0-9]+(,[0-9]+)*")
+PAIR = re.compile(rb"[0-9]+:[^:]+")
 
 
 class Input(io.BufferedReader):
@@ -132,12 +130,19 @@ def find_format(stream: Input, texts: bool | None) -> str:
         return "jsonl"
     if texts:
         return "text"
-    if texts is False or HEADER.fullmatch(line) or ROW.fullmatch(line):
+    if texts is False or HEADER.fullmatch(line) or _is_row(line):
         return "xmc"
     raise click.UsageError(
         f"The format of {stream.name} can be told neither by its name nor by its first "
         f"line, {line[:40].decode('utf-8', 'replace')!r}: give it by --format."
     )
+
+
+def _is_row(line: bytes) -> bool:
+    """Tell whether a line, of which there may be the beginning only, is one of xmc."""
+    tokens = line.partition(b"#")[0].split()[:100]
+    pairs = tokens[1:] if tokens and IDS.fullmatch(tokens[0]) else tokens
+    return all(map(PAIR.fullmatch, pairs))  # there are empty rows, too
 
 
 @contextmanager

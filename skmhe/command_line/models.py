@@ -163,6 +163,14 @@ class Model:
             )
         return self
 
+    def check_k(self, k: int) -> None:
+        """Require that there are so many labels."""
+        if k > self.n_labels:
+            raise click.BadParameter(
+                f"{k} is more than the {self.n_labels} labels of {self.path}.",
+                param_hint="'-k'",
+            )
+
     def describe(self) -> dict[str, Any]:
         """Return what is known of the model, ready for JSON."""
         classifier, labels = self.classifier, self.labels

@@ -9,6 +9,7 @@ from typing import Any
 from skmhe.command_line.errors import DataError
 from skmhe.command_line.files import COMPRESSED, Input, text_lines
 from skmhe.command_line.reading import Found, LabelSet, Reading
+from skmhe.datasets._xmc_texts import joined, parse_object
 
 INT64 = range(-(2**63), 2**63)
 
@@ -52,6 +53,12 @@ def _csv_rows(stream: Input, delimiter: str) -> Iterator[tuple[int, list[str]]]:
             if row:
                 yield reader.line_num, row
     except csv.Error as error:
+        if "field limit" in str(error):
+            raise DataError(
+                f"{stream.name}, line {reader.line_num}: expected cells of at most "
+                f"{csv.field_size_limit():,} characters: close the quotes, or use JSON "
+                "lines for such texts."
+            ) from error
         raise DataError(
             f"{stream.name}, line {reader.line_num}: expected cells separated by "
             f"{delimiter!r}, those with quotes in quotes, got other text ({error})."
@@ -60,10 +67,9 @@ def _csv_rows(stream: Input, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 
 def _column(header: list[str], name: str, option: str, file: str) -> int:
     if header.count(name) != 1:
-        found = ", ".join(map(repr, header[:20])) or "nothing"
         raise DataError(
-            f"{file}, line 1: expected one column {name!r} in the header, got {found}: "
-            f"name the column by {option}."
+            f"{file}, line 1: expected one column {name!r} in the header, got "
+            f"{header[:10]}: choose among them by {option}."
         )
     return header.index(name)
 
@@ -88,8 +94,11 @@ def read_jsonl(stream: Input, reading: Reading, _: int | None) -> Found:
         if not line.strip():
             continue
         where = f"{stream.name}, line {number}"
-        sample = _parsed(line, where)
-        texts.append(_text(sample, reading.text_names, where))
+        try:
+            sample = parse_object(line)
+            texts.append(joined(sample, reading.text_names, "--text"))
+        except ValueError as error:
+            raise DataError(f"{where}: {error}.") from error
         if reading.has_labels:
             labels.append(_labels(sample, reading, where))
     if len({type(label) for found in labels for label in found}) > 1:
@@ -100,43 +109,11 @@ def read_jsonl(stream: Input, reading: Reading, _: int | None) -> Found:
     return texts, labels if reading.has_labels else None
 
 
-def _parsed(line: str, where: str) -> dict[str, Any]:
-    try:
-        sample = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"{where}: expected a JSON object, got {line[:40]!r} ({error})."
-        ) from error
-    if not isinstance(sample, dict):
-        raise DataError(
-            f"{where}: expected a JSON object, got {line[:40]!r}: write one object per "
-            'line, such as {"text": "a text", "label": "a label"}.'
-        )
-    return sample
-
-
-def _text(sample: dict[str, Any], fields: tuple[str, ...], where: str) -> str:
-    """Return the fields of text that there are, joined by spaces."""
-    if not any(field in sample for field in fields):
-        raise DataError(
-            f"{where}: expected the field {' or '.join(map(repr, fields))}, got "
-            f"{', '.join(map(repr, list(sample)[:20]))}: name the field by --text."
-        )
-    found = [sample[field] for field in fields if sample.get(field) is not None]
-    for text in found:
-        if not isinstance(text, str):
-            raise DataError(
-                f"{where}: expected fields of text, got {json.dumps(text)[:40]}: name "
-                "another field by --text."
-            )
-    return " ".join(filter(None, found))
-
-
 def _labels(sample: dict[str, Any], reading: Reading, where: str) -> LabelSet:
     if reading.label_name not in sample:
         raise DataError(
             f"{where}: expected the field {reading.label_name!r}, got "
-            f"{', '.join(map(repr, list(sample)[:20]))}: name the field by --label."
+            f"{list(sample)[:10]}: choose among them by --label."
         )
     found = sample[reading.label_name]
     if isinstance(found, str) and reading.separator is not None:

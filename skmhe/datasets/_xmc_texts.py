@@ -158,8 +158,8 @@ def _texts(
             try:
                 text = line.removesuffix(b"\r").decode(encoding)
                 if is_json:
-                    sample = _parse_json(text)
-                    yield _joined(sample, fields), _labels(sample, n_labels)
+                    sample = parse_object(text)
+                    yield joined(sample, fields), _labels(sample, n_labels)
                 else:
                     yield text, []
             except UnicodeDecodeError as error:
@@ -174,7 +174,8 @@ def _texts(
                 ) from error
 
 
-def _parse_json(text: str) -> dict[str, Any]:
+def parse_object(text: str) -> dict[str, Any]:
+    """Return the object of a line of JSON."""
     try:
         sample = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -186,12 +187,14 @@ def _parse_json(text: str) -> dict[str, Any]:
     return sample
 
 
-def _joined(sample: dict[str, Any], fields: Sequence[str]) -> str:
-    """Return the text of a sample: its fields, joined by spaces."""
+def joined(
+    sample: dict[str, Any], fields: Sequence[str], option: str = "fields"
+) -> str:
+    """Return the text of a sample: its fields, which an option chooses, by spaces."""
     if not any(field in sample for field in fields):
         raise ValueError(
             f"expected one of the fields {list(fields)}, got {list(sample)[:10]}: "
-            "choose among them by fields"
+            f"choose among them by {option}"
         )
     texts = [sample[field] for field in fields if sample.get(field) is not None]
     for text in texts:

@@ -76,6 +76,7 @@ def test_options_of_train(run, args, told):
         ([*PREDICT, "test.txt", "--threshold", "2"], "2.0 is not in the range 0<=x<=1"),
         ([*PREDICT, "test.txt", "-o", "no/x"], "there is no folder 'no': create it"),
         ([*PREDICT, "test.txt", "--one-based", "--format=jsonl"], "is for xmc"),
+        (["evaluate", "model.safetensors", "test.txt", "-k", "9"], "9 is more than"),
         (["evaluate", "model.safetensors", "-", "--train", "-"], "can be read once"),
         (["info", "no.st"], "'MODEL': File 'no.st' does not exist."),
         (["fit"], "No such command 'fit'."),
@@ -98,9 +99,9 @@ def test_a_format_that_cannot_be_told(run):
 @pytest.mark.parametrize(
     ("content", "args", "told"),
     [
-        ("", [], "line 1: expected one column 'text' in the header, got nothing"),
-        ("txt,label\n", [], "'text' in the header, got 'txt', 'label': name"),
-        ("text,labels\n", [], "'label' in the header, got 'text', 'labels': name"),
+        ("", [], "line 1: expected one column 'text' in the header, got []"),
+        ("txt,label\n", [], "'text' in the header, got ['txt', 'label']: choose"),
+        ("text,labels\n", [], "'label' in the header, got ['text', 'labels']: choose"),
         ("text,text,label\n", [], "expected one column 'text' in the header, got"),
         ("text,label\n", [], "data.csv: expected at least one sample, got none."),
         ("text,label\na,b\n\na,b,c\n", [], "line 4: expected 2 cells, as the header"),
@@ -120,6 +121,11 @@ def test_a_format_that_cannot_be_told(run):
             ["--separator", ";", "--one-label"],
             "by --one-label, but sample 2 has none",
         ),
+        (
+            f"text,label\n{'a' * 140_000},b\n",
+            [],
+            "line 2: expected cells of at most 131,0",
+        ),
         ("text,label\n.,a\n,b\n", [], "empty vocabulary"),
     ],
 )
@@ -131,12 +137,15 @@ def test_csv(run, content, args, told):
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("[1, 2]", "line 2: expected a JSON object, got '[1, 2]': write one object"),
+        ("[1, 2]", "line 2: expected a JSON object, got '[1, 2]'."),
         ('{"text": "a"', "line 2: expected a JSON object, got"),
         ("[" * 100_000, "line 2: expected a JSON object, got"),
-        ('{"a": 1, "b": 2}', "line 2: expected the field 'text', got 'a', 'b': name"),
-        ('{"text": 1, "label": 1}', "line 2: expected fields of text, got 1: name"),
-        ('{"text": "a"}', "line 2: expected the field 'label', got 'text': name"),
+        (
+            '{"a": 1, "b": 2}',
+            "one of the fields ['text'], got ['a', 'b']: choose among them by --text.",
+        ),
+        ('{"text": 1, "label": 1}', "line 2: expected fields of text, got '1'."),
+        ('{"text": "a"}', "got ['text']: choose among them by --label."),
         ('{"text": "a", "label": null}', "line 2: expected a label, text or"),
         ('{"text": "a", "label": true}', "line 2: expected a label, text or"),
         ('{"text": "a", "label": [0.5]}', "or a list of labels, got [0.5]."),

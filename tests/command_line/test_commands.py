@@ -18,6 +18,7 @@ from skmhe.datasets import dump_xmc, load_xmc
 from skmhe.metrics import evaluate
 
 LINEAR = ["--set", "model=linear", "--set", "random_state=0"]
+NEW_TEST = ["new.safetensors", "test.txt"]
 TEXTS = [text for text, _ in TICKETS]
 
 pytestmark = pytest.mark.usefixtures("models")
@@ -372,6 +373,15 @@ def test_info(run):
     printed = run("info", "tagged.safetensors").stdout
     assert "\nn_labels: 3\n" in printed
     assert "\n  model: linear\n" in printed
+
+
+def test_info_reads_no_arrays(run, monkeypatch):
+    content = bytearray(Path("model.safetensors").read_bytes())
+    content[8 + int.from_bytes(content[:8], "little")] ^= 1  # of the first array
+    Path("new.safetensors").write_bytes(content)
+    found = json.loads(run("info", "new.safetensors", "--json").stdout)
+    assert found["n_labels"] == 8
+    assert "the hash differs" in run("predict", *NEW_TEST, code=1).stderr
 
 
 def test_info_of_other_estimators(run):
