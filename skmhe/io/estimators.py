@@ -120,13 +120,15 @@ BY_COLUMN = {"feature_names_in_", "idf_", "n_samples_seen_", "mean_", "var_", "s
 BY_COLUMN |= {"max_abs_", "components_"}
 # What loading makes of the other attributes, or of the parameters.
 DERIVED = {"classes_", "codec_", "head_sizes_", "n_heads_", "_stop_words_id"}
+# Where scikit-learn keeps callbacks, which are no part of a model.
+CALLBACKS = "_skl_callbacks"
 
 
 def _entries(estimator: Any) -> dict[str, Any]:
     """Return the parameters of an estimator, and what is fitted."""
     params, own = estimator.get_params(deep=False), vars(estimator)
     names = ATTRIBUTES[type(estimator)]
-    others = own.keys() - params.keys() - names.keys() - DERIVED
+    others = own.keys() - params.keys() - names.keys() - DERIVED - {CALLBACKS}
     if others:
         raise TypeError(
             f"{type(estimator).__name__} has the attribute {min(others)!r}, which "

@@ -48,6 +48,15 @@ CASES = {
 }
 
 
+class CallbackOfNothing:
+    """Has what scikit-learn asks of a callback."""
+
+    def setup(self, estimator, context):
+        """Do nothing, as all hooks do."""
+
+    teardown = on_fit_task_begin = on_fit_task_end = setup
+
+
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "model.safetensors"
@@ -196,6 +205,14 @@ def test_estimators_that_are_not_fitted(path):
     loaded = saved_and_loaded(make(strategy="cascade"), path)
     assert repr(loaded) == repr(make(strategy="cascade"))
     assert not hasattr(loaded, "classes_")
+
+
+def test_callbacks_are_left_out(path):
+    clf = MHEClassifier(max_iter=1, random_state=0)
+    if not hasattr(clf, "set_callbacks"):
+        pytest.skip("scikit-learn 1.9 has callbacks")
+    loaded = saved_and_loaded(clf.set_callbacks(CallbackOfNothing()), path)
+    assert vars(loaded) == vars(clf.set_callbacks())
 
 
 def test_tables_are_compact(path):
