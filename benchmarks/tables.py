@@ -188,6 +188,14 @@ TABLES = {
         ("row_ms", "least_ms", "predict_ms", "predict_least_ms"),
         heads=("labels", "model"),
     ),
+    "model-files": Table(
+        "model_files.json",
+        (
+            *("save_s", "load_s", "first_row_s"),
+            *("held_mib", "private_mib", "most_held_mib", "file_mib"),
+        ),
+        heads=("labels", "model, how it is loaded"),
+    ),
     "strategies": Table(
         "strategies.json", (*PRECISIONS, "ECE"), heads=("data", "strategy")
     ),
