@@ -29,11 +29,13 @@ DOCUMENTS = (
     *(f"docs/how_to/{name}.md" for name in ("fit_time", "serving")),
     *(
         f"docs/migration/{name}.md"
-        for name in ("napkinxc", "omikuji", "one_vs_rest", "pecos")
+        for name in ("fasttext", "napkinxc", "omikuji", "one_vs_rest", "pecos")
     ),
 )
 MARKED = re.compile(r"(<!-- table: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 OPENED = re.compile(r"<!-- table: ")
+
+STRATEGIES = ("full", "sampling", "cascade", "product")
 
 # How runs are called in the documents; others by their own name.
 NAMES = {
@@ -46,8 +48,14 @@ NAMES = {
     'skmhe:{"strategy": "cascade"}': 'skmhe, `strategy="cascade"`',
     'skmhe:{"effort": "fast"}': 'skmhe, `effort="fast"`',
     'skmhe:{"effort": "accurate"}': 'skmhe, `effort="accurate"`',
+    **{f"{name}:model='network'": name for name in STRATEGIES},
+    "product:n_heads=3;model='network'": "product, 3 heads",
+    "cascade:strategy__hard_negatives=False;model='network'": (
+        "cascade, `hard_negatives=False`"
+    ),
     "pecos": "PECOS",
     "napkinxc": "napkinXC",
+    "fasttext": "fastText",
     "centroid": "nearest centroid",
     "logistic": "LogisticRegression",
     "mlp": "MLPClassifier",
@@ -105,6 +113,12 @@ TABLES = {
         )
         for rival, data in FROM.items()
     },
+    # In a run of its own, with other libraries it would take too long.
+    "from-fasttext": Table(
+        "rivals_fasttext.json",
+        ("P@1", "P@5", "PSP@5", "fit_s", "rows_per_s", "row_ms", "disk_mib"),
+        rows=("skmhe", 'skmhe:{"model": "linear"}', "fasttext"),
+    ),
     "rivals": Table("rivals.json", PRECISIONS + COSTS, data=BUILT, bold=PRECISIONS),
     # Nothing of its own is measured.
     "rivals-compared": Table(
@@ -198,6 +212,12 @@ TABLES = {
     ),
     "strategies": Table(
         "strategies.json", (*PRECISIONS, "ECE"), heads=("data", "strategy")
+    ),
+    "strategies-costs": Table(
+        "strategies.json",
+        ("P@1", "P@5", "PSP@5", "disk_mib"),
+        rows=tuple(f"{name}:model='network'" for name in STRATEGIES),
+        heads=("data", "strategy"),
     ),
     "dtype": Table(
         "dtype.json", ("P@1", "P@3", "P@5", "PSP@5"), heads=("data", "setting")
