@@ -81,7 +81,7 @@ def _by_suffix(
 def _zstd(name: str) -> Any:
     try:
         if sys.version_info >= (3, 14):
-            from compression import zstd
+            from compression import zstd  # pragma: no cover: Python 3.14
         else:
             from backports import zstd
     except ImportError as error:
