@@ -4,8 +4,13 @@ import os
 import sys
 
 import pytest
+from hypothesis import settings
 
 os.environ["MPLBACKEND"] = "agg"
+
+# Speed is measured in benchmarks/, never asserted: no test fails for a slow machine.
+settings.register_profile("skmhe", deadline=None)
+settings.load_profile("skmhe")
 
 
 @pytest.fixture(autouse=True)

@@ -101,7 +101,7 @@ def test_invalid_arguments():
     with pytest.raises(ValueError, match="There are no predictions in any bin: pass"):
         ReliabilityDisplay.from_predictions(given[0], nothing)
     labels = problem.ranked[:, :1]
-    with pytest.raises(ValueError, match="y_pred contains nan, but probabilities are"):
+    with pytest.raises(ValueError, match="y_pred contains NaN, which cannot be"):
         ReliabilityDisplay.from_predictions(given[0], (labels, np.nan * labels))
     with pytest.raises(ValueError, match=r"The result of Columns contains 1\."):
         ReliabilityDisplay.from_estimator(Columns().fit(None), 2 * given[1], given[0])
