@@ -33,7 +33,7 @@ from skmhe import MHEClassifier, MHEMultiLabelClassifier
 from skmhe.estimators.strategies import MAX_FULL_LABELS, MAX_SAMPLED_LABELS
 from skmhe.labels import LabelCodec
 from skmhe.labels.codec import balanced_head_sizes
-from skmhe.scorers.centroids import N_FREQUENT, Centroids, without_features
+from skmhe.scorers.centroids import SparseCentroids
 from skmhe.scorers.linear.tables import SparseLevel, starts_of
 from skmhe.scorers.model import CENTROID_SCALES, Model
 from skmhe.scorers.network import Network
@@ -114,16 +114,14 @@ def make_levels(features, sizes, rng):
     return [root, make_level(owners, features.ravel(), sizes[-1], n_nodes, rng)]
 
 
-def make_centroids(features, n_features, rng):
+def make_centroids(features, search):
     """Return random centroids of labels with some features, (n_labels, m)."""
     n_labels, m = features.shape
-    values = np.full(features.size, m**-0.5, np.float32)
-    owners = np.repeat(np.arange(n_labels), m)
-    rows = sp.csr_array((values, (owners, features.ravel())), (n_labels, n_features))
-    counts = np.bincount(rows.indices, minlength=n_features)
-    frequent = np.sort(np.argsort(-counts, kind="stable")[:N_FREQUENT])
-    rest = sp.csr_array(without_features(rows, frequent).T)
-    return Centroids(frequent, rows[:, frequent].toarray(), rest)
+    # A feature that was drawn twice counts once.
+    keys = np.unique(np.arange(n_labels)[:, None] * (features.max() + 1) + features)
+    labels, columns = np.divmod(keys, features.max() + 1)
+    values = np.full(len(keys), m**-0.5, np.float32)
+    return SparseCentroids.of(labels, columns, values, search)
 
 
 def make_weights(network, rng):
@@ -195,7 +193,7 @@ def make_model(small, strategy, n_labels, n_features, rng):
         spec, search = small.spec._replace(head=head), head.search
         parts = {"spec": spec, "weights": make_weights(meta_network(spec), rng)}
         if small.centroids is not None:
-            parts["centroids"] = make_centroids(features, n_features, rng)
+            parts["centroids"] = make_centroids(features, search)
     codec = LabelCodec(n_labels, sizes)
     return Model(codec, search, linear=levels, n_linear=n_labels, **parts)
 

@@ -80,8 +80,8 @@ def watch(account):
     """Have the functions of a step tell their time, and what they work on."""
     from skmhe.nn.heads.sampling import SamplingHead, SamplingHeadScores
     from skmhe.nn.optim import RowAdamW
-    from skmhe.scorers.centroids import TrainingCentroids
     from skmhe.scorers.network import Network
+    from skmhe.scorers.training_centroids import TrainingCentroids
     from skmhe.training.data import TrainingData
     from skmhe.training.loop import Trainer
 

@@ -13,7 +13,9 @@ from skmhe.estimators.fitting import Fitted
 from skmhe.io.container import Refused, require
 from skmhe.io.fields import check_below, check_shape, check_starts
 from skmhe.io.transformers import check_blueprint
+from skmhe.nn.search import FlatSearch
 from skmhe.scorers.backbone_features import BackboneFeatures
+from skmhe.scorers.centroids import DenseCentroids
 from skmhe.scorers.linear.tables import DenseLevel, SparseLevel
 from skmhe.scorers.model import Model
 from skmhe.scorers.network import Network, NetworkSpec, Weights, network_from_weights
@@ -147,21 +149,35 @@ def _check_linear(model: Model, n_features: Any) -> None:
 def _check_level(level: SparseLevel, n_features: int) -> None:
     n_parents, size = level.intercepts.shape
     n_rows, n_weights = len(level.features), len(level.children)
-    require(len(level.values) == n_weights, "its classifiers have too few weights")
-    check_starts("node_rows of its classifiers", level.node_rows, n_parents, n_rows)
-    check_starts("indptr of its classifiers", level.indptr, n_rows, n_weights)
-    check_below("features of its classifiers", level.features, n_features)
-    check_below("children of its classifiers", level.children, size)
+    require(len(level.values) == n_weights, "one of its tables has too few weights")
+    check_starts("node_rows of its tables", level.node_rows, n_parents, n_rows)
+    check_starts("indptr of its tables", level.indptr, n_rows, n_weights)
+    check_below("features of its tables", level.features, n_features)
+    check_below("children of its tables", level.children, size)
 
 
 def _check_centroids(model: Model, n_features: Any) -> None:
     spec, centroids = model.spec, model.centroids
     completes = spec is not None and spec.centroid_scale is not None
     require(completes == (centroids is not None), "its centroids are not its network's")
-    if centroids is not None:
-        require(centroids.n_features == n_features, "its centroids have other features")
-        same = len(centroids.block) == model.search.n_labels
-        require(same, "its centroids are of other labels")
+    if centroids is None:
+        return
+    search = model.search
+    require(centroids.n_labels == search.n_labels, "its centroids are of other labels")
+    if isinstance(centroids, DenseCentroids):
+        of_rows = search.n_labels, n_features
+        check_shape("the table of its centroids", centroids.rows, of_rows)
+        return
+    assert isinstance(search, FlatSearch)
+    n_groups = -(-search.n_labels // search.group_size)
+    tables = [(centroids.level, (n_groups, search.group_size))]
+    summary = centroids.summary
+    require((summary is None) == search.multilabel, "its centroids are of another task")
+    if summary is not None:
+        tables.append((summary, (1, n_groups + len(search.spread(CPU)))))
+    for level, shape in tables:
+        check_shape("the table of its centroids", level.intercepts, shape)
+        _check_level(level, n_features)
 
 
 def _check_labels(model: Model, n_features: Any) -> None:

@@ -40,7 +40,7 @@ from skmhe.nn.heads.product import ProductSearch
 from skmhe.nn.search import FlatSearch
 from skmhe.nn.tree_search import TreeSearch
 from skmhe.scorers.backbone_features import BackboneFeatures
-from skmhe.scorers.centroids import Centroids
+from skmhe.scorers.centroids import DenseCentroids, SparseCentroids
 from skmhe.scorers.combination import Calibration, Mix, ScorerWeights
 from skmhe.scorers.label_encoder import LabelTable
 from skmhe.scorers.linear import Scaling
@@ -125,15 +125,6 @@ def _codec(
     codec = LabelCodec(n_labels, head_sizes).extend(order)
     codec.label_order = label_order
     return codec
-
-
-def _centroids(rest: sp.csr_array, **parts: Any) -> Centroids:
-    n_labels = len(parts["block"])
-    require(rest.shape[1] == n_labels, "its centroids are of other labels")
-    check_below("its frequent features", parts["frequent"], rest.shape[0])
-    width = parts["block"].shape[1] == len(parts["frequent"])
-    require(width, "its centroids have other frequent features")
-    return Centroids(rest=rest, **parts)
 
 
 def _random_state_entries(rng: np.random.RandomState) -> dict[str, Any]:
@@ -299,14 +290,14 @@ KINDS_OF_MODEL: dict[str, Kind] = {
         DenseLevel, {"weights": array("f4", 3), "intercepts": array("f4", 2)}
     ),
     "Scaling": record(Scaling, {"mean": array("f8", 1), "factor": array("f8", 1)}),
-    "Centroids": record(
-        Centroids,
+    "DenseCentroids": record(DenseCentroids, {"rows": array("f4", 2)}),
+    "SparseCentroids": record(
+        SparseCentroids,
         {
-            "frequent": array("i8 i4", 1),
-            "block": array("f4", 2),
-            "rest": instance(sp.csr_array),
+            "level": instance(SparseLevel),
+            "n_labels": count(1),
+            "summary": optional(instance(SparseLevel)),
         },
-        _centroids,
     ),
     "LabelTable": record(LabelTable, {"known": optional(array("f4", 2))}),
     "ScorerWeights": record(
@@ -332,7 +323,7 @@ KINDS_OF_MODEL: dict[str, Kind] = {
             "linear": optional(sequence(list, instance(SparseLevel, DenseLevel))),
             "n_linear": count(),
             "scaling": optional(instance(Scaling)),
-            "centroids": optional(instance(Centroids)),
+            "centroids": optional(instance(DenseCentroids, SparseCentroids)),
             "pair_counts": array("f8", 1),
             "label_features": optional(
                 either(array("f i"), instance(sp.csr_array, Parts))

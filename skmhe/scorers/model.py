@@ -208,10 +208,11 @@ class Model:
         head = self.spec.head.with_options(n_labels=n_labels, head_sizes=head_sizes)
         centroids = self.centroids
         if centroids is not None:
-            rows = sp.csr_array((self.n_late, centroids.n_features))
+            assert isinstance(head.search, FlatSearch)
+            rows = None
             if self.labels_are_like_samples:
-                rows = sp.csr_array(self.label_rows[self.search.n_labels :])
-            centroids = centroids.extended(rows)
+                rows = self.label_rows[self.search.n_labels :]
+            centroids = centroids.extended(rows, head.search)
         return dataclasses.replace(
             self,
             search=head.search,

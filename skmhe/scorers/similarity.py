@@ -1,7 +1,6 @@
 """Scores of labels by the similarity of samples to their centroids, or features."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -10,12 +9,12 @@ from torch import Tensor
 from skmhe.nn.heads.base import ExtraScores
 from skmhe.nn.search import FlatSearch
 from skmhe.scorers.batch import Batch, Rows, dense_product
-from skmhe.scorers.centroids import Centroids, TrainingCentroids
+from skmhe.scorers.centroids import Centroids, SparseCentroids
 from skmhe.scorers.combination import (
     RowScores,
     Scorer,
 )
-from skmhe.scorers.linear.feature_table import FeatureTable
+from skmhe.scorers.training_centroids import TrainingCentroids
 
 # Groups of labels that similarities add to a shortlist. With one label per sample, a
 # tenth of the best five labels are outside of the linear classifiers' ten groups; on
@@ -42,29 +41,19 @@ class CentroidScorer(Scorer):
         """Number of labels of a group of a shortlist."""
         return self.search.group_size
 
-    @cached_property
-    def table(self) -> FeatureTable:
-        """Table for the cosines of sparse samples and all labels."""
-        return FeatureTable(self.centroids.level(self.group_size))
-
-    @cached_property
-    def summary(self) -> FeatureTable:
-        """Table for sparse samples and groups, followed by the search's spread."""
-        labels = self.search.spread(torch.device("cpu")).numpy()
-        return FeatureTable(self.centroids.summary(self.group_size, labels))
-
     def prepare(self, X: Rows) -> None:
-        """Make the table, which dense samples do not need."""
-        if not isinstance(X, np.ndarray):
-            _ = self.table
+        """Make the table of all labels, which dense samples do not need."""
+        if isinstance(self.centroids, SparseCentroids):
+            _ = self.centroids.label_table
 
     def multiply_adds(self, n_stored: float) -> float:
         """Estimate those of all labels, as if no weight were 0."""
-        return n_stored * len(self.centroids.block)
+        return n_stored * self.centroids.n_labels
 
     def bind(self, batch: Batch) -> "CentroidScores":
         """Return the scores of a batch."""
-        return CentroidScores(self, batch.unit_rows())
+        sparse = isinstance(self.centroids, SparseCentroids)
+        return CentroidScores(self, batch.unit_rows(sparse=sparse))
 
 
 class CentroidScores(RowScores):
@@ -76,16 +65,15 @@ class CentroidScores(RowScores):
     def _summary(self) -> Tensor:
         """Return the largest cosines in groups, and those of the search's spread."""
         if self._cosines is None:
-            self._cosines = self.scorer.summary.all_scores(self.X)
+            table = self.scorer.centroids.summary_table
+            self._cosines = table.all_scores(self.X)
         return self._cosines
 
     def labels(self) -> Tensor:
         """Return the scores of all labels, shape (n, n_labels)."""
-        centroids, scale = self.scorer.centroids, self.scorer.scale
-        if isinstance(self.X, np.ndarray):
-            return _scaled(centroids.cosines(self.X), scale)
-        scores = self.scorer.table.all_scores(self.X, scale.item())
-        return scores[:, : len(centroids.block)].to(scale.device)
+        scale = self.scorer.scale
+        found = self.scorer.centroids.cosines(self.X, scale=scale.item())
+        return torch.from_numpy(found).to(scale.device)
 
     def candidates(self, groups: Tensor) -> Tensor:
         """Return the scores of the labels of groups, (n, n_groups, group_size)."""

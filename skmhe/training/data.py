@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from skmhe.scorers.batch import to_tensor
-from skmhe.scorers.centroids import Centroids, TrainingCentroids
+from skmhe.scorers.centroids import Centroids
 from skmhe.scorers.parts import Featured, Samples, part_of
+from skmhe.scorers.training_centroids import TrainingCentroids
 
 Targets: TypeAlias = np.ndarray | sp.csr_array
 

@@ -10,13 +10,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from skmhe.labels.clustering import indicator
+from skmhe.nn.search import FlatSearch
 from skmhe.scorers.batch import (
     Rows,
     comparable_rows,
     in_form,
     unit_rows,
 )
-from skmhe.scorers.centroids import TrainingCentroids, fit_centroids
 from skmhe.scorers.combination import Mix
 from skmhe.scorers.device import check_gradients
 from skmhe.scorers.generators import Generators
@@ -33,6 +33,7 @@ from skmhe.scorers.own_labels import count_own_labels
 from skmhe.scorers.parts import part_of
 from skmhe.scorers.progress import SILENT
 from skmhe.scorers.storage import round_to_half
+from skmhe.scorers.training_centroids import TrainingCentroids, fit_centroids
 from skmhe.training.data import (
     TrainingData,
     as_all,
@@ -181,12 +182,16 @@ def _with_classifiers(
         Y = indicator(task.data.y, task.codec.n_labels)
         centroids = _fit_centroids(recipe, task, samples, Y)
         linear, scaling, n_steps = _fit_linear(recipe, task, samples, Y)
+    of_labels = None
+    if centroids is not None:
+        assert isinstance(recipe.search, FlatSearch)
+        of_labels = centroids.for_predictions(recipe.search)
     model = dataclasses.replace(
         model,
         linear=linear,
         n_linear=0 if linear is None else task.codec.n_labels,
         scaling=scaling,
-        centroids=centroids and centroids.for_predictions(),
+        centroids=of_labels,
         own_label_counts=_own_label_counts(recipe, task),
     )
     task = task._replace(data=task.data._replace(centroids=centroids))

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmhe import MHEClassifier, MHEMultiLabelClassifier, Sampling
+from skmhe.scorers.centroids import DenseCentroids
 
 N_CLASSES, N_FEATURES = 12, 10
 CLASSES = [MHEClassifier, MHEMultiLabelClassifier]
@@ -90,9 +91,11 @@ def model_arrays(clf):
         arrays |= {f"linear.{i}.{name}": v for name, v in level._asdict().items()}
     if model.scaling is not None:
         arrays |= {f"scaling.{name}": v for name, v in model.scaling._asdict().items()}
-    if model.centroids is not None:
-        for name in ("frequent", "block", "indptr", "indices", "values"):
-            arrays[f"centroids.{name}"] = getattr(model.centroids, name)
+    if isinstance(model.centroids, DenseCentroids):
+        arrays["centroids"] = model.centroids.rows
+    elif model.centroids is not None:
+        tables = model.centroids.level._asdict().items()
+        arrays |= {f"centroids.{name}": values for name, values in tables}
     assert arrays
     return arrays
 

@@ -9,6 +9,7 @@ from model_mutations import parts_of, rewrite, set_in
 from saved_models import assert_same, make, make_data
 
 import skmhe.io
+from skmhe.scorers.centroids import DenseCentroids
 
 FITTED = "estimator", "fitted", "entries", "_fitted"
 MODEL = *FITTED, "model"
@@ -104,6 +105,60 @@ def test_a_model_that_has_seen_nothing_is_refused(tmp_path):
     clf._fitted.model.pair_counts[:] = 0
     skmhe.io.save(clf, tmp_path / "model")
     with pytest.raises(ValueError, match="it has seen no samples"):
+        skmhe.io.load(tmp_path / "model")
+
+
+def of_one_label(centroids):
+    object.__setattr__(centroids, "n_labels", 1)
+
+
+def with_intercepts(name, shape):
+    def change(centroids):
+        table = getattr(centroids, name)._replace(intercepts=np.zeros(shape, "f4"))
+        object.__setattr__(centroids, name, table)
+
+    return change
+
+
+def without_summary(centroids):
+    object.__setattr__(centroids, "summary", None)
+
+
+WRONG_TABLES = {
+    "other labels": (of_one_label, "its centroids are of other labels"),
+    "other groups": (
+        with_intercepts("level", (2, 9)),
+        "the table of its centroids has",
+    ),
+    "wide": (with_intercepts("summary", (1, 99)), "of its centroids has the shape"),
+    "no summary": (without_summary, "its centroids are of another task"),
+    "child": (lambda c: c.level.children.fill(99), "children of its tables"),
+    "feature": (lambda c: c.summary.features.fill(99), "features of its tables"),
+    "start": (lambda c: c.summary.indptr.fill(9), "indptr of its tables"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_TABLES)
+def test_tables_of_centroids_that_do_not_fit_are_refused(name, tmp_path):
+    clf, (change, match) = (
+        make(strategy="sampling").fit(*make_data()),
+        WRONG_TABLES[name],
+    )
+    change(clf._fitted.model.centroids)
+    skmhe.io.save(clf, tmp_path / "model")
+    with pytest.raises(ValueError, match=match):
+        skmhe.io.load(tmp_path / "model")
+
+
+def test_dense_centroids_of_other_features_are_refused(tmp_path):
+    X, y = make_data()
+    clf = make(strategy="sampling").fit(X.toarray(), y)
+    rows = clf._fitted.model.centroids.rows
+    object.__setattr__(
+        clf._fitted.model, "centroids", DenseCentroids(rows[:, 1:].copy())
+    )
+    skmhe.io.save(clf, tmp_path / "model")
+    with pytest.raises(ValueError, match="the table of its centroids has the shape"):
         skmhe.io.load(tmp_path / "model")
 
 

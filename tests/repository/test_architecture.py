@@ -112,6 +112,7 @@ LAYERS = {
         {"combination", "device"},
         {"linear", "network", "own_labels"},
         {"backbone_features", "centroids"},
+        {"training_centroids"},
         {"label_encoder", "scoring", "similarity"},
         {"model"},
         {"candidates"},

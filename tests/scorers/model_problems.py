@@ -7,7 +7,6 @@ import torch
 
 from skmhe.labels import LabelCodec
 from skmhe.nn import CascadeHead, FullHead, ProductHead, SamplingHead
-from skmhe.scorers.centroids import fit_centroids
 from skmhe.scorers.linear import fit_levels
 from skmhe.scorers.model import Model, Settings
 from skmhe.scorers.network import (
@@ -17,6 +16,7 @@ from skmhe.scorers.network import (
     NetworkSpec,
     weights_to_numpy,
 )
+from skmhe.scorers.training_centroids import fit_centroids
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 N_LABELS, N_FEATURES, HEAD_SIZES = 11, 6, (4, 3)
@@ -104,19 +104,21 @@ def make_whole_model(kind="full", multilabel=False, shares=True, n_late=2):
         Y[np.arange(n), rng.randint(N_LABELS, size=n)] = 1
     Y = sp.csr_array(Y)
     Z = unit(make_rows(N_LABELS + n_late, seed=4))
+    spec = make_spec(
+        kind,
+        multilabel,
+        centroid_scale=3.0 if has_centroids else None,
+        encoder=EncoderSpec(0.1, None if shares else N_FEATURES),
+    )
+    centroids = None
+    if has_centroids:
+        centroids = fit_centroids(samples, Y).for_predictions(spec.head.search)
     model = make_model(
-        spec=make_spec(
-            kind,
-            multilabel,
-            centroid_scale=3.0 if has_centroids else None,
-            encoder=EncoderSpec(0.1, None if shares else N_FEATURES),
-        ),
+        spec=spec,
         order=rng.permutation(N_LABELS),
         linear=fit_levels(samples, Y, sizes, 1.0, 0.0)[0],
         n_linear=N_LABELS,
-        centroids=fit_centroids(samples, Y).for_predictions()
-        if has_centroids
-        else None,
+        centroids=centroids,
         label_features=Z[:N_LABELS],
         labels_are_like_samples=shares,
         own_label_counts=np.array([1, 5]),

@@ -13,17 +13,23 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skmhe.nn import search as search_module
 from skmhe.nn.search import FlatSearch
 from skmhe.scorers import batch as batch_module
-from skmhe.scorers import centroids as centroids_module
 from skmhe.scorers import similarity
+from skmhe.scorers import training_centroids as centroids_module
 from skmhe.scorers.batch import Batch, add_product, unit_rows
-from skmhe.scorers.centroids import fit_centroids
+from skmhe.scorers.centroids import SparseCentroids
 from skmhe.scorers.similarity import (
     CentroidScorer,
     LabelSimilarityScorer,
     scores_to_complete,
 )
+from skmhe.scorers.training_centroids import fit_centroids
 
 CPU = torch.device("cpu")
+
+
+def flat(size=2, n_labels=N_LABELS, multilabel=False):
+    """Return a search of groups of some labels."""
+    return FlatSearch(multilabel, n_labels, size)
 
 
 def of_rows(centroids, rows):
@@ -36,7 +42,8 @@ def test_dense_samples_and_centroids_of_sparse_ones(n, monkeypatch):
     monkeypatch.setattr(centroids_module, "N_FREQUENT", 4)
     X, _ = make_data()
     Y = one_hot(np.arange(N) % 5)
-    centroids = fit_centroids(sp.csr_array(X), Y).for_predictions()
+    centroids = fit_centroids(sp.csr_array(X), Y).for_predictions(flat())
+    assert isinstance(centroids, SparseCentroids)
     rows, groups = X[:n], np.arange(2 * n).reshape(n, 2) % 3
     expected = centroids.cosines(sp.csr_array(rows))
     assert_allclose(centroids.cosines(rows), expected, atol=1e-6)
@@ -51,7 +58,7 @@ def test_similarities_to_the_normalized_sums(container, n_frequent, monkeypatch)
     monkeypatch.setattr(centroids_module, "N_FREQUENT", n_frequent)
     X, _ = make_data()
     y = np.arange(N) % 5  # two labels without samples
-    centroids = fit_centroids(container(X), one_hot(y)).for_predictions()
+    centroids = fit_centroids(container(X), one_hot(y)).for_predictions(flat())
     sums = np.stack([X[y == label].sum(0) for label in range(N_LABELS)])
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
     expected = X @ (sums / np.where(lengths > 0, lengths, 1)).T
@@ -114,7 +121,7 @@ def test_sparse_centroids_keep_their_largest_values(n_frequent, monkeypatch):
     kept[6] = False  # a label without samples
     norms = np.linalg.norm(sums, axis=1)
     expected = X @ (sums * kept / np.where(norms > 0, norms, 1)[:, None]).T
-    found = fitted.for_predictions().cosines(sp.csr_array(X))
+    found = fitted.for_predictions(flat()).cosines(sp.csr_array(X))
     assert_allclose(found, expected, atol=1e-5)
     # In training, what a sample gave to the kept values is left out.
     for i, label in enumerate(y):
@@ -132,7 +139,8 @@ def test_similarities_to_groups_are_those_to_their_labels(
 ):
     monkeypatch.setattr(centroids_module, "N_FREQUENT", 4)
     X = container(make_text_like())
-    centroids = fit_centroids(X, one_hot(np.arange(40) % 6)).for_predictions()
+    fitted = fit_centroids(X, one_hot(np.arange(40) % 6))
+    centroids = fitted.for_predictions(flat(size))
     n_groups = -(-N_LABELS // size)
     groups = np.stack(
         [np.random.RandomState(i).permutation(n_groups) for i in range(n)]
@@ -148,17 +156,23 @@ def test_similarities_to_groups_are_those_to_their_labels(
             assert_allclose(found[i, j, : len(labels)], expected, atol=1e-5)
 
 
-def test_tables_of_centroids_are_made_once_and_not_pickled():
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_tables_of_centroids_are_stored_and_what_is_made_of_them_is_not(
+    multilabel, monkeypatch
+):
+    monkeypatch.setattr(centroids_module, "N_FREQUENT", 4)
     X = sp.csr_array(make_text_like())
-    centroids = fit_centroids(X, one_hot(np.arange(40) % 6)).for_predictions()
-    centroids.cosines(X)
+    fitted = fit_centroids(X, one_hot(np.arange(40) % 6))
+    centroids = fitted.for_predictions(flat(3, multilabel=multilabel))
+    # Only with one label per sample are there scores of groups.
+    assert (centroids.summary is None) == multilabel
     size = len(pickle.dumps(centroids))
-    level = centroids.level(3)
-    assert centroids.level(3) is level
-    assert centroids.level(2) is not level
+    expected = centroids.cosines(X)
+    assert centroids.label_table is centroids.label_table
     assert len(pickle.dumps(centroids)) == size
     again = pickle.loads(pickle.dumps(centroids))
-    assert_allclose(again.cosines(X), centroids.cosines(X))
+    assert_array_equal(again.cosines(X), expected)
+    assert_array_equal(again.level.values, centroids.level.values)
 
 
 @containers
@@ -166,14 +180,18 @@ def test_tables_of_centroids_are_made_once_and_not_pickled():
 def test_more_labels_are_similar_to_their_rows(container, n_frequent, monkeypatch):
     monkeypatch.setattr(centroids_module, "N_FREQUENT", n_frequent)
     X, rows = make_text_like(), make_text_like(3, seed=1)
-    known = fit_centroids(container(X), one_hot(np.arange(40) % 6)).for_predictions()
-    more = known.extended(container(rows))
+    fitted = fit_centroids(container(X), one_hot(np.arange(40) % 6))
+    known = fitted.for_predictions(flat(3))
+    more = known.extended(container(rows), flat(2, N_LABELS + 3))
     found = more.cosines(container(X))
     expected = known.cosines(container(X))
     assert_allclose(found, np.hstack([expected, X @ rows.T]), atol=1e-5)
     groups = np.full((40, 1), 4)
     found = more.group_cosines(container(X), groups, 2)[:, 0]
     assert_allclose(found, X @ rows[1:].T, atol=1e-5)
+    # Of nothing, they are like no sample.
+    more = known.extended(None, flat(2, N_LABELS + 3)).cosines(container(X))
+    assert_allclose(more, np.hstack([expected, np.zeros((40, 3))]), atol=1e-6)
 
 
 @containers
@@ -191,7 +209,7 @@ def test_scores_are_scaled_similarities(container):
     found.sum().backward()
     assert scale.grad.item() == pytest.approx(expected[Y.any(1)].sum(), rel=1e-4)
     # Of other samples, none is left out.
-    known = fitted.for_predictions()
+    known = fitted.for_predictions(flat())
     found = scores_to_complete(known, X, torch.tensor(3.0))(chosen)
     assert_allclose(found, 3 * known.cosines(X)[:, chosen], atol=1e-5)
 
@@ -199,8 +217,10 @@ def test_scores_are_scaled_similarities(container):
 @containers
 def test_centroid_scorer(container):
     X = container(make_data()[0])
-    known = fit_centroids(X, one_hot(np.arange(N) % N_LABELS)).for_predictions()
-    scorer = CentroidScorer(known, torch.tensor(2.0), FlatSearch(True, N_LABELS, 3))
+    search = flat(3, multilabel=True)
+    fitted = fit_centroids(X, one_hot(np.arange(N) % N_LABELS))
+    known = fitted.for_predictions(search)
+    scorer = CentroidScorer(known, torch.tensor(2.0), search)
     scores = scorer.bind(Batch(X, CPU))
     expected = 2 * known.cosines(X)
     assert_allclose(scores.labels(), expected, atol=1e-6)
@@ -216,8 +236,8 @@ def test_centroid_scorer(container):
 def bind_centroids(X, multilabel=False):
     """Return the scores of centroids of 12 labels in groups of two, by a factor 2."""
     Y = one_hot(np.arange(len(X)) % 12, 12)
-    known = fit_centroids(sp.csr_array(X), Y).for_predictions()
-    search = FlatSearch(multilabel, 12, 2)
+    search = flat(2, 12, multilabel)
+    known = fit_centroids(sp.csr_array(X), Y).for_predictions(search)
     scorer = CentroidScorer(known, torch.tensor(2.0), search)
     return known, search, scorer.bind(Batch(sp.csr_array(X), CPU))
 
@@ -261,7 +281,9 @@ def test_multi_label_shortlists_are_those_of_the_linear_classifiers():
 
 def test_dense_samples_have_no_shortlist_with_one_label():
     X, listed = make_text_like(), torch.tensor([[0]] * 40)
-    scorer = bind_centroids(X)[2].scorer
+    fitted = fit_centroids(X, one_hot(np.arange(40) % 12, 12))
+    known = fitted.for_predictions(flat(2, 12))
+    scorer = CentroidScorer(known, torch.tensor(2.0), flat(2, 12))
     assert scorer.bind(Batch(X, CPU)).shortlist(listed) is None
 
 

@@ -22,9 +22,9 @@ from training_problems import (
 
 from skmhe.nn import RowAdamW
 from skmhe.scorers.batch import Batch, unit_rows
-from skmhe.scorers.centroids import fit_centroids
 from skmhe.scorers.generators import Generators
 from skmhe.scorers.network import EncoderSpec
+from skmhe.scorers.training_centroids import fit_centroids
 from skmhe.training import loop
 from skmhe.training.interruption import Interruption
 from skmhe.training.label_encoder import LabelTraining

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from training_problems import CPU, N_LABELS, N, make_data
 
+from skmhe.nn.search import FlatSearch
 from skmhe.scorers.batch import unit_rows
-from skmhe.scorers.centroids import fit_centroids
+from skmhe.scorers.training_centroids import fit_centroids
 from skmhe.training.data import (
     TrainingData,
     as_all,
@@ -62,7 +63,7 @@ def test_centroids_of_training_samples_are_taken_with_them():
     expected = fitted.cosines(X, labels)[rows]
     found = part.centroids.cosines(unit_rows(part.X), labels)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
-    known = fitted.for_predictions()
+    known = fitted.for_predictions(FlatSearch(False, N_LABELS))
     assert data._replace(centroids=known).take(rows).centroids is known
 
 

@@ -8,7 +8,13 @@ import torch
 from torch import Tensor
 
 from skmhe.nn.sparse_rows import SparseRows, sparse_product
-from skmhe.scorers.linear.tables import SparseLevel, ranges, run_bounds, starts_of
+from skmhe.scorers.linear.tables import (
+    SparseLevel,
+    ranges,
+    run_bounds,
+    starts_of,
+    stored_weights,
+)
 
 # Of a feature with at least this share of nonzero weights, a dense row is added in less
 # time than these one by one.
@@ -45,7 +51,7 @@ class FeatureTable:
 
         order = np.argsort(level.features, kind="stable")
         is_dense = self.dense_row[level.features[order]] >= 0
-        features, nodes, values = _weights(level, order[is_dense])
+        features, nodes, values = stored_weights(level, order[is_dense])
         dense = np.zeros((1 + len(often), n_nodes), np.float32)
         dense[0] = level.intercepts.ravel()
         dense[self.dense_row[features], nodes] = values
@@ -56,7 +62,7 @@ class FeatureTable:
         self.n_nodes = n_nodes
         # shape: (n_tiles, n_rows, width)
         self.tiles = torch.from_numpy(np.ascontiguousarray(tiles))
-        features, self.nodes, self.values = _weights(level, order[~is_dense])
+        features, self.nodes, self.values = stored_weights(level, order[~is_dense])
         self.starts = starts_of(np.bincount(features, minlength=n_features + 1))
 
     def all_scores(self, X: sp.csr_array, scale: float = 1.0) -> Tensor:
@@ -139,15 +145,3 @@ def _products(
     bags = _bags(*stacked, np.tile(factors, n_tiles), n_tiles * n_rows)
     found = sparse_product(bags, tiles.flatten(0, 1)).view(n_tiles, n, width)
     return found.transpose(0, 1).reshape(n, n_tiles * width)
-
-
-def _weights(
-    level: SparseLevel, rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the features, nodes and values of some rows' weights."""
-    n_parents, size = level.intercepts.shape
-    lengths = np.diff(level.indptr)[rows]
-    stored = ranges(level.indptr[rows], lengths)
-    parents = np.repeat(np.arange(n_parents, dtype=np.int32), np.diff(level.node_rows))
-    nodes = np.repeat(parents[rows] * np.int32(size), lengths) + level.children[stored]
-    return np.repeat(level.features[rows], lengths), nodes, level.values[stored]

@@ -90,6 +90,48 @@ class SparseLevel(NamedTuple):
 Level = SparseLevel | DenseLevel
 
 
+def level_of(
+    nodes: np.ndarray, features: np.ndarray, values: np.ndarray, shape: tuple[int, int]
+) -> SparseLevel:
+    """Return a level of some weights, of the children of all nodes, in any order.
+
+    The shape is that of the intercepts, which are 0: of nodes and children of each.
+    """
+    n_parents, size = shape
+    parents, children = np.divmod(nodes, size)
+    keys = parents * (features.max(initial=0) + np.int64(1)) + features
+    order = np.argsort(keys, kind="stable")
+    first = np.flatnonzero(np.diff(keys[order], prepend=-1))
+    rows = order[first]
+    return SparseLevel(
+        starts_of(np.bincount(parents[rows], minlength=n_parents)),
+        features[rows].astype(np.int32),
+        np.append(first, len(order)).astype(np.int32),
+        children[order].astype(np.uint16 if size <= 2**16 else np.int32),
+        values[order].astype(np.float32),
+        np.zeros(shape, np.float32),
+    )
+
+
+def stored_weights(
+    level: SparseLevel, rows: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the features, children of all nodes, and values of some rows' weights.
+
+    Of all rows by default.
+    """
+    n_parents, size = level.intercepts.shape
+    parents = np.repeat(np.arange(n_parents, dtype=np.int32), np.diff(level.node_rows))
+    lengths, features = np.diff(level.indptr), level.features
+    children, values = level.children, level.values
+    if rows is not None:
+        parents, lengths, features = parents[rows], lengths[rows], features[rows]
+        stored = ranges(level.indptr[rows], lengths)
+        children, values = children[stored], values[stored]
+    nodes = np.repeat(parents * np.int32(size), lengths) + children
+    return np.repeat(features, lengths), nodes, values
+
+
 def label_weights(levels: list[Level], label: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the features of a label, sorted, and its weights of them, in float64.
 
