@@ -73,13 +73,11 @@ class TrainingCentroids(NamedTuple):
             return DenseCentroids(self.block)
         rest = sp.coo_array(self.rows)
         labels, columns = self.block.nonzero()
-        round_to_half([rest.data])
-        return SparseCentroids.of(
-            np.concatenate([labels, rest.row]),
-            np.concatenate([self.frequent[columns], rest.col]),
-            np.concatenate([self.block[labels, columns], rest.data]),
-            search,
-        )
+        values = np.concatenate([self.block[labels, columns], rest.data])
+        round_to_half([values])
+        labels = np.concatenate([labels, rest.row])
+        features = np.concatenate([self.frequent[columns], rest.col])
+        return SparseCentroids.of(labels, features, values, search)
 
 
 def fit_centroids(X: Rows, Y: sp.csr_array) -> TrainingCentroids:

@@ -22,6 +22,7 @@ from skmhe.scorers.similarity import (
     LabelSimilarityScorer,
     scores_to_complete,
 )
+from skmhe.scorers.storage import MIN_SIZE
 from skmhe.scorers.training_centroids import fit_centroids
 
 CPU = torch.device("cpu")
@@ -173,6 +174,19 @@ def test_tables_of_centroids_are_stored_and_what_is_made_of_them_is_not(
     again = pickle.loads(pickle.dumps(centroids))
     assert_array_equal(again.cosines(X), expected)
     assert_array_equal(again.level.values, centroids.level.values)
+
+
+def test_training_goes_on_with_centroids_that_are_not_rounded(monkeypatch):
+    monkeypatch.setattr(centroids_module, "N_FREQUENT", 4)
+    rng = np.random.RandomState(0)
+    X = unit_rows(sp.csr_array(rng.random_sample((60, 60))))
+    fitted = fit_centroids(X, one_hot(np.arange(60) % 30, 30))
+    before = fitted.rows.data.copy()
+    assert len(before) >= MIN_SIZE
+    values = fitted.for_predictions(flat(2, 30)).level.values
+    assert_array_equal(fitted.rows.data, before)
+    assert_array_equal(values.astype(np.float16), values)
+    assert not (before.astype(np.float16) == before).all()
 
 
 @containers
