@@ -35,14 +35,14 @@ X_test, y_test = features(test, vectorizer.transform)
 
 # %%
 # ``evaluate`` has all measures at once, of all labels and of three bins of them: those
-# with at most 15 training samples are the tail here, those with more than 47 the head.
+# with fewer than 16 training samples are the tail here, those with 48 or more the head.
 # Propensity-scored precision (PSP) is one number in which rare labels count more.
 models = {
     model: MHEClassifier(model=model, effort="fast", random_state=0).fit(X, y)
     for model in ("network", "linear", "both")
 }
 for name, clf in models.items():
-    table = evaluate(y_test, clf.predict_topk(X_test), y_train=y, k=1, bins=(15, 47))
+    table = evaluate(y_test, clf.predict_topk(X_test), y_train=y, k=1, bins=(16, 48))
     parts = ", ".join(f"{part} {share:.1%}" for part, share in table["R@1"].items())
     print(f"{name:8} PSP@1 {table['PSP@1']['all']:.1%}; accuracy: {parts}")
 

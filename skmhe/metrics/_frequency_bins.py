@@ -14,27 +14,37 @@ def bin_labels(
     return np.searchsorted(lowest, frequencies, side="right") - 1
 
 
-def are_frequencies(values: list[Any], least: int) -> bool:
-    """Tell whether some numbers are integers of at least some number, in order."""
-    are_integers = all(
-        isinstance(value, Integral) and not isinstance(value, bool) for value in values
-    )
-    return (
-        are_integers and values == sorted(values) and min(values, default=-1) >= least
-    )
-
-
 def read_bins(bins: Any) -> int | list[int]:
     """Return a number of bins, or their lowest numbers; ValueError for others."""
     is_number = isinstance(bins, Integral)
     values = [bins] if is_number else list(bins) if np.iterable(bins) else []
-    if not are_frequencies(values, 1) or len({*values}) < len(values):
+    if not _are_increasing(values):
         raise ValueError(
             f"bins={bins!r} must be an integer of at least 1, the number of bins, or "
             "increasing integers of at least 1, the lowest number of training samples "
             "of each bin, for example (1, 10, 100)."
         )
     return int(bins) if is_number else list(map(int, values))
+
+
+def read_tail_torso_head(bins: Any) -> list[int]:
+    """Return the lowest numbers of three bins; ValueError for others."""
+    values = list(bins) if np.iterable(bins) else []
+    if len(values) != 2 or not _are_increasing(values):
+        raise ValueError(
+            f"bins={bins!r} must be two increasing integers of at least 1, the lowest "
+            "number of training samples of the torso and that of the head, for example "
+            "(10, 100)."
+        )
+    return [0, *map(int, values)]
+
+
+def _are_increasing(values: list[Any]) -> bool:
+    """Tell whether some numbers, at least one, are increasing integers from 1 on."""
+    are_integers = all(
+        isinstance(value, Integral) and not isinstance(value, bool) for value in values
+    )
+    return are_integers and values == sorted(set(values)) and min(values, default=0) > 0
 
 
 def lowest_frequencies(

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from skmhe.labels.forms import LabelIndicator, Labels
 from skmhe.metrics._alignment import check_labels, read_true_labels
 from skmhe.metrics._evaluation import Evaluation, check_same_samples, compare
-from skmhe.metrics._frequency_bins import are_frequencies, bin_labels
+from skmhe.metrics._frequency_bins import bin_labels, read_tail_torso_head
 from skmhe.metrics._measures import coverage, ndcg, precision, recall
 from skmhe.metrics._measures import propensity_scored_precision as psp
 from skmhe.metrics._numbering import (
@@ -99,8 +99,9 @@ def evaluate(
     threshold : float, default=0.5
         Labels of a larger score are predicted, for F1 of scores or of a pair.
     bins : tuple of two int, default=(10, 100)
-        A label is in the tail up to the first number of training samples, in the torso
-        up to the second one, and in the head above.
+        The lowest number of training samples of a label in the torso, and in the head;
+        labels with fewer are in the tail. Bins are those of
+        :class:`skmhe.displays.FrequencyDisplay` with the same numbers.
     labels : array-like of shape (n_labels,), default=None
         The labels that may be predicted, see :func:`precision_at_k`.
 
@@ -143,10 +144,10 @@ def evaluate(
     ks = _check_ks(k)
     if not isinstance(threshold, Real) or np.isnan(threshold):
         raise ValueError(f"threshold={threshold!r} must be a number.")
-    _check_bins(bins)
+    edges = read_tail_torso_head(bins)
     compared, ks = _compare(y_true, y_pred, y_train, ks, threshold, labels)
     table = EvaluationTable()
-    for name, mask in _masks(compared, bins).items():
+    for name, mask in _masks(compared, edges).items():
         for measure, value in _measures(compared, ks, mask).items():
             table.setdefault(measure, {})[name] = value
     return table
@@ -161,15 +162,6 @@ def _check_ks(k: Any) -> list[int]:
     if not ks:
         raise ValueError(f"k={k!r} must be a number of predictions, or several.")
     return sorted(set(ks))
-
-
-def _check_bins(bins: Any) -> None:
-    values = list(bins) if np.iterable(bins) else []
-    if len(values) != 2 or not are_frequencies(values, 0):
-        raise ValueError(
-            f"bins={bins!r} must be two numbers of training samples in increasing "
-            "order: the largest of the tail and that of the torso, such as (10, 100)."
-        )
 
 
 def _compare(
@@ -257,13 +249,13 @@ def _training_labels(
 
 
 def _masks(
-    compared: _Compared, bins: tuple[int, int]
+    compared: _Compared, edges: list[int]
 ) -> dict[str, NDArray[np.bool_] | None]:
     """Return which labels are in each bin; None are all of them."""
     masks: dict[str, NDArray[np.bool_] | None] = {"all": None}
     if compared.frequencies is None:
         return masks
-    bin_of = bin_labels(compared.frequencies, [0, bins[0] + 1, bins[1] + 1])
+    bin_of = bin_labels(compared.frequencies, edges)
     for number in reversed(range(len(BINS))):  # the most frequent labels first
         masks[BINS[number]] = bin_of == number
     return masks

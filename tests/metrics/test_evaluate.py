@@ -6,6 +6,7 @@ import pytest
 import scipy.sparse as sp
 from metric_problems import Problem
 
+from skmhe.displays import FrequencyDisplay
 from skmhe.metrics import (
     coverage_at_k,
     evaluate,
@@ -23,9 +24,9 @@ PROBA = Q.rng.random(Q.dense.shape)
 TRAIN = (Q.rng.random((90, 10)) < np.linspace(0, 0.9, 10)).astype(int)
 BINS = (20, 50)
 MASKS = {
-    "head": TRAIN.sum(axis=0) > 50,
-    "torso": (TRAIN.sum(axis=0) > 20) & (TRAIN.sum(axis=0) <= 50),
-    "tail": TRAIN.sum(axis=0) <= 20,
+    "head": TRAIN.sum(axis=0) >= 50,
+    "torso": (TRAIN.sum(axis=0) >= 20) & (TRAIN.sum(axis=0) < 50),
+    "tail": TRAIN.sum(axis=0) < 20,
 }
 
 
@@ -140,9 +141,22 @@ def test_scores_of_a_pair_that_are_nan():
 def test_labels_that_occur_in_training_or_test_samples_only():
     truth, train = [["a"], ["new"]], [["a"], ["b"], ["a"], ["old"]]
     pair = np.array([["a", "b"], ["b", "a"]]), np.array([[0.9, 0.1], [0.8, 0.6]])
-    found = evaluate(truth, pair, y_train=train, k=1, bins=(0, 1))
+    found = evaluate(truth, pair, y_train=train, k=1, bins=(1, 2))
     assert found["R@1"] == {"all": 0.5, "head": 1.0, "torso": 0.0, "tail": 0.0}
     assert found["labels"] == {"all": 2, "head": 1, "torso": 0, "tail": 1}
+
+
+def test_bins_are_those_of_the_display():
+    # One label has 9 training samples, one 10, one 99, and one 100.
+    y_train = np.repeat(np.arange(4), [9, 10, 99, 100])
+    display = FrequencyDisplay.from_predictions(
+        np.arange(4), np.eye(4), y_train=y_train, k=1, bins=(10, 100)
+    )
+    assert display.bins[:, 0].tolist() == [100, 10, 1]
+    found = evaluate(np.arange(4), np.eye(4), y_train=y_train, k=1, bins=(10, 100))
+    row = found["labels"]
+    assert [row["head"], row["torso"], row["tail"]] == display.n_labels.tolist()
+    assert evaluate(np.arange(4), np.eye(4), y_train=y_train, k=1) == found  # default
 
 
 def test_table_is_text_and_a_frame():
@@ -167,8 +181,11 @@ def test_table_is_text_and_a_frame():
         ({"threshold": "high"}, "threshold='high' must be a number"),
         ({"threshold": np.nan}, "threshold=nan must be a number"),
         ({"k": (11, 12)}, "are all larger than the number of predictions"),
-        ({"bins": (50, 20)}, "must be two numbers"),
-        ({"bins": (1, 2, 3)}, "must be two numbers"),
+        ({"bins": (50, 20)}, r"bins=\(50, 20\) must be two increasing integers"),
+        ({"bins": (20, 20)}, "must be two increasing integers"),
+        ({"bins": (0, 1)}, "must be two increasing integers of at least 1"),
+        ({"bins": (1, 2, 3)}, "must be two increasing integers"),
+        ({"bins": 3}, "must be two increasing integers"),
         ({"y_train": TRAIN[:2]}, "y_train has 2 samples"),
         ({"y_train": TRAIN[:, :9]}, "numbers of labels differ"),
     ],
