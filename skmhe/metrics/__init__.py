@@ -9,7 +9,8 @@ from skmhe.metrics._ranking import (
 )
 from skmhe.metrics._report import evaluate
 from skmhe.metrics._scored import average_precision_score, expected_calibration_error
-from skmhe.metrics._scorer import RankingScorer, get_scorer, get_scorer_names
+from skmhe.metrics._scorer import RankingScorer
+from skmhe.metrics._scorer_names import get_scorer, get_scorer_names
 from skmhe.metrics._sets import f1_score, precision_recall_f1
 
 __all__ = [

@@ -17,17 +17,6 @@ from skmhe.metrics._true_labels import TrueLabels
 METHODS = ("decision_function", "predict_proba")
 
 
-def rank_classes(
-    estimator: Any, X: Any, k: int
-) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Rank the top-k classes of each sample, best first.
-
-    Returns positions in the classes, shape (n_samples, k), and the classes.
-    """
-    ranked, _, classes = rank_with_scores(estimator, X, k, METHODS)
-    return ranked, classes
-
-
 def rank_with_scores(
     estimator: Any, X: Any, k: int, methods: Sequence[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[Any]]:

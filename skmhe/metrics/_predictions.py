@@ -100,7 +100,7 @@ def _dense(values: Any) -> NDArray[Any]:
     return values.toarray() if sp.issparse(values) else np.asarray(values)
 
 
-def check_k(k: int, name: str = "k") -> None:
+def check_k(k: Any, name: str = "k") -> None:
     """Raise ValueError unless a number, such as k, is a positive integer."""
     if not isinstance(k, Integral) or isinstance(k, (bool, np.bool_)) or k < 1:
         raise ValueError(f"{name}={k!r} must be an integer of at least 1.")

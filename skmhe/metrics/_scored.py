@@ -65,6 +65,11 @@ def average_precision_score(
     if average not in AVERAGES:
         raise ValueError(f"average={average!r} must be one of {', '.join(AVERAGES)}.")
     found = assess(y_true, y_pred, 1, labels, sample_weight, scored=True, every=True)
+    return average_precision(found, average)
+
+
+def average_precision(found: Evaluation, average: str) -> float:
+    """Return the average precision of predictions that have scores."""
     assert found.scores is not None
     samples, ranks = np.nonzero(found.ranked >= 0)
     groups, of_truth, size = _groups(found, average, samples, ranks)

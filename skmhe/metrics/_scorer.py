@@ -1,106 +1,30 @@
 """Scorers for model selection that compute a ranking metric of an estimator."""
 
-import re
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.metadata_routing import MetadataRequest
 
+from skmhe.final_classifier import classes_of, final_step
 from skmhe.labels.containers import find_labels, plain
 from skmhe.labels.forms import LabelIndicator, Labels
 from skmhe.metrics._alignment import check_labels, check_n_labels
-from skmhe.metrics._classes import number_y, rank_classes, read_y
+from skmhe.metrics._classes import METHODS, number_y, rank_with_scores, read_y
 from skmhe.metrics._evaluation import compare
 from skmhe.metrics._measures import MEASURES, propensity_scored_precision
-from skmhe.metrics._predictions import check_k
+from skmhe.metrics._predictions import check_k, check_no_nan
 from skmhe.metrics._propensities import check_propensities
+from skmhe.metrics._scored import average_precision
+from skmhe.metrics._sets import AVERAGES
 
-_MEASURES = sorted([*MEASURES, "psp"])
-_USUAL_K = (1, 3, 5)
-
-
-def get_scorer_names() -> list[str]:
-    """Get the names of the most common scorers.
-
-    :func:`get_scorer` accepts any other number k >= 1 as well.
-
-    Returns
-    -------
-    list of str
-        Names of the form "measure@k".
-
-    See Also
-    --------
-    get_scorer : Get a scorer by its name.
-
-    Examples
-    --------
-    >>> from skmhe.metrics import get_scorer_names
-    >>> get_scorer_names()[:4]
-    ['coverage@1', 'coverage@3', 'coverage@5', 'ndcg@1']
-    """
-    return [f"{measure}@{k}" for measure in _MEASURES for k in _USUAL_K]
-
-
-def get_scorer(
-    scoring: str,
-    *,
-    propensities: ArrayLike | None = None,
-    labels: ArrayLike | None = None,
-) -> "RankingScorer":
-    """Get a scorer by its name.
-
-    Parameters
-    ----------
-    scoring : str
-        "precision@k", "recall@k", "ndcg@k", "psp@k" or "coverage@k" with a number
-        k >= 1, for example "precision@5".
-    propensities : array-like of shape (n_labels,), default=None
-        Propensity of each label. Only used, and required, for "psp@k"; see
-        :class:`RankingScorer`.
-    labels : array-like of shape (n_labels,), default=None
-        The label that each value of `propensities` belongs to. Only used for "psp@k";
-        see :class:`RankingScorer`.
-
-    Returns
-    -------
-    RankingScorer
-        A callable ``scorer(estimator, X, y, sample_weight=None)`` that returns a float;
-        greater is better.
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown, or `propensities` or `labels` are missing, invalid, or
-        given for another measure than "psp".
-
-    See Also
-    --------
-    get_scorer_names : Get the names of the most common scorers.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> from sklearn.model_selection import cross_val_score
-    >>> from skmhe.metrics import get_scorer
-    >>> X, y = load_iris(return_X_y=True)
-    >>> scores = cross_val_score(
-    ...     LogisticRegression(max_iter=1000), X, y, scoring=get_scorer("recall@2")
-    ... )
-    >>> scores.round(2)
-    array([1., 1., 1., 1., 1.])
-    """
-    match = re.fullmatch(r"([a-z]+)@([1-9][0-9]*)", str(scoring))
-    if match is None or match[1] not in _MEASURES:
-        raise ValueError(
-            f"scoring={scoring!r} is not a valid scorer name; pass one of "
-            f"{', '.join(_MEASURES)}, followed by @k, for example 'precision@5'."
-        )
-    return RankingScorer(
-        match[1], k=int(match[2]), propensities=propensities, labels=labels
-    )
+AT_K = sorted([*MEASURES, "psp"])
+# Those that need the scores of predictions, and may be of all classes.
+SCORED = {
+    f"average_precision_{average}": partial(average_precision, average=average)
+    for average in AVERAGES
+}
 
 
 class RankingScorer:
@@ -114,11 +38,14 @@ class RankingScorer:
 
     Parameters
     ----------
-    measure : {"coverage", "ndcg", "precision", "psp", "recall"}
+    measure : {"average_precision_macro", "average_precision_micro", \
+            "average_precision_samples", "coverage", "ndcg", "precision", "psp", \
+            "recall"}
         The metric to compute. "psp" is the propensity-scored precision.
-    k : int, default=5
+    k : int or None, default=5
         Number of top-ranked predictions to consider, at least 1 and at most the number
-        of classes of the estimator.
+        of classes of the estimator. Of average precision, it may be larger, and None
+        stands for all classes, whose scores are a dense array.
     propensities : array-like of shape (n_labels,), default=None
         Propensity of each label, in (0, 1]. Only used, and required, for
         ``measure="psp"``.
@@ -139,8 +66,9 @@ class RankingScorer:
     Raises
     ------
     ValueError
-        If `measure` is unknown, k is not a positive integer, or `propensities` or
-        `labels` are missing, invalid, or given for another measure than "psp".
+        If `measure` is unknown, k is not a positive integer (or None), or
+        `propensities` or `labels` are missing, invalid, or given for another measure
+        than "psp".
 
     See Also
     --------
@@ -178,15 +106,14 @@ class RankingScorer:
         self,
         measure: str,
         *,
-        k: int = 5,
+        k: int | None = 5,
         propensities: ArrayLike | None = None,
         labels: ArrayLike | None = None,
     ) -> None:
-        if measure not in _MEASURES:
-            raise ValueError(
-                f"measure={measure!r} must be one of {', '.join(_MEASURES)}."
-            )
-        check_k(k)
+        if measure not in (known := [*AT_K, *SCORED]):
+            raise ValueError(f"measure={measure!r} must be one of {', '.join(known)}.")
+        if k is not None or measure not in SCORED:
+            check_k(k)
         check_propensities_and_labels(measure, propensities, labels)
         self.measure = measure
         self.k = k
@@ -225,10 +152,13 @@ class RankingScorer:
         TypeError
             If the estimator has no `classes_`, or no method that ranks them.
         """
-        ranked, classes = rank_classes(estimator, X, self.k)
+        ranked, scores, classes = self._rank(estimator, X)
         read = read_y(y, classes)
         truth, ranked, known = number_y(read, classes, ranked)
         found = compare(truth, ranked, sample_weight, ("y", "X"))
+        if self.measure in SCORED:
+            check_no_nan(scores, f"What {type(estimator).__name__} predicts")
+            return SCORED[self.measure](found._replace(scores=scores))
         if self.measure != "psp":
             return MEASURES[self.measure](found)
         assert self.propensities is not None  # checked by the constructor
@@ -236,6 +166,16 @@ class RankingScorer:
         return propensity_scored_precision(
             found, propensities_of(read, known, classes, *given)
         )
+
+    def _rank(
+        self, estimator: Any, X: Any
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[Any]]:
+        """Return the ranked places in the classes, their scores, and the classes."""
+        k = self.k
+        if k is None or self.measure in SCORED:
+            n_classes = len(classes_of(final_step(estimator)))
+            k = n_classes if k is None else min(k, n_classes)
+        return rank_with_scores(estimator, X, k, METHODS)
 
     def __repr__(self) -> str:
         shown = f"{type(self).__name__}({self.measure!r}, k={self.k}"

@@ -19,17 +19,23 @@ from skmhe.metrics import RankingScorer, get_scorer, get_scorer_names
 
 def test_names():
     names = get_scorer_names()
-    assert len(names) == len(set(names)) == 15
+    assert len(names) == len(set(names)) == 21
     for name in names:
         p = [0.5] if name.startswith("psp") else None
         scorer = get_scorer(name, propensities=p)
-        assert f"{scorer.measure}@{scorer.k}" == name
+        if "@" in name:
+            assert f"{scorer.measure}@{scorer.k}" == name
+        elif name.startswith("average"):
+            assert (scorer.measure, scorer.k) == (name, None)
     assert get_scorer("ndcg@17").k == 17
 
 
 @pytest.mark.parametrize(
     "name",
-    ["precision", "precision@0", "precision@-1", "map@5", "ndcg@5 ", "", 5, None],
+    [
+        *("precision", "precision@0", "precision@-1", "map@5", "ndcg@5 ", "", 5, None),
+        *("f1", "f1_micro@5", "f1_weighted", "average_precision", ["f1_micro"]),
+    ],
 )
 def test_unknown_name(name):
     with pytest.raises(ValueError, match=r"scoring=.* is not a valid scorer name"):
@@ -41,8 +47,14 @@ def test_constructor_errors():
         RankingScorer("map")
     with pytest.raises(ValueError, match="k=0 must be an integer of at least 1"):
         RankingScorer("ndcg", k=0)
+    with pytest.raises(ValueError, match="k=None must be an integer of at least 1"):
+        RankingScorer("ndcg", k=None)
+    with pytest.raises(ValueError, match="k=0 must be an integer of at least 1"):
+        RankingScorer("average_precision_micro", k=0)
     with pytest.raises(ValueError, match="measure='psp' requires propensities"):
         get_scorer("psp@5")
+    with pytest.raises(ValueError, match="measure='psp', not for 'f1_micro'"):
+        get_scorer("f1_micro", propensities=[1.0])
     with pytest.raises(ValueError, match="only used for measure='psp', not for 'ndcg'"):
         get_scorer("ndcg@5", propensities=[1.0])
     with pytest.raises(ValueError, match="only used for measure='psp'"):
