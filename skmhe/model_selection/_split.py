@@ -11,12 +11,14 @@ from sklearn.model_selection import KFold, ShuffleSplit
 from sklearn.utils import check_random_state, indexable
 
 from skmhe.estimators._sklearn import safe_indexing
+from skmhe.labels.containers import plain
+from skmhe.labels.forms import LabelColumn, read_labels
 from skmhe.model_selection._stratification import (
     assign_folds,
     meet_sizes,
     move_to_first,
 )
-from skmhe.model_selection._targets import indicator_of
+from skmhe.model_selection._targets import as_indicator, indicator_of
 
 Split: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
 
@@ -223,8 +225,8 @@ class MultiLabelStratifiedShuffleSplit(ShuffleSplit):
                 raise ValueError(
                     "There is no test sample: each sample is the only one with one of "
                     "its labels, which must be among the training samples. Leave out "
-                    "such labels, or pass the targets as y (in train_test_split, as "
-                    "stratify or the last array)."
+                    "such labels; or, if the labels are no targets, pass those as y or "
+                    "stratify."
                 )
             order = rng.permutation(n_samples)
             yield order[folds[order] == 0], order[folds[order] == 1]
@@ -245,7 +247,8 @@ def train_test_split(
     Parameters
     ----------
     *arrays : sequence of array-like, sparse matrix, DataFrame or list
-        Data of the same number of samples, such as X and Y.
+        Data of the same number of samples, such as X and Y: the targets last, unless
+        they are passed as `stratify`.
     test_size : float or int, default=None
         Share (between 0 and 1) or number of the test samples. If None, what
         `train_size` leaves, or 0.25 if that is None, too.
@@ -254,8 +257,9 @@ def train_test_split(
     random_state : int, RandomState instance or None, default=None
         Seed of the split. Pass an int for the same split in each call.
     stratify : array-like, sparse matrix, DataFrame or list of lists, default=None
-        The targets whose labels are spread, in every form that `fit` of
-        MHEMultiLabelClassifier takes. If None, the last one of `arrays`.
+        The targets whose labels are spread, in every form that `fit` takes. If None,
+        the last one of `arrays`, which must be an indicator or lists of labels then:
+        one label per sample could as well be texts, weights or groups.
 
     Returns
     -------
@@ -265,8 +269,9 @@ def train_test_split(
     Raises
     ------
     ValueError
-        If there is no array, numbers of samples differ, the targets are none, or the
-        sizes are not possible.
+        If there is no array, numbers of samples differ, the targets are none, the last
+        array has one label per sample and `stratify` is None, or the sizes are not
+        possible.
 
     See Also
     --------
@@ -288,8 +293,10 @@ def train_test_split(
             "train_test_split got no arrays: pass at least one, such as X and Y."
         )
     arrays = indexable(*arrays)
-    y, name = (arrays[-1], "arrays[-1]") if stratify is None else (stratify, "stratify")
-    indicator = indicator_of(arrays[0], y, name)
+    if stratify is None:
+        indicator = _indicator_of_last(arrays)
+    else:
+        indicator = indicator_of(arrays[0], stratify, "stratify")
     if test_size is None and train_size is None:
         test_size = 0.25
     splitter = MultiLabelStratifiedShuffleSplit(
@@ -297,3 +304,21 @@ def train_test_split(
     )
     parts = next(splitter.split(indicator, indicator))
     return [safe_indexing(array, part) for array in arrays for part in parts]
+
+
+def _indicator_of_last(arrays: list[Any]) -> sp.csr_array:
+    """Return the CSR indicator of the last array; ValueError for other data than it."""
+    name = "arrays[-1]"
+    advice = (
+        "The last array must be the targets, an indicator or lists of labels, as in "
+        "train_test_split(X, Y). Otherwise pass them as stratify, too, as in "
+        "train_test_split(X, y, stratify=y)."
+    )
+    try:
+        labels = read_labels(arrays[-1], name)
+    except ValueError as error:
+        raise ValueError(f"{error} {advice}") from error
+    if isinstance(labels, LabelColumn):
+        value = plain(labels.labels[:1])[0]
+        raise ValueError(f"{name} has one value per sample, as {value!r} is. {advice}")
+    return as_indicator(labels, name)

@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 from sklearn.utils import check_consistent_length
 
 from skmhe.labels.containers import distinct_labels, find_labels, joined, label_list
-from skmhe.labels.forms import LabelColumn, LabelIndicator, LabelLists, read_labels
+from skmhe.labels.forms import (
+    LabelColumn,
+    LabelIndicator,
+    LabelLists,
+    Labels,
+    read_labels,
+)
 from skmhe.metrics._alignment import number_labels
 from skmhe.metrics._classes import columns_of_classes
 
@@ -18,6 +24,11 @@ def indicator_of(X: Any, y: Any, name: str = "y") -> sp.csr_array:
     """Return the CSR indicator of the targets of samples, in any form `fit` takes."""
     labels = read_labels(y, name)
     check_consistent_length(X, np.empty(labels.n_samples))
+    return as_indicator(labels, name)
+
+
+def as_indicator(labels: Labels, name: str) -> sp.csr_array:
+    """Return the CSR indicator of targets that are read."""
     if isinstance(labels, LabelIndicator):
         return labels.rows
     if isinstance(labels, LabelColumn):

@@ -185,7 +185,7 @@ def test_sizes_are_met_as_far_as_labels_allow(seed, sizes, n_samples):
 def test_rare_labels_alone_have_test_samples():
     # The smaller part has less than half a sample of each of them.
     y = np.repeat(np.arange(100), 3)
-    train, test = train_test_split(y, test_size=0.1, random_state=0)
+    train, test = train_test_split(y, stratify=y, test_size=0.1, random_state=0)
     assert (len(train), len(test)) == (270, 30)
     assert len(np.unique(train)) == 100
 
@@ -222,6 +222,17 @@ def test_errors_of_train_test_split():
         train_test_split(X[1:], Y)
     with pytest.raises(ValueError, match=r"arrays\[-1\] has 60 columns"):
         train_test_split(X, Y * 2)
+    texts = [f"text {i % 9}" for i in range(len(X))]
+    weights = np.linspace(0, 1, len(X))
+    for last, message in [
+        (texts, r"arrays\[-1\] has one value per sample, as 'text 0' is"),
+        (X.ravel() % 3, r"arrays\[-1\] has one value per sample, as 0 is"),
+        (weights, "continuous"),
+        (X * [0.5, 2.0], r"arrays\[-1\] has 2 columns"),
+    ]:
+        with pytest.raises(ValueError, match=f"{message}.* Otherwise pass them as str"):
+            train_test_split(X, Y, last)
+        assert len(train_test_split(X, Y, last, stratify=Y)) == 6
     with pytest.raises(ValueError, match="stratify has 60 columns"):
         train_test_split(X, stratify=Y * 2)
     with pytest.raises(ValueError, match="test_size=300 should be either positive"):
@@ -229,8 +240,8 @@ def test_errors_of_train_test_split():
 
 
 def test_samples_of_labels_of_their_own_cannot_be_split():
-    with pytest.raises(ValueError, match=r"There is no test sample: .* as stratify"):
-        train_test_split(X, np.arange(len(X)))
+    with pytest.raises(ValueError, match=r"There is no test sample: .* as y or stra"):
+        train_test_split(X, stratify=np.arange(len(X)))
 
 
 @pytest.mark.parametrize(
