@@ -142,10 +142,12 @@ class RankingDisplay(Display):
         k : int, default=5
             Largest number of predictions, at most the number of classes.
         propensities : array-like of shape (n_labels,), default=None
-            Propensity of each label. Only used, and required, for ``measure="psp"``;
-            see :func:`skmhe.metrics.propensities`.
+            Propensity of each label, also of those that the test data have alone. Only
+            used, and required, for ``measure="psp"``; see
+            :func:`skmhe.metrics.propensities`.
         labels : array-like of shape (n_labels,), default=None
-            The label of each propensity. Only used for ``measure="psp"``, see
+            The label of each propensity. Only used for ``measure="psp"``, and required
+            if `y` has labels that the estimator does not know; see
             :class:`skmhe.metrics.RankingScorer`.
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights. If None, all samples have the same weight.
@@ -223,8 +225,9 @@ class RankingDisplay(Display):
         k : int, default=5
             Largest number of predictions, at most the number of those of each sample.
         propensities : array-like of shape (n_labels,), default=None
-            Propensity of each label. Only used, and required, for ``measure="psp"``;
-            see :func:`skmhe.metrics.propensities`.
+            Propensity of each label, also of those that the test data have alone. Only
+            used, and required, for ``measure="psp"``; see
+            :func:`skmhe.metrics.propensities`.
         labels : array-like of shape (n_labels,), default=None
             The label of each column of scores and of each propensity, see
             :func:`skmhe.metrics.precision_at_k`.

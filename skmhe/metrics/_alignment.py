@@ -34,6 +34,12 @@ from skmhe.metrics._true_labels import TrueLabels
 # Keeps sample * n_labels + label within int64 for up to 2**32 samples.
 MAX_LABELS = 2**31
 
+# What to do about labels of the test data that have no propensity.
+ALL_LABELS = (
+    "pass a list of all labels, those of the training and of the test data, both in "
+    "propensities(y_train, labels=...) and as labels here."
+)
+
 Nested: TypeAlias = Literal["indicator", "refuse"]
 
 
@@ -191,8 +197,7 @@ def check_all_known(
         unseen = truth.labels[find_labels(truth.labels, labels) < 0]
         raise ValueError(
             f"{name} has the label {plain(unseen[:1])[0]!r}, which has no propensity, "
-            "as it is not in labels: pass all labels, those of the training and of the "
-            "test data, both to propensities and to the metric."
+            f"as it is not in labels: {ALL_LABELS}"
         )
 
 

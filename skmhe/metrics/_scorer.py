@@ -10,7 +10,7 @@ from sklearn.utils.metadata_routing import MetadataRequest
 from skmhe.final_classifier import classes_of, final_step
 from skmhe.labels.containers import find_labels, plain
 from skmhe.labels.forms import LabelIndicator, Labels
-from skmhe.metrics._alignment import check_labels, check_n_labels
+from skmhe.metrics._alignment import ALL_LABELS, check_labels, check_n_labels
 from skmhe.metrics._classes import METHODS, number_y, rank_with_scores, read_y
 from skmhe.metrics._evaluation import compare
 from skmhe.metrics._measures import MEASURES, propensity_scored_precision
@@ -255,7 +255,7 @@ def propensities_of(
         raise ValueError(
             f"propensities has {len(values)} values, but the estimator has "
             f"{len(classes)} classes and y has {len(known) - len(classes)} other "
-            "labels; pass the label of each propensity in labels."
+            f"labels; {ALL_LABELS}"
         )
     return values
 
@@ -274,8 +274,7 @@ def _places_of_columns(
         odd = known[places < 0]
         raise ValueError(
             f"labels does not contain {plain(odd[:1])[0]!r}, which is a class of the "
-            "estimator or a label of y: pass all labels, those of the training and of "
-            "the test data, both to propensities and to the scorer."
+            f"estimator or a label of y: {ALL_LABELS}"
         )
     return places
 

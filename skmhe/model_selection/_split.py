@@ -294,7 +294,7 @@ def train_test_split(
         )
     arrays = indexable(*arrays)
     if stratify is None:
-        indicator = _indicator_of_last(arrays)
+        indicator = _indicator_of_last(arrays[-1])
     else:
         indicator = indicator_of(arrays[0], stratify, "stratify")
     if test_size is None and train_size is None:
@@ -306,7 +306,7 @@ def train_test_split(
     return [safe_indexing(array, part) for array in arrays for part in parts]
 
 
-def _indicator_of_last(arrays: list[Any]) -> sp.csr_array:
+def _indicator_of_last(y: Any) -> sp.csr_array:
     """Return the CSR indicator of the last array; ValueError for other data than it."""
     name = "arrays[-1]"
     advice = (
@@ -315,7 +315,7 @@ def _indicator_of_last(arrays: list[Any]) -> sp.csr_array:
         "train_test_split(X, y, stratify=y)."
     )
     try:
-        labels = read_labels(arrays[-1], name)
+        labels = read_labels(y, name)
     except ValueError as error:
         raise ValueError(f"{error} {advice}") from error
     if isinstance(labels, LabelColumn):

@@ -23,6 +23,7 @@ from skmhe.estimators._sklearn import HasMethods, Interval, StrOptions, fit_cont
 from skmhe.final_classifier import classes_of, final_step
 from skmhe.labels.containers import find_labels
 from skmhe.metrics._evaluation import check_sample_weight
+from skmhe.metrics._predictions import check_no_nan
 from skmhe.model_selection._targets import TargetForm, form_of, read_multilabel
 
 
@@ -208,6 +209,7 @@ def rank_best(
     """Return the places in the classes of the best labels, and their scores."""
     classes = classes_of(estimator)
     labels, scores = predict_topk(estimator, X, min(max_labels, len(classes)))
+    check_no_nan(scores, f"What {type(estimator).__name__} predicts")
     places = find_labels(labels.ravel(), classes)
     return places.reshape(labels.shape), scores
 

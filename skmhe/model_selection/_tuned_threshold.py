@@ -231,8 +231,8 @@ class MultiLabelTunedThresholdClassifierCV(BaseThresholdClassifier):
         if isinstance(self.cv, str):  # "prefit"
             if self.refit:
                 raise ValueError(
-                    "cv='prefit' uses the estimator as it is, but refit=True: pass "
-                    "refit=False."
+                    "cv='prefit' uses the estimator as it is, but refit=True fits it "
+                    "again: pass refit=False, too, or a FrozenEstimator and another cv."
                 )
             check_is_fitted(self.estimator)
         return average

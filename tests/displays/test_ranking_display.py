@@ -65,6 +65,28 @@ def test_propensities_of_labels_in_another_order():
     assert_array_equal(plain.values, shuffled.values)
 
 
+def test_labels_of_the_test_data_alone_need_a_propensity():
+    train = [["a"], ["a", "b"], ["b"], ["a"]]
+    X, y = [[0.9, 0.1], [0.2, 0.8]], [["a"], ["b", "new"]]
+    clf = Columns(np.array(["a", "b"])).fit(None)
+    pair = [["a", "b"], ["b", "a"]]
+    given = {"measure": "psp", "k": 2}
+    for labels in (None, ["a", "b"]):
+        p = metrics.propensities(train, labels=labels)
+        short = {**given, "propensities": p, "labels": labels}
+        with pytest.raises(ValueError, match=r"both in propensities\(y_train, labels="):
+            RankingDisplay.from_estimator(clf, X, y, **short)
+    with pytest.raises(ValueError, match=r"'new', .* and as labels here"):
+        RankingDisplay.from_predictions(y, pair, **short)
+    given["labels"] = ["a", "b", "new"]
+    given["propensities"] = metrics.propensities(train, labels=given["labels"])
+    found = RankingDisplay.from_estimator(clf, X, y, **given).values
+    table = metrics.evaluate(y, np.array(pair), y_train=train, k=(1, 2))
+    assert_allclose(found, [table["PSP@1"]["all"], table["PSP@2"]["all"]])
+    made = RankingDisplay.from_predictions(y, pair, **given).values
+    assert_array_equal(made, found)
+
+
 def test_curves_of_several_measures_share_axes():
     values = np.array([0.5, 0.25])
     display = RankingDisplay(values, name="a").plot()

@@ -306,6 +306,20 @@ def test_labels_that_are_in_one_fold_only():
 
 
 # ------------------------------------------------------------ errors
+class WithoutScores(OneVsRestClassifier):
+    """Predicts NaN, as a classifier does whose training has diverged."""
+
+    def predict_proba(self, X):
+        return super().predict_proba(X) * np.nan
+
+
+@pytest.mark.parametrize("make", [fixed, tuned])
+def test_scores_that_are_nan(make):
+    inner = WithoutScores(LogisticRegression())
+    with pytest.raises(ValueError, match="What WithoutScores predicts contains NaN"):
+        make().set_params(estimator=inner).fit(X, Y).predict(X)
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [
