@@ -18,6 +18,7 @@ from skmhe.labels.containers import (
 from skmhe.labels.forms import LabelColumn, LabelIndicator, LabelLists, Labels
 from skmhe.metrics._alignment import (
     check_n_labels,
+    label_indices,
     number_labels,
     rank_by_label,
     read_true_labels,
@@ -89,6 +90,9 @@ def find_numbering(
     if labels is None and n_labels is not None:
         source = " and ".join(name for name, n in counts.items() if n is not None)
         labels = np.arange(n_labels)
+        for name, read in given.items():
+            if name != "y_pred":  # of which each label must be known, see `rank`
+                label_indices(_listed(read), name, source, 0, n_labels)
     listed = {name: _listed(read) for name, read in given.items()}
     if labels is None:
         every = _distinct(listed)
@@ -182,8 +186,11 @@ def is_ranking(y_pred: Any) -> bool:
     if isinstance(y_pred, list | tuple) and not _has_floats(y_pred):
         return False
     values = np.asarray(y_pred)
-    if values.ndim != 2 or values.shape[1] == 1:
+    if values.ndim != 2:
         return False
+    if values.shape[1] == 1:
+        # One label per sample, which is no fraction, or the scores of a single label.
+        return values.dtype.kind == "f" and bool((values != np.floor(values)).any())
     if values.dtype.kind in "iuf":
         return bool(((values != 0) & (values != 1)).any())
     return values.dtype.kind in "US" or (
@@ -192,8 +199,10 @@ def is_ranking(y_pred: Any) -> bool:
 
 
 def _has_floats(rows: Any) -> bool:
+    """Tell whether all rows have as many floating-point numbers."""
     return all(
         isinstance(row, list | tuple | np.ndarray)
+        and len(row) == len(rows[0])
         and all(isinstance(value, float | np.floating) for value in row)
         for row in rows
     )

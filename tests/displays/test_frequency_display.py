@@ -155,5 +155,5 @@ def test_invalid_arguments():
         FrequencyDisplay.from_predictions(0 * given[1], given[0], y_train=problem.train)
     with pytest.raises(ValueError, match="k=9 is larger than the number of columns of"):
         FrequencyDisplay.from_predictions(*given[::-1], y_train=given[1], k=9)
-    with pytest.raises(ValueError, match="y_train has labels of type str,"):
+    with pytest.raises(ValueError, match="y_train has the label 'a' instead of"):
         FrequencyDisplay.from_predictions(*given[::-1], y_train=[["a"], ["b"]])

@@ -195,6 +195,28 @@ def test_errors(given, message):
         table(**given)
 
 
+def test_scores_of_a_single_label():
+    proba, truth = PROBA[:, :1], sp.csr_array(Q.dense[:, :1])
+    for scores in (proba, sp.csr_array(proba), proba.tolist()):
+        found = evaluate(truth, scores, k=1)
+        assert found["P@1"]["all"] == pytest.approx(precision_at_k(truth, proba, 1))
+        expected = f1_score(truth, sp.csr_array(proba > 0.5))
+        assert found["micro F1"]["all"] == pytest.approx(expected)
+
+
+def test_labels_beyond_the_columns_are_no_misses():
+    lists = [np.flatnonzero(row).tolist() for row in Q.dense]
+    beyond = [[*lists[0], 10], *lists[1:]]  # as if labels began with 1
+    message = "contains the label index 10, but label indices must be from 0 to 9"
+    for predicted in (PROBA, PROBA > 0.5):
+        with pytest.raises(ValueError, match=f"y_true {message}"):
+            evaluate(beyond, predicted)
+        with pytest.raises(ValueError, match=f"y_train {message}"):
+            evaluate(lists, predicted, y_train=beyond)
+        found = evaluate(beyond, predicted, labels=range(10))
+        assert found["labels"]["all"] == evaluate(lists, predicted)["labels"]["all"] + 1
+
+
 def test_numbers_of_samples_differ():
     for predicted in (PROBA, PROBA > 0.5):
         with pytest.raises(ValueError, match="y_true has 59 samples but y_pred has 60"):

@@ -142,6 +142,12 @@ def test_ranked_labels_are_sets():
     assert f1_score(["a", "b"], ["a", "c"]) == 0.5  # one label per sample
 
 
+def test_lists_of_floating_point_labels_are_sets():
+    truth, predicted = [[1.5], [2.0, 3.0]], [(1.5,), (2.0, 4.0)]
+    assert f1_score(truth, predicted) == pytest.approx(2 / 3)
+    assert f1_score(truth, [(1.5,), ()]) == pytest.approx(1 / 2)
+
+
 def test_macro_is_the_mean_over_the_labels_that_there_are():
     truth, predicted = [["a"], ["b"]], [["a"], ["a"]]
     assert f1_score(truth, predicted, average="macro") == pytest.approx(1 / 3)

@@ -7,11 +7,17 @@ from sklearn import model_selection
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler
 from split_problems import long_tailed
 
 from skmhe import MHEMultiLabelClassifier
 from skmhe.metrics import get_scorer
-from skmhe.model_selection import MultiLabelStratifiedKFold, cross_validate
+from skmhe.model_selection import (
+    MultiLabelStratifiedKFold,
+    MultiLabelStratifiedShuffleSplit,
+    cross_validate,
+)
 
 Y = long_tailed(200, 12)
 X = Y.toarray() + np.random.default_rng(0).normal(size=Y.shape)
@@ -95,3 +101,42 @@ def test_scorers_of_scikit_learn(scoring):
     assert found.keys() == expected.keys()
     for name in found.keys() - {"fit_time", "score_time"}:
         np.testing.assert_array_equal(found[name], expected[name])
+
+
+SPLITTERS = [
+    3,
+    MultiLabelStratifiedKFold(2),
+    MultiLabelStratifiedShuffleSplit(2, random_state=0),
+    model_selection.KFold(2),
+    model_selection.ShuffleSplit(2, random_state=0),
+]
+
+
+@pytest.mark.parametrize("cv", SPLITTERS, ids=str)
+def test_every_splitter_in_pipelines_and_searches(cv):
+    # The way that the guide shows, of each form; of searches, with a splitter in them.
+    inner = MultiLabelStratifiedKFold(2)
+    model = model_selection.GridSearchCV(
+        make_pipeline(MaxAbsScaler(), clf()), {}, cv=inner, scoring=SCORING
+    )
+    given = {"cv": cv, "scoring": SCORING, "error_score": "raise"}
+    lists = [row.indices.tolist() for row in sp.csr_matrix(Y)]
+    scores = [
+        cross_validate(model, X, y, **given)["test_score"]
+        for y in (lists, sp.csr_matrix(Y), sp.coo_array(Y))
+    ]
+    assert scores[0].shape == (cv if cv == 3 else 2,)
+    np.testing.assert_array_equal(scores[0], scores[1])
+    np.testing.assert_array_equal(scores[0], scores[2])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["lists", sp.csr_array])
+def test_in_processes(form):
+    lists = [row.indices.tolist() for row in sp.csr_matrix(Y)]
+    targets = lists if form == "lists" else form(Y)
+    found, expected = (
+        cross_validate(clf(), X, targets, cv=2, scoring=SCORING, n_jobs=n_jobs)
+        for n_jobs in (2, 1)
+    )
+    np.testing.assert_array_equal(found["test_score"], expected["test_score"])
