@@ -9,6 +9,7 @@ The document is an array of bytes like the others. It has the dtype, shape and S
 of each array, and the header has the SHA-256 of the document.
 """
 
+import collections
 import hashlib
 import json
 import math
@@ -16,7 +17,7 @@ import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -29,8 +30,12 @@ VERSION = 1
 DOCUMENT = "document"
 # The largest header that the library reads.
 MAX_HEADER = 100_000_000
-# What the first array's place in the file is a multiple of.
+# What the place of each array in the file is a multiple of. Products with a matrix at
+# another place are rounded otherwise: MKL adds up in the order of whole registers.
 ALIGNMENT = 64
+PADDING = "padding~"
+# Of the dimensions of an array, which NumPy 1 has.
+MAX_NDIM = 32
 # Bytes that are read at a time.
 CHUNK = 2**18
 # By their names in the file.
@@ -83,13 +88,14 @@ def write(path: str | os.PathLike[str], document: Any, arrays: dict[str, Any]) -
 
     The document is given its entries "version" and "arrays".
     """
-    # Large elements first: each array's place is a multiple of its elements' size.
-    order = sorted(arrays, key=lambda n: (-arrays[n].itemsize, -arrays[n].nbytes, n))
-    entries = {name: _described(arrays[name]) for name in order}
+    # Those that need no padding after them come first.
+    order = sorted(arrays, key=lambda n: (arrays[n].nbytes % ALIGNMENT > 0, n))
+    arrays = _padded({name: arrays[name] for name in order})
+    entries = {name: _described(array) for name, array in arrays.items()}
     document = document | {"version": VERSION, "arrays": entries}
     text = json.dumps(document, allow_nan=False).encode()
     last = np.frombuffer(text, np.uint8)
-    tables = [(name, arrays[name]) for name in order] + [(DOCUMENT, last)]
+    tables = arrays | {DOCUMENT: last}
     metadata = {
         "format": FORMAT,
         "version": str(VERSION),
@@ -97,7 +103,7 @@ def write(path: str | os.PathLike[str], document: Any, arrays: dict[str, Any]) -
     }
     header: dict[str, Any] = {"__metadata__": metadata}
     place = 0
-    for name, array in tables:
+    for name, array in tables.items():
         entry = {"dtype": NAMES[array.dtype], "shape": list(array.shape)}
         header[name] = entry | {"data_offsets": [place, place + array.nbytes]}
         place += array.nbytes
@@ -110,8 +116,21 @@ def write(path: str | os.PathLike[str], document: Any, arrays: dict[str, Any]) -
         )
     with written_whole(path) as file:
         file.write(len(head).to_bytes(8, "little") + head)
-        for _, array in tables:
+        for array in tables.values():
             file.write(memoryview(array.reshape(-1)).cast("B") if array.size else b"")
+
+
+def _padded(arrays: dict[str, Any]) -> dict[str, Any]:
+    """Return arrays, each of which begins at a multiple of `ALIGNMENT`.
+
+    The format has no gaps between arrays, so that these are arrays of their own.
+    """
+    padded: dict[str, Any] = {}
+    for name, array in arrays.items():
+        padded[name] = array
+        if missing := -array.nbytes % ALIGNMENT:
+            padded[f"{PADDING}{len(padded)}"] = np.zeros(missing, np.uint8)
+    return padded
 
 
 def _described(array: np.ndarray) -> dict[str, Any]:
@@ -239,11 +258,24 @@ def _read_header(file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
 
 def _loads(text: bytes, what: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:  # also of what is not UTF-8
         raise Damaged(f"its {what} is no JSON ({error})") from error
     require(isinstance(value, dict), f"its {what} is no JSON object")
     return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON; another reader may take the other one of two values."""
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
+        names = collections.Counter(name for name, _ in pairs)
+        raise ValueError(f"it has the entry {names.most_common(1)[0][0]!r} twice")
+    return entries
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"it has {name}, which JSON has not")
 
 
 def _check_header(header: dict[str, Any], start: int, size: int) -> dict[str, Stored]:
@@ -254,10 +286,10 @@ def _check_header(header: dict[str, Any], start: int, size: int) -> dict[str, St
         dtype, shape = DTYPES.get(str(entry.get("dtype"))), entry.get("shape")
         require(dtype is not None, f"its array {name!r} has an unknown dtype")
         assert dtype is not None
-        require(_are_counts(shape), f"its array {name!r} has no valid shape")
+        require(is_shape(shape), f"its array {name!r} has no valid shape")
         span = entry.get("data_offsets")
         require(
-            _are_counts(span)
+            is_shape(span)
             and len(span) == 2
             and span[1] - span[0] == math.prod(shape) * dtype.itemsize,
             f"its array {name!r} has another size than its shape says",
@@ -271,8 +303,10 @@ def _check_header(header: dict[str, Any], start: int, size: int) -> dict[str, St
     return stored
 
 
-def _are_counts(values: Any) -> bool:
-    return isinstance(values, list) and all(
+def is_shape(values: Any) -> bool:
+    """Tell whether something is a list of a few sizes, whose product takes no time."""
+    is_short = isinstance(values, list) and len(values) <= MAX_NDIM
+    return is_short and all(
         type(value) is int and 0 <= value < 2**62 for value in values
     )
 

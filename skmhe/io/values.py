@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from skmhe.io.container import NAMES, Container, Refused, require
+from skmhe.io.container import NAMES, Container, Refused, is_shape, require
 from skmhe.io.trusted import Trusted, name_of_trusted
 from skmhe.scorers.batch import to_tensor
 from skmhe.scorers.network import weights_to_numpy
@@ -305,6 +305,6 @@ def dtype_of(text: Any, kinds: Iterable[str]) -> np.dtype:
 
 
 def _shaped(array: np.ndarray, shape: Any) -> np.ndarray:
-    is_shape = isinstance(shape, list) and math.prod(shape) == array.size
-    require(is_shape, "it has an array of another shape")
+    fits = is_shape(shape) and math.prod(shape) == array.size
+    require(fits, "it has an array of another shape")
     return array.reshape(shape)

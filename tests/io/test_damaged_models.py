@@ -2,6 +2,7 @@
 
 import ast
 import errno
+import functools
 import json
 import os
 import pickle
@@ -86,6 +87,8 @@ def test_hashes_of_mapped_arrays_are_compared_if_asked(saved):
         ((2).to_bytes(8, "little") + b"[]", "no JSON object"),
         ((9).to_bytes(8, "little") + b"\xff" * 9, "its header is no JSON"),
         ((9999).to_bytes(8, "little") + b"[" * 9999, "its header is no JSON"),
+        ((13).to_bytes(8, "little") + b'{"a":1,"a":1}', "it has the entry 'a' twice"),
+        ((9).to_bytes(8, "little") + b'{"a":NaN}', "it has NaN, which JSON has not"),
     ],
 )
 def test_other_files_are_refused(data, match, tmp_path):
@@ -123,6 +126,30 @@ def test_other_versions_are_refused(version, match, saved):
     # Whatever else is in the file.
     path.write_bytes(joined(header, document | {"arrays": 3}, data[start:]))
     with pytest.raises(ValueError, match=match):
+        skmhe.io.load(path)
+
+
+def test_entries_of_a_description_that_come_twice_are_refused(saved):
+    _, path = saved
+    data = path.read_bytes()
+    header, document, start = parts_of(data)
+    joined_twice = functools.partial(joined, header, document, data[start:])
+    path.write_bytes(joined_twice())
+    skmhe.io.load(path)
+    path.write_bytes(joined_twice(lambda text: b'{"estimator": 1, ' + text[1:]))
+    with pytest.raises(ValueError, match=r"its document .* 'estimator' twice"):
+        skmhe.io.load(path)
+
+
+def test_shapes_of_very_many_sizes_are_refused_at_once(saved):
+    # Their product would take hours.
+    _, path = saved
+    data = path.read_bytes()
+    header, document, start = parts_of(data)
+    name = next(iter(document["arrays"]))
+    header[name]["shape"] = [2**61] * 10**6
+    path.write_bytes(joined(header, document, data[start:]))
+    with pytest.raises(ValueError, match="has no valid shape"):
         skmhe.io.load(path)
 
 

@@ -258,6 +258,19 @@ def test_arrays_are_mapped(compact, strategy, path):
     assert_same(copy, clf, X)
 
 
+def test_products_with_mapped_weights_are_rounded_as_before(path):
+    # Of odd sizes: without padding, some would begin in the middle of a register.
+    X, y = make_data(n=120)
+    X = X.toarray()
+    clf = make(strategy="product", model="network", hidden_layer_sizes=(33, 21))
+    clf.fit(X, y)
+    loaded = saved_and_loaded(clf, path, compact=False, mmap=True)
+    for array in loaded._fitted.model.weights.values():
+        assert array.ctypes.data % 64 == 0 and not array.flags.writeable
+    for row in X[:20]:
+        assert_same(loaded, clf, row[None])
+
+
 @pytest.mark.parametrize(
     ("saved", "asked", "expected"),
     [
