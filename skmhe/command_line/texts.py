@@ -67,9 +67,11 @@ def _csv_rows(stream: Input, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 
 def _column(header: list[str], name: str, option: str, file: str) -> int:
     if header.count(name) != 1:
+        also = " or, if this is not one column, what separates them by --delimiter"
         raise DataError(
             f"{file}, line 1: expected one column {name!r} in the header, got "
-            f"{header[:10]}: choose among them by {option}."
+            f"{header[:10]}: choose among them by {option}"
+            f"{also if len(header) == 1 else ''}."
         )
     return header.index(name)
 

@@ -21,6 +21,7 @@ NAMES = {owner: [row.name for row in rows] for owner, rows in TABLE.items()}
 HINTS = {(owner, row.name): row.hint for owner, rows in TABLE.items() for row in rows}
 # How similar a name must be to be a misspelling, so that "beam" is "beam_width".
 CUTOFF = 0.55
+LIKELY = 0.8
 # Names of earlier versions and of other libraries, and what they are called here.
 OTHER_NAMES = {
     "alpha": "backbone__weight_decay",
@@ -86,10 +87,12 @@ def hint_for(name: str, known: list[str]) -> str:
         return _use(inner, owners)
     choices = names if parent else names.union(known)
     by_lower = {choice.lower(): choice for choice in sorted(choices)}
-    close = get_close_matches(inner.lower(), by_lower, 1, CUTOFF)
+    # Of equally similar ones, those of this object before those of others.
+    own = get_close_matches(inner.lower(), known, 1, LIKELY)
+    close = own or get_close_matches(inner.lower(), by_lower, 1, CUTOFF)
     if not close:
         return f"its parameters are {', '.join(sorted(known))}."
-    meant = by_lower[close[0]]
+    meant = by_lower[close[0].lower()]
     use = "" if meant in known else f" U{_use(meant, owners)[1:]}"
     return f"did you mean {meant!r}?{use}"
 

@@ -29,6 +29,7 @@ FORMAT = "skmhe"
 VERSION = 1
 DOCUMENT = "document"
 # The largest header that the library reads.
+PICKLE = 0x80  # the first byte of pickles, before their protocol of 2 to 5
 MAX_HEADER = 100_000_000
 # What the place of each array in the file is a multiple of. Products with a matrix at
 # another place are rounded otherwise: MKL adds up in the order of whole registers.
@@ -72,6 +73,15 @@ class Damaged(Refused):
     """What is wrong with a file."""
 
     remedy = " Save the model again by skmhe.io.save, or copy the file again."
+
+
+class NotOurs(Refused):
+    """A pickle, of which a copy would be no better."""
+
+    remedy = (
+        " If you trust it, load it by pickle or joblib, as it was written, and save "
+        "the estimator by skmhe.io.save."
+    )
 
 
 def require(holds: Any, what: str) -> None:
@@ -247,9 +257,13 @@ class Container:
 def _read_header(file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
     """Return the header, and where it ends."""
     require(size > 8, f"it has {size} bytes, and is no safetensors file")
-    length = int.from_bytes(file.read(8), "little")
+    start = file.read(8)
+    length = int.from_bytes(start, "little")
+    fits = 2 <= length <= min(size - 8, MAX_HEADER)
+    if not fits and start[0] == PICKLE and 2 <= start[1] <= 5:
+        raise NotOurs("it looks like a pickle")
     require(
-        2 <= length <= min(size - 8, MAX_HEADER),
+        fits,
         f"its header would have {length} bytes of the file's {size}: it is cut, "
         "damaged, or no safetensors file",
     )

@@ -54,8 +54,8 @@ class MultiLabelTunedThresholdClassifierCV(BaseThresholdClassifier):
     scoring : {"f1_micro", "f1_macro", "f1_samples"}, default="f1_micro"
         What to maximize, see :func:`skmhe.metrics.f1_score`.
     per_label : bool, default=False
-        Whether each label has a threshold of its own, which needs "f1_macro". Others
-        are the better ones with one threshold: those of labels fit too few samples.
+        Whether each label has a threshold of its own, which needs "f1_macro". The
+        other scores are higher with one threshold for all labels.
     shrinkage : float, default=10.0
         With `per_label`, the threshold of a label with n true samples is the mean of
         its best one, of weight n, and of the best one of all labels, of this weight.

@@ -101,6 +101,7 @@ def test_a_format_that_cannot_be_told(run):
     [
         ("", [], "line 1: expected one column 'text' in the header, got []"),
         ("txt,label\n", [], "'text' in the header, got ['txt', 'label']: choose"),
+        ("text;label\n", [], "by --text or, if this is not one column, what separates"),
         ("text,labels\n", [], "'label' in the header, got ['text', 'labels']: choose"),
         ("text,text,label\n", [], "expected one column 'text' in the header, got"),
         ("text,label\n", [], "data.csv: expected at least one sample, got none."),

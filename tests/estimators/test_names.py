@@ -32,6 +32,7 @@ HINTS = [
     ("scoring", "use label_encoder=LabelEncoder(score_with=...)"),
     ("alpha", "use backbone=Backbone(module, weight_decay=...)"),
     ("precision", "it is called 'dtype'."),
+    ("modle", "did you mean 'model'?"),
     ("max_itr", "did you mean 'max_iter'?"),
     ("Max_Iter", "did you mean 'max_iter'?"),
     ("pool_sizes", "did you mean 'pool_size'? Use label_encoder=LabelEncoder(pool_"),

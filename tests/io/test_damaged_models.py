@@ -81,7 +81,7 @@ def test_hashes_of_mapped_arrays_are_compared_if_asked(saved):
     [
         (b"", "it has 0 bytes"),
         (b"1234567", "it has 7 bytes"),
-        (pickle.dumps(list(range(100))), "its header would have"),
+        (pickle.dumps(list(range(100))), "it looks like a pickle. If you trust it"),
         ((2**63).to_bytes(8, "little") + b"{}", "its header would have"),
         ((2).to_bytes(8, "little") + b"{}", "none of skmhe.io.save"),
         ((2).to_bytes(8, "little") + b"[]", "no JSON object"),
