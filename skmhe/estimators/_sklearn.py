@@ -4,6 +4,9 @@ Everything else in this package imports documented names only, so that a new ver
 scikit-learn can break no other file.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
@@ -17,6 +20,18 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
 )
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+
+
+@contextmanager
+def parameter_errors() -> Iterator[None]:
+    """Turn ValueError into `InvalidParameterError`, which is one, too.
+
+    It tells callers, such as a command line, that not the data are wrong.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise InvalidParameterError(str(error)) from None
 
 
 class ObjectOf(Options):
@@ -45,6 +60,7 @@ __all__ = [
     "fit_context",
     "is_pandas_na",
     "is_scalar_nan",
+    "parameter_errors",
     "safe_indexing",
     "validate_parameter_constraints",
 ]

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils import check_random_state
 
+from skmhe.estimators._sklearn import parameter_errors
 from skmhe.estimators.callbacks import CallbackProgress, FitTask
 from skmhe.estimators.recipe import check_same_shapes, make_recipe
 from skmhe.estimators.resolution import (
@@ -255,6 +256,7 @@ def _prepare(
     return setting, recipe, _task(setting, inputs, codec, counts), state
 
 
+@parameter_errors()
 def _settle(
     estimator: Any, inputs: Inputs, previous: Fitted | None, is_partial_fit: bool
 ) -> tuple[Setting, tuple[int, ...]]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from skmhe.estimators._sklearn import parameter_errors
 from skmhe.estimators.parameters import Backbone, as_backbone
 from skmhe.estimators.resolution import (
     resolve_dropout,
@@ -42,6 +43,7 @@ FROZEN_RATE = 1e-2
 LOSS_WEIGHTS = {False: 0.1, True: 0.5}
 
 
+@parameter_errors()
 def make_recipe(
     setting: Setting, head_sizes: tuple[int, ...], previous: Model | None
 ) -> Recipe:

@@ -20,8 +20,34 @@ from estimator_problems import assert_same_model
 from numpy.testing import assert_array_equal
 
 from skmhe import MHEClassifier, MHEMultiLabelClassifier
+from skmhe.estimators._sklearn import InvalidParameterError
 from skmhe.estimators.short_forms import long_form
 from skmhe.training.loop import Trainer
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"max_iter": 0},
+        {"model": "linear", "strategy": "sampling"},
+        {"model": "linear", "combination": {"network": 1}},
+        {"head_sizes": (C + 1,)},
+        {"head_sizes": (2,)},
+        {"hidden_layer_sizes": (0,)},
+        {"dropout": (1, 2, 3)},
+        {"device": "gpu"},
+        {"class_weight": {0: -1}},
+    ],
+    ids=str,
+)
+def test_errors_of_parameters_are_told_from_those_of_data(params):
+    with pytest.raises(InvalidParameterError):
+        make(MHEClassifier, **params).fit(X, Y_1D)
+    for y in Y_1D[1:], np.zeros(N):
+        with pytest.raises(ValueError, match=r"inconsistent|y has one class") as raised:
+            make(MHEClassifier).fit(X, y)
+        assert not isinstance(raised.value, InvalidParameterError)
+
 
 # ------------------------------------------------------------ warm start
 

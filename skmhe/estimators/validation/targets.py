@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.validation import check_consistent_length
 
+from skmhe.estimators._sklearn import parameter_errors
 from skmhe.labels.containers import (
     are_comparable,
     distinct_labels,
@@ -289,6 +290,7 @@ def check_label_weight(
     return result
 
 
+@parameter_errors()
 def _weights_by_label(
     class_weight: dict[Any, float], classes: np.ndarray
 ) -> np.ndarray:
