@@ -1,18 +1,17 @@
 """The commands, with their help."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
 
 import skmhe
-from skmhe.command_line.data import read, read_train_labels
+from skmhe.command_line.data import Data, read, read_train_labels
 from skmhe.command_line.errors import data_errors
-from skmhe.command_line.evaluation import evaluated
-from skmhe.command_line.files import STANDARD, check_folder, output
-from skmhe.command_line.models import Model, Recipe, fit, parse_settings
-from skmhe.command_line.notes import Notes
+from skmhe.command_line.evaluation import evaluated, unknown_labels
+from skmhe.command_line.files import STANDARD, check_files, check_output, output
+from skmhe.command_line.models import Model
+from skmhe.command_line.notes import Notes, counted
 from skmhe.command_line.options import (
     DATA,
     MODEL,
@@ -20,12 +19,13 @@ from skmhe.command_line.options import (
     OF_SAMPLES,
     QUIET,
     READABLE,
-    check_standard_input,
+    TRUSTED,
     in_format,
     several,
 )
 from skmhe.command_line.predictions import Predictions, as_json, as_text, names_for
 from skmhe.command_line.reading import USED, Reading
+from skmhe.command_line.recipe import Recipe, fit, parse_settings
 
 FORMATS = tuple(USED)
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 88}
@@ -55,7 +55,7 @@ def cli() -> None:
 @cli.command(no_args_is_help=True)
 @DATA
 @click.argument(
-    "model", type=click.Path(dir_okay=False, writable=True), callback=check_folder
+    "model", type=click.Path(dir_okay=False, writable=True), callback=check_output
 )
 @in_format(*LABELED)
 @several(*OF_SAMPLES, *OF_LABELS)
@@ -74,12 +74,21 @@ def cli() -> None:
     help="Set a parameter of MHEClassifier and MHEMultiLabelClassifier or, after "
     "vectorizer__, of TfidfVectorizer. Values are JSON or else text.",
 )
+@click.option(
+    "--tune-threshold",
+    type=click.Choice(["f1_micro", "f1_macro", "f1_samples"]),
+    help="Find the probability above which labels are predicted, for the largest F1 "
+    "of a fifth of the samples, which are held out; then train on all of them.",
+)
+@click.option("--json", "in_json", is_flag=True, help="Write an object: the summary.")
 @QUIET
 def train(
     data: str,
     model: str,
     one_label: bool | None,
     settings: dict[str, Any],
+    tune_threshold: str | None,
+    in_json: bool,
     quiet: bool,
     **reading: Any,
 ) -> None:
@@ -91,20 +100,26 @@ def train(
       $ skmhe train train.txt model.safetensors --set model=linear
       $ skmhe train tickets.csv tickets.safetensors --label team --set random_state=0
       $ skmhe train tagged.csv tagged.safetensors --label tags --separator ";"
+      $ skmhe train train.txt tuned.safetensors --tune-threshold f1_micro --json
       $ skmhe train posts.jsonl.gz posts.safetensors --text title --text body
     """  # noqa: D301
     recipe, notes = Recipe.of(settings), Notes(quiet)
-    check_standard_input(data, reading["label_file"])
+    check_files(data, reading["label_file"], target=model)
     samples = read(data, Reading(**reading))
     has_one = samples.has_one_label(one_label)
     kind = "one per sample" if has_one else "any number per sample"
     notes.say(f"{samples.described()}, {kind}")
-    estimator = recipe.estimator(samples, multilabel=not has_one)
-    with notes.timed("trained"), data_errors():
+    _check_separator(samples, reading["separator"], notes)
+    estimator = recipe.estimator(samples, not has_one, tune_threshold)
+    with notes.timed("trained"), data_errors(samples.name):
         fit(estimator, samples, has_one, shows_progress=not quiet)
     with data_errors():
         skmhe.io.save(estimator, model)
-    notes.say(f"wrote {model}, {Path(model).stat().st_size:,} bytes")
+    found = Model(model, estimator).describe()
+    notes.say(f"wrote {model}, {counted(found['bytes'], 'byte')}")
+    if in_json:
+        of_data = {"n_samples": samples.n_samples, "example_label": samples.example()}
+        _write(of_data | found)
 
 
 @cli.command(no_args_is_help=True)
@@ -113,13 +128,14 @@ def train(
 @click.option(
     "-k",
     type=click.IntRange(min=1),
-    help="Number of labels per sample. By default, 5, or all where there are fewer.",
+    help="Number of labels per sample. By default, 5, or all where there are fewer; "
+    "with a tuned threshold, all above it, at most 50.",
 )
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
-    default=0.0,
-    help="Leave out labels of a lower probability.",
+    help="Leave out labels of a lower probability. By default, those below the "
+    "threshold of --tune-threshold, if MODEL has one, or none.",
 )
 @click.option(
     "--label-names",
@@ -138,18 +154,20 @@ def train(
     metavar="FILE",
     type=click.Path(dir_okay=False, writable=True, allow_dash=True),
     default=STANDARD,
-    callback=check_folder,
+    callback=check_output,
     help="Where to write, compressed by its suffix. By default, standard output.",
 )
+@TRUSTED
 @QUIET
 def predict(
     model: str,
     data: str,
     k: int | None,
-    threshold: float,
+    threshold: float | None,
     label_names: str | None,
     in_json: bool,
     target: str,
+    trusted: list[Any],
     quiet: bool,
     **reading: Any,
 ) -> None:
@@ -166,14 +184,15 @@ def predict(
       $ gunzip -c posts.jsonl.gz | skmhe predict posts.safetensors - --text title
       $ skmhe predict posts.safetensors posts.jsonl.gz --text title --quiet | head -2
     """  # noqa: D301
-    check_standard_input(data, label_names)
-    notes, loaded = Notes(quiet), Model.load(model).checked()
+    check_files(data, label_names, model, target=target)
+    notes, loaded = Notes(quiet), Model.load(model, trusted=trusted).checked()
     names = None if label_names is None else names_for(loaded, label_names)
     loaded.check_k(k or 1)
     samples = read(data, Reading(**reading, has_labels=False), **loaded.takes)
     show = as_json if in_json else as_text
-    predictions = Predictions(loaded, k, threshold, show, names)
-    done = f"predicted {samples.n_samples:,} samples"
+    k, is_chosen = k or loaded.default_k, loaded.chooser(threshold)
+    predictions = Predictions(loaded, k, is_chosen, show, names)
+    done = f"predicted {counted(samples.n_samples, 'sample')}"
     with notes.timed(done), data_errors(), output(target) as stream:
         for lines in predictions.lines(samples.X, samples.n_samples):
             stream.write(lines)
@@ -202,6 +221,7 @@ def predict(
 )
 @in_format(*LABELED)
 @several(*OF_SAMPLES, *OF_LABELS)
+@TRUSTED
 @click.option("--json", "in_json", is_flag=True, help="Write an object.")
 @QUIET
 def evaluate(
@@ -209,6 +229,7 @@ def evaluate(
     data: str,
     ks: tuple[int, ...],
     train_data: str | None,
+    trusted: list[Any],
     in_json: bool,
     quiet: bool,
     **options: Any,
@@ -222,24 +243,34 @@ def evaluate(
       $ skmhe evaluate model.safetensors test.txt --train train.txt
       $ skmhe evaluate tickets.safetensors tickets.csv --label team -k 1 --json
     """  # noqa: D301
-    check_standard_input(data, train_data, options["label_file"])
+    check_files(data, train_data, options["label_file"])
     notes, reading = Notes(quiet), Reading(**options)
-    loaded = Model.load(model).checked()
+    loaded = Model.load(model, trusted=trusted).checked()
     loaded.check_k(min(ks))
     samples = read(data, reading, **loaded.takes)
     notes.say(samples.described())
     train_labels = None
     if train_data is not None:
         train_labels = read_train_labels(train_data, reading)
-    with notes.timed(f"evaluated {samples.n_samples:,} samples"), data_errors():
+    if unknown := unknown_labels(loaded, samples):
+        _check_separator(samples, reading.separator, notes)
+        notes.warn(
+            f"the model does not know {counted(len(unknown), 'label')} of "
+            f"{samples.name}, such as {samples.example(unknown)!r}, which it never "
+            "predicts."
+        )
+    done = f"evaluated {counted(samples.n_samples, 'sample')}"
+    with notes.timed(done), data_errors(samples.name):
         table = evaluated(loaded, samples, ks, train_labels)
-    click.echo(json.dumps(table, indent=2) if in_json else str(table))
+    table["unknown"] = {"all": len(unknown)}
+    _write(table if in_json else str(table))
 
 
 @cli.command(no_args_is_help=True)
 @MODEL
+@TRUSTED
 @click.option("--json", "in_json", is_flag=True, help="Write an object.")
-def info(model: str, in_json: bool) -> None:
+def info(model: str, trusted: list[Any], in_json: bool) -> None:
     """Tell what is in the file MODEL.
 
     Its arrays stay in the file, so that large models are told of quickly.
@@ -248,15 +279,31 @@ def info(model: str, in_json: bool) -> None:
       $ skmhe info model.safetensors
       $ skmhe info model.safetensors --json
     """  # noqa: D301
-    with data_errors():
-        found = Model.load(model, mmap=True).describe()
+    found = Model.load(model, mmap=True, trusted=trusted).describe()
     if in_json:
-        click.echo(json.dumps(found, indent=2))
+        _write(found)
         return
+    lines = []
     for name, value in found.items():
-        if not isinstance(value, dict):
-            click.echo(f"{name}: {value}")
-            continue
-        click.echo(f"{name}:")
-        for inner, one in value.items():
-            click.echo(f"  {inner}: {one}")
+        parts = value if isinstance(value, dict) else {}
+        lines.append(f"{name}:" if parts else f"{name}: {value}")
+        lines += [f"  {inner}: {one}" for inner, one in parts.items()]
+    _write("\n".join(lines))
+
+
+def _check_separator(samples: Data, given: str | None, notes: Notes) -> None:
+    """Warn of labels that look as if they were several ones."""
+    if given is None and (found := samples.likely_separator()):
+        separator, example = found
+        notes.warn(
+            f"{example!r} in {samples.name} is read as one label: if it is several, "
+            f'give --separator "{separator}".'
+        )
+
+
+def _write(result: Any) -> None:
+    """Write text, or an object of JSON, to standard output."""
+    if not isinstance(result, str):
+        result = json.dumps(result, indent=2, ensure_ascii=False, default=str)
+    with data_errors(), output(STANDARD) as stream:
+        stream.write(f"{result}\n".encode())

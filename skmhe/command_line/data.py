@@ -1,7 +1,8 @@
 """Samples and their labels, from a file of any format."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.sparse import csr_matrix
 from skmhe.command_line.errors import DataError, data_errors
 from skmhe.command_line.features import read_svmlight, read_xmc
 from skmhe.command_line.files import Input, find_format, opened, text_lines
+from skmhe.command_line.notes import counted
 from skmhe.command_line.reading import Found, LabelSet, Reading
 from skmhe.command_line.texts import read_csv, read_jsonl, read_lines
 from skmhe.datasets._xmc import load_matrix
@@ -21,6 +23,8 @@ READERS: dict[str, Callable[[Input, Reading, int | None], Found]] = {
     "jsonl": read_jsonl,
     "text": read_lines,
 }
+# What usually separates the labels of a cell.
+SEPARATORS = ";|,"
 
 
 @dataclass(frozen=True)
@@ -65,18 +69,46 @@ class Data:
             return [next(iter(s)) for s in self.labels] if one_label else self.labels
         return self.labels.indices if one_label else self.labels
 
-    def distinct_labels(self) -> list[Any]:
-        """Return the labels that occur."""
+    @cached_property
+    def distinct_labels(self) -> frozenset[Any]:
+        """The labels that occur."""
         if isinstance(self.labels, list):
-            return list(frozenset().union(*self.labels))
-        return np.unique(self.labels.indices).tolist()
+            return frozenset().union(*self.labels)
+        return frozenset(np.unique(self.labels.indices).tolist())
+
+    def example(self, among: Container[Any] | None = None) -> Any:
+        """Return the first label, or the first one of some; None if there is none."""
+        if isinstance(self.labels, list):
+            every = (label for labels in self.labels for label in sorted(labels))
+        else:
+            every = (int(label) for label in self.labels.indices)
+        return next((one for one in every if among is None or one in among), None)
+
+    def likely_separator(self) -> tuple[str, str] | None:
+        """Return what seems to separate labels that were read as one, and such a label.
+
+        It is in some of the labels, which would not be more of them without it, as
+        their parts occur in others, or alone: "cat;old", "dog;old" and "cat", but not
+        "Paris, France" and "Lyon, France".
+        """
+        cells = {label.strip() for label in self.distinct_labels if type(label) is str}
+        for separator in SEPARATORS:
+            parts = {part.strip() for cell in cells for part in cell.split(separator)}
+            if len(parts - {""}) <= len(cells) and parts != cells:
+                among = {n for n in self.distinct_labels if separator in n}
+                return separator, self.example(among)
+        return None
 
     def described(self) -> str:
         """Return what was read, in words."""
-        counts = [f"{self.n_samples:,} samples"]
-        counts.append("texts" if self.has_texts else f"{self.X.shape[1]:,} features")
+        counts = [counted(self.n_samples, "sample")]
+        counts.append(
+            "texts" if self.has_texts else counted(self.X.shape[1], "feature")
+        )
         if self.labels is not None:
-            counts.append(f"{len(self.distinct_labels()):,} labels")
+            n_labels, example = len(self.distinct_labels), self.example()
+            such_as = f" such as {example!r}" if n_labels else ""
+            counts.append(f"{counted(n_labels, 'label')}{such_as}")
         return f"{self.name} ({self.format}): {', '.join(counts)}"
 
 
@@ -114,8 +146,8 @@ def read(
         )
     if not data.has_texts and n_features not in (None, X.shape[1]):
         raise DataError(
-            f"{data.name} has {X.shape[1]} features, but the model was trained with "
-            f"{n_features}: give data with the same features."
+            f"{data.name} has {counted(X.shape[1], 'feature')}, but the model was "
+            f"trained with {n_features:,}: give data with the same features."
         )
     return data
 

@@ -2,15 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import click
 
 from skmhe.estimators._sklearn import InvalidParameterError
-
-VALUES = (
-    'Values are JSON, such as 0.5, true, null, [1, 2] or {"network": 1}, or else text.'
-)
 
 
 class DataError(click.ClickException):
@@ -19,14 +14,17 @@ class DataError(click.ClickException):
     exit_code = 1
 
 
-def wrong_setting(error: Exception) -> click.BadParameter:
+def wrong_setting(error: Exception | str) -> click.BadParameter:
     """Return the error for a parameter of the model that cannot be so."""
-    return click.BadParameter(f"{error} {VALUES}", param_hint="'--set'")
+    return click.BadParameter(str(error), param_hint="'--set'")
 
 
 @contextmanager
-def data_errors() -> Iterator[None]:
-    """Turn errors of the library about data into `DataError`."""
+def data_errors(name: str | None = None) -> Iterator[None]:
+    """Turn errors of the library into `DataError`, or into one of `--set`.
+
+    `name` is that of the file of the data, where errors do not name it themselves.
+    """
     try:
         yield
     except (click.ClickException, BrokenPipeError):
@@ -36,10 +34,11 @@ def data_errors() -> Iterator[None]:
     except OSError as error:
         raise DataError(_about_file(error)) from error
     except (ValueError, TypeError, MemoryError, ImportError) as error:
-        raise DataError(str(error)) from error
+        raise DataError(str(error) if name is None else f"{name}: {error}") from error
 
 
-def _about_file(error: OSError) -> Any:
-    if error.filename is None or error.strerror is None:
+def _about_file(error: OSError) -> str:
+    if error.strerror is None:
         return str(error)
-    return f"{error.filename}: {error.strerror}."
+    named = "" if error.filename is None else f"{error.filename}: "
+    return f"{named}{error.strerror}."

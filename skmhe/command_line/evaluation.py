@@ -10,6 +10,7 @@ from skmhe.command_line.errors import DataError
 from skmhe.command_line.models import Model
 from skmhe.estimators import predict_topk
 from skmhe.metrics import evaluate
+from skmhe.metrics._report import EvaluationTable
 
 # Of the labels that predict returns, however many these are.
 OF_SETS = ("micro F1", "macro F1", "samples F1")
@@ -17,9 +18,8 @@ OF_SETS = ("micro F1", "macro F1", "samples F1")
 
 def evaluated(
     model: Model, data: Data, ks: Sequence[int], train_labels: Any
-) -> dict[str, dict[str, float]]:
+) -> EvaluationTable:
     """Return the measures of `skmhe.metrics.evaluate`."""
-    _check_kind(model, data)
     given: dict[str, Any] = {"labels": model.labels}
     if train_labels is not None:
         given["y_train"] = _true_labels(model, train_labels)
@@ -35,6 +35,20 @@ def evaluated(
     return table
 
 
+def unknown_labels(model: Model, data: Data) -> frozenset[Any]:
+    """Return the labels that the model does not know, which must not be all of them."""
+    assert model.labels is not None
+    unknown = data.distinct_labels.difference(model.labels.tolist())
+    if unknown and unknown == data.distinct_labels:
+        raise DataError(
+            f"{model.path} knows none of the labels of {data.name}, such as "
+            f"{data.example()!r}, but others, such as {model.labels.tolist()[0]!r}: "
+            "give data whose labels are written as in the training data, and "
+            "--separator if several are in a cell."
+        )
+    return unknown
+
+
 def _true_labels(model: Model, labels: Any) -> Any:
     """Return an indicator with the model's columns, or else sets of labels."""
     assert model.labels is not None
@@ -42,16 +56,3 @@ def _true_labels(model: Model, labels: Any) -> Any:
     if issparse(labels) and is_same and labels.shape[1] == model.n_labels:
         return labels
     return label_sets(labels)
-
-
-def _check_kind(model: Model, data: Data) -> None:
-    """Require that labels are numbers in both, or text in both."""
-    assert model.labels is not None
-    known = model.labels.tolist()[0]
-    found = next(iter(data.distinct_labels()), known)
-    if isinstance(known, str) != isinstance(found, str):
-        raise DataError(
-            f"{data.name} has labels such as {found!r}, but those of {model.path} are "
-            f"such as {known!r}: one is text, and the other a number. Give data whose "
-            "labels are written as in the training data."
-        )

@@ -11,6 +11,7 @@ from skmhe.command_line.errors import DataError
 from skmhe.command_line.files import HEADER, Input, opened
 from skmhe.command_line.reading import Found, LabelSet, Reading
 from skmhe.datasets import load_xmc
+from skmhe.datasets._files import BOM
 from skmhe.datasets._xmc import load_matrix
 
 
@@ -29,7 +30,7 @@ def read_xmc(stream: Input, reading: Reading, n_features: int | None) -> Found:
 
 def read_svmlight(stream: Input, reading: Reading, n_features: int | None) -> Found:
     """Read the format of svmlight, whose labels are whole numbers."""
-    content = stream.read()
+    content = stream.read().removeprefix(BOM)
 
     def load(text: bytes) -> Any:
         return load_svmlight_file(

@@ -1,6 +1,7 @@
 """Files that are read or written once: paths, pipes, standard input and output."""
 
 import io
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ import click
 from skmhe.command_line.errors import DataError, data_errors
 from skmhe.datasets._files import (
     BLOCK_SIZE,
+    BOM,
+    check_text,
     explained_damage,
     numbered_blocks,
     open_to_read,
@@ -30,13 +33,6 @@ SUFFIXES = {
     ".svm": "svmlight",
     ".svmlight": "svmlight",
     ".libsvm": "svmlight",
-}
-# What tells files that are compressed, although their name does not.
-COMPRESSED_STARTS = {
-    b"\x1f\x8b": "gunzip",
-    b"BZh": "bunzip2",
-    b"\xfd7zXZ\x00": "unxz",
-    b"(\xb5/\xfd": "unzstd",
 }
 HEADER = re.compile(rb"[0-9]+[ \t]+[0-9]+([ \t]+[0-9]+)?[ \t\r]*\n?")
 IDS = re.compile(rb"[0-9]+(,[0-9]+)*")
@@ -60,20 +56,12 @@ class Input(io.BufferedReader):
 
         Of a long one, it is the beginning.
         """
-        start = self._start()
-        lines = [line for line in start.split(b"\n") if not line.startswith(b"#")]
-        return lines[0] if lines else b""
+        lines = self._start().removeprefix(BOM).split(b"\n")
+        return next((line for line in lines if not line.startswith(b"#")), b"")
 
-    def check_plain(self) -> None:
+    def check_text(self) -> None:
         """Require that it is not compressed any more."""
-        start = self._start()
-        for magic, program in COMPRESSED_STARTS.items():
-            if start.startswith(magic):
-                raise DataError(
-                    f"{self._name}: expected text, but it is compressed: give a file "
-                    "whose name ends in .gz, .bz2, .xz or .zst, or decompress it, for "
-                    f"example by {program} -c."
-                )
+        check_text(self._start(), self._name)
 
     def _start(self) -> bytes:
         with explained_damage(self._name, 1):
@@ -84,7 +72,7 @@ class Input(io.BufferedReader):
 def opened(path: str) -> Iterator[Input]:
     """Open a path, decompressed by its suffix, or standard input."""
     if path == STANDARD:
-        yield from _checked(sys.stdin.buffer, "<stdin>")
+        yield from _checked(_standard("stdin"), "<stdin>")
     else:
         with open_to_read(path) as raw:
             yield from _checked(raw, path)
@@ -94,7 +82,7 @@ def _checked(raw: Any, name: str) -> Iterator[Input]:
     stream = Input(raw, name)
     try:
         with data_errors():
-            stream.check_plain()
+            stream.check_text()
         yield stream
     finally:
         stream.detach()  # or standard input would be closed
@@ -106,7 +94,7 @@ def text_lines(stream: Input) -> Iterator[tuple[int, str]]:
         # Only line feeds end a line: texts may have other characters of that kind.
         for number, line in enumerate(block.split(b"\n")[:-1], first):
             try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                text = line.decode()
             except UnicodeDecodeError as error:
                 raise DataError(
                     f"{stream.name}, line {number}: expected text in UTF-8, got "
@@ -121,12 +109,11 @@ def find_format(stream: Input, texts: bool | None) -> str:
 
     `texts` is whether there must be texts or features, None if it may be both.
     """
-    path = Path(stream.name)
-    suffix = (path.with_suffix("") if path.suffix in COMPRESSED else path).suffix
-    if suffix.lower() in SUFFIXES:
-        return SUFFIXES[suffix.lower()]
+    suffix = inner_suffix(stream.name)
+    if suffix in SUFFIXES:
+        return SUFFIXES[suffix]
     line = stream.first_line().removesuffix(b"\r")
-    if line.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+    if line.lstrip().startswith(b"{"):
         return "jsonl"
     if texts:
         return "text"
@@ -136,6 +123,12 @@ def find_format(stream: Input, texts: bool | None) -> str:
         f"The format of {stream.name} can be told neither by its name nor by its first "
         f"line, {line[:40].decode('utf-8', 'replace')!r}: give it by --format."
     )
+
+
+def inner_suffix(name: str) -> str:
+    """Return the suffix of a name, in small letters, without a .gz after it."""
+    path = Path(name.lower())
+    return (path.with_suffix("") if path.suffix in COMPRESSED else path).suffix
 
 
 def _is_row(line: bytes) -> bool:
@@ -148,24 +141,70 @@ def _is_row(line: bytes) -> bool:
 @contextmanager
 def output(path: str) -> Iterator[BinaryIO]:
     """Give a stream to write to: a file that gets all or nothing, or a pipe."""
-    if path == STANDARD:
-        stream = sys.stdout.buffer
-        yield stream
-        stream.flush()
-    else:
-        with open_to_write(path) as file:
-            yield file
+    try:
+        if path == STANDARD:
+            stream = _standard("stdout")
+            yield stream
+            stream.flush()
+        else:
+            with open_to_write(path) as file:
+                yield file
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.filename is not None or error.strerror is None:
+            raise
+        name = "standard output" if path == STANDARD else path
+        raise OSError(error.errno, error.strerror, name) from error
 
 
-def check_folder(context: click.Context, parameter: Any, path: str) -> str:
-    """Return the path of an output; a callback of click."""
-    folder = Path(path).parent
-    if path == STANDARD and parameter.name == "model":
+def _standard(name: str) -> Any:
+    """Return standard input or output, of bytes."""
+    stream = getattr(sys, name)
+    if stream is None:  # as by <&- in a shell
+        raise click.UsageError(f"{name} is closed: open it, or name a file.")
+    return stream.buffer
+
+
+def check_output(context: click.Context, parameter: Any, path: str) -> str:
+    """Return the path of an output that can be written; a callback of click.
+
+    This is found before the work, which may take long.
+    """
+    is_model = parameter.name == "model"
+    if path == STANDARD and is_model:
         raise click.BadParameter(
             "a model cannot be written to standard output: name a file."
         )
+    is_other = os.path.exists(path) and not os.path.isfile(path)
+    if is_other and is_model:
+        raise click.BadParameter(f"{path!r} is a pipe or device: name a file.")
+    if path == STANDARD or is_other:
+        return path
+    # Of a link, what it leads to is written, first to a file aside.
+    folder = Path(os.path.realpath(path)).parent
     if not folder.is_dir():
         raise click.BadParameter(
-            f"there is no folder {str(folder)!r}: create it first."
+            f"there is no folder {str(Path(path).parent)!r}: create it first."
+        )
+    if not os.access(folder, os.W_OK):
+        raise click.BadParameter(
+            f"the folder {str(folder)!r} is write-protected: change its permissions, "
+            "or name a file elsewhere."
         )
     return path
+
+
+def check_files(*inputs: str | None, target: str | None = None) -> None:
+    """Require that standard input is read once, and that no input is overwritten."""
+    if inputs.count(STANDARD) > 1:
+        raise click.UsageError(
+            "Standard input, -, can be read once: give files for the others."
+        )
+    if target is None or not os.path.isfile(target):
+        return
+    for path in inputs:
+        if path is not None and path != STANDARD and os.path.samefile(path, target):
+            raise click.UsageError(
+                f"{target!r} would be read and overwritten: write to another file."
+            )

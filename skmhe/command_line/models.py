@@ -1,112 +1,31 @@
-"""The model of the command line: made, loaded, and described."""
+"""The model of the command line: loaded, and described."""
 
 import json
 import os
-import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from importlib.metadata import version
 from typing import Any
 
 import click
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import Pipeline
 
 import skmhe.io
-from skmhe.command_line.data import Data
-from skmhe.command_line.errors import DataError, data_errors, wrong_setting
-from skmhe.estimators import MHEClassifier, MHEMultiLabelClassifier
-from skmhe.estimators._sklearn import InvalidParameterError
+from skmhe.command_line.errors import DataError, data_errors
+from skmhe.command_line.notes import counted
+from skmhe.estimators import MHEMultiLabelClassifier
 from skmhe.final_classifier import final_step
+from skmhe.io.container import opened
+from skmhe.io.trusted import NotTrusted
+from skmhe.model_selection import (
+    MultiLabelFixedThresholdClassifier,
+    MultiLabelTunedThresholdClassifierCV,
+)
 
-VECTORIZER = "vectorizer__"
-LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch")
-
-
-def parse_settings(
-    context: click.Context, parameter: Any, given: tuple[str, ...]
-) -> dict[str, Any]:
-    """Return parameters by name, of texts ``name=value``; a callback of click."""
-    settings = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not (equals and name.isidentifier()):
-            raise click.BadParameter(f"expected name=value, got {text!r}.")
-        try:
-            settings[name] = json.loads(value)
-        except (ValueError, RecursionError):
-            settings[name] = value
-    return settings
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What to train: a classifier, and what makes features of texts."""
-
-    classifier: MHEClassifier
-    vectorizer: TfidfVectorizer
-    has_vectorizer_settings: bool
-
-    @classmethod
-    def of(cls, settings: dict[str, Any]) -> "Recipe":
-        """Return the recipe of parameters, which are validated."""
-        classifier, vectorizer = MHEClassifier(), TfidfVectorizer()
-        own = {n: v for n, v in settings.items() if not n.startswith(VECTORIZER)}
-        others = {
-            n.removeprefix(VECTORIZER): v for n, v in settings.items() if n not in own
-        }
-        try:
-            _set(classifier, own)
-            _set(vectorizer, others)
-            re.compile(vectorizer.token_pattern or "")
-        except InvalidParameterError as error:
-            raise wrong_setting(error) from error
-        except (ValueError, TypeError, re.error) as error:
-            raise click.BadParameter(str(error), param_hint="'--set'") from error
-        return cls(classifier, vectorizer, bool(others))
-
-    def estimator(self, data: Data, multilabel: bool) -> Any:
-        """Return what is to be fitted to some data."""
-        classifier: Any = self.classifier
-        if multilabel:
-            params = classifier.get_params(deep=False)
-            classifier = MHEMultiLabelClassifier(**params)
-        if data.has_texts:
-            steps = [("vectorizer", self.vectorizer), ("classifier", classifier)]
-            return Pipeline(steps)
-        if self.has_vectorizer_settings:
-            raise click.BadParameter(
-                f"{VECTORIZER}... is for texts, but {data.name} has features (format "
-                f"{data.format}).",
-                param_hint="'--set'",
-            )
-        return classifier
-
-
-def fit(estimator: Any, data: Data, one_label: bool, shows_progress: bool) -> None:
-    """Fit an estimator, whose parameters are the same afterwards."""
-    classifier = final_step(estimator)
-    verbose = classifier.verbose
-    classifier.set_params(verbose=verbose or shows_progress)
-    estimator.fit(data.X, data.targets(one_label))
-    classifier.set_params(verbose=verbose)
-
-
-def _set(estimator: Any, params: dict[str, Any]) -> None:
-    """Set parameters that are from JSON, which has no tuples, and validate all."""
-    known = estimator.get_params()
-    unknown = next((name for name in params if name not in known), None)
-    if isinstance(estimator, TfidfVectorizer) and unknown is not None:
-        close = get_close_matches(unknown, known, 1)
-        choices = ", ".join(known)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {choices}."
-        raise ValueError(f"TfidfVectorizer has no parameter {unknown!r}: {hint}")
-    for name, value in params.items():
-        if isinstance(known.get(name), tuple) and isinstance(value, list):
-            params = params | {name: tuple(value)}
-    estimator.set_params(**params)
-    estimator._validate_params()
+WITH_THRESHOLDS = (
+    MultiLabelFixedThresholdClassifier,
+    MultiLabelTunedThresholdClassifierCV,
+)
 
 
 @dataclass(frozen=True)
@@ -117,15 +36,23 @@ class Model:
     estimator: Any
 
     @classmethod
-    def load(cls, path: str, mmap: bool = False) -> "Model":
+    def load(
+        cls, path: str, mmap: bool = False, trusted: Sequence[Any] = ()
+    ) -> "Model":
         """Load a model file, of any estimator."""
         with data_errors():
-            return cls(path, skmhe.io.load(path, mmap=mmap))
+            try:
+                return cls(path, skmhe.io.load(path, mmap=mmap, trusted=trusted))
+            except ValueError as error:
+                if not isinstance(error.__cause__, NotTrusted):
+                    raise
+                told = f"{error} Here, that is --trusted MODULE:NAME."
+                raise DataError(told) from error
 
     @property
     def classifier(self) -> Any:
-        """The last step of a pipeline."""
-        return final_step(self.estimator)
+        """The last step of a pipeline, also within one with thresholds."""
+        return fitted_classifier(self.estimator)
 
     @property
     def labels(self) -> np.ndarray | None:
@@ -154,6 +81,36 @@ class Model:
         """What samples must be, for `read`."""
         return {"texts": self.n_features is None, "n_features": self.n_features}
 
+    @property
+    def thresholds(self) -> np.ndarray | None:
+        """The threshold of the model, or one for each label; None if it has none."""
+        last = final_step(self.estimator)
+        has_some = isinstance(last, WITH_THRESHOLDS) and self.labels is not None
+        return last._thresholds() if has_some else None
+
+    @property
+    def default_k(self) -> int | None:
+        """How many labels are predicted unless that is given, None for a few."""
+        if self.thresholds is None:
+            return None
+        return min(final_step(self.estimator).max_labels, self.n_labels)
+
+    def chooser(self, threshold: float | None) -> Callable[[Any, float], bool]:
+        """Return what tells whether a label of some probability is predicted.
+
+        Without a given threshold, the model's own one decides, if it has one.
+        """
+        own = self.thresholds
+        if threshold is not None or own is None:
+            least = threshold or 0.0
+            return lambda _, probability: probability >= least
+        if not own.ndim:
+            limit = float(own)
+            return lambda _, probability: probability > limit
+        assert self.labels is not None
+        by_label = dict(zip(self.labels.tolist(), own.tolist(), strict=True))
+        return lambda label, probability: probability > by_label[label]
+
     def checked(self) -> "Model":
         """Return this model, which must predict labels."""
         if self.labels is None:
@@ -167,18 +124,18 @@ class Model:
         """Require that there are so many labels."""
         if k > self.n_labels:
             raise click.BadParameter(
-                f"{k} is more than the {self.n_labels} labels of {self.path}.",
+                f"{k} is more than the {counted(self.n_labels, 'label')} of "
+                f"{self.path}.",
                 param_hint="'-k'",
             )
 
     def describe(self) -> dict[str, Any]:
         """Return what is known of the model, ready for JSON."""
         classifier, labels = self.classifier, self.labels
-        steps = [type(step).__name__ for step in _steps(self.estimator)]
         found: dict[str, Any] = {
             "file": self.path,
             "bytes": os.path.getsize(self.path),
-            "estimator": " -> ".join(steps),
+            "estimator": _shown(self.estimator),
             "samples": "texts" if self.n_features is None else "features",
             "n_features": getattr(classifier, "n_features_in_", None),
             "n_labels": None if labels is None else len(labels),
@@ -189,20 +146,46 @@ class Model:
             found["n_heads"] = classifier.n_heads_
             found["n_iter"] = classifier.n_iter_
             found["combination"] = dict(classifier.combination_)
+        if self.thresholds is not None:
+            found["threshold"] = self._threshold()
         found["parameters"] = _parameters(self.estimator)
-        versions = {name: version(name) for name in LIBRARIES}
-        found["versions"] = {"skmhe": skmhe.__version__} | versions
+        with data_errors(), opened(self.path, True, False) as container:
+            found["versions"] = container.document["versions"]
+        return found
+
+    def _threshold(self) -> dict[str, Any]:
+        """Return the threshold, and how it was found."""
+        last, own = final_step(self.estimator), self.thresholds
+        assert own is not None
+        of_labels = {"lowest": float(own.min()), "highest": float(own.max())}
+        found = of_labels if own.ndim else {"value": float(own)}
+        if hasattr(last, "best_score_"):
+            found |= {"scoring": last.scoring, "score": float(last.best_score_)}
         return found
 
 
-def _steps(estimator: Any) -> list[Any]:
-    if not isinstance(estimator, Pipeline):
-        return [estimator]
-    return [step for _, step in estimator.steps]
+def fitted_classifier(estimator: Any) -> Any:
+    """Follow pipelines and what has thresholds to the classifier, if it is fitted."""
+    last = final_step(estimator)
+    if isinstance(last, WITH_THRESHOLDS):
+        return fitted_classifier(getattr(last, "estimator_", last.estimator))
+    return last
+
+
+def _shown(estimator: Any) -> str:
+    """Return the names of the classes of steps, in their order."""
+    if isinstance(estimator, Pipeline):
+        return " -> ".join(_shown(step) for _, step in estimator.steps)
+    name = type(estimator).__name__
+    if isinstance(estimator, WITH_THRESHOLDS):
+        return f"{name}({_shown(estimator.estimator)})"
+    return name
 
 
 def _parameters(estimator: Any) -> dict[str, Any]:
     """Return parameters by the names that --set knows them by."""
+    if isinstance(estimator, WITH_THRESHOLDS):
+        return _parameters(estimator.estimator)
     if isinstance(estimator, Pipeline):
         *others, (_, last) = estimator.steps
         found = {

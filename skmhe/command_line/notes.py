@@ -8,6 +8,11 @@ from contextlib import contextmanager
 import click
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with what it counts, in the singular or the plural."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 class Notes:
     """Tells what is done, unless it should be quiet."""
 
@@ -19,6 +24,10 @@ class Notes:
         if not self.quiet:
             click.echo(text, err=True)
 
+    def warn(self, text: str) -> None:
+        """Write a warning, also if it should be quiet."""
+        click.echo(f"Warning: {text}", err=True)
+
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
         """Tell how long something took, and, in any case, of what Python warned."""
@@ -29,5 +38,5 @@ class Notes:
             warnings.simplefilter("always", UserWarning)
             yield
         for text in dict.fromkeys(str(warning.message) for warning in caught):
-            click.echo(f"Warning: {text}", err=True)
+            self.warn(text)
         self.say(f"{what} in {time.perf_counter() - start:.1f} s")

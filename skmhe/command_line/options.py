@@ -1,6 +1,9 @@
 """Options that several commands have."""
 
+import os
+import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, TypeVar
 
 import click
@@ -12,6 +15,40 @@ MODEL = click.argument("model", type=click.Path(exists=True, dir_okay=False))
 DATA = click.argument("data", type=READABLE)
 QUIET = click.option(
     "-q", "--quiet", is_flag=True, help="Tell nothing but warnings and errors."
+)
+
+
+def _imported(context: Any, parameter: Any, names: tuple[str, ...]) -> list[Any]:
+    """Import what names of the form MODULE:NAME stand for; a callback of click."""
+    if names and (folder := os.getcwd()) not in sys.path:
+        sys.path.insert(0, folder)  # as for python -m
+    found = []
+    for text in names:
+        module, colon, name = text.partition(":")
+        if not (module and colon and name):
+            raise click.BadParameter(f"expected MODULE:NAME, got {text!r}.")
+        try:
+            value = getattr(import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise click.BadParameter(
+                f"{text!r} cannot be imported ({error}): name a module of this folder "
+                "or of an installed package, and what is in it."
+            ) from error
+        if not callable(value):
+            raise click.BadParameter(
+                f"{text!r} is {value!r}, but must be a class, function or torch module."
+            )
+        found.append(value)
+    return found
+
+
+TRUSTED = click.option(
+    "--trusted",
+    metavar="MODULE:NAME",
+    multiple=True,
+    callback=_imported,
+    help="Import a network or function of your own that MODEL needs, and run it. May "
+    "be given several times.",
 )
 
 
@@ -87,11 +124,3 @@ OF_LABELS = (
         "trn_X_Y.txt.",
     ),
 )
-
-
-def check_standard_input(*paths: str | None) -> None:
-    """Require that standard input is read once."""
-    if paths.count("-") > 1:
-        raise click.UsageError(
-            "Standard input, -, can be read once: give files for the others."
-        )

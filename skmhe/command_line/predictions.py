@@ -8,6 +8,7 @@ from typing import Any
 from skmhe.command_line.data import read_names
 from skmhe.command_line.errors import DataError, data_errors
 from skmhe.command_line.models import Model
+from skmhe.command_line.notes import counted
 from skmhe.estimators import predict_topk
 
 # Samples that are predicted at a time, so that the first lines can be read early.
@@ -34,7 +35,7 @@ class Predictions:
 
     model: Model
     k: int | None
-    threshold: float
+    is_chosen: Callable[[Any, float], bool]
     show: Callable[[list[Any], list[float]], str]
     names: list[str] | None = None
 
@@ -50,7 +51,7 @@ class Predictions:
 
     def _line(self, labels: list[Any], probabilities: list[float]) -> str:
         pairs = zip(labels, probabilities, strict=True)
-        kept = [pair for pair in pairs if pair[1] >= self.threshold]
+        kept = [pair for pair in pairs if self.is_chosen(*pair)]
         shown = [self.names[n] if self.names else n for n, _ in kept]
         return self.show(shown, [p for _, p in kept])
 
@@ -67,6 +68,6 @@ def names_for(model: Model, path: str) -> list[str]:
     if labels.max() >= len(names):
         raise DataError(
             f"{path}: expected a line for each label from 0 to {labels.max()}, as in "
-            f"{model.path}, got {len(names)} lines."
+            f"{model.path}, got {counted(len(names), 'line')}."
         )
     return names

@@ -10,12 +10,12 @@ LabelSet = frozenset[Any]
 Found = tuple[Any, Any]
 
 # The formats, and which options there are for each.
-USED = {
-    "xmc": {"zero_based", "label_file"},
-    "svmlight": {"zero_based"},
-    "csv": {"text", "label", "separator", "delimiter"},
-    "jsonl": {"text", "label", "separator"},
-    "text": set(),
+USED: dict[str, tuple[str, ...]] = {
+    "xmc": ("zero_based", "label_file"),
+    "svmlight": ("zero_based",),
+    "csv": ("text", "label", "separator", "delimiter"),
+    "jsonl": ("text", "label", "separator"),
+    "text": (),
 }
 NAMES = {"zero_based": "--zero-based/--one-based"}
 
@@ -50,7 +50,7 @@ class Reading:
 
     def check(self, name: str, form: str) -> None:
         """Require that all that was given is for a format."""
-        for option in ("text", "label", "separator", *NAMES, "delimiter", "label_file"):
+        for option in dict.fromkeys(name for names in USED.values() for name in names):
             is_given = getattr(self, option) not in (None, ())
             if is_given and option not in USED[form]:
                 formats = [

@@ -3,11 +3,10 @@
 import csv
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from skmhe.command_line.errors import DataError
-from skmhe.command_line.files import COMPRESSED, Input, text_lines
+from skmhe.command_line.files import Input, inner_suffix, text_lines
 from skmhe.command_line.reading import Found, LabelSet, Reading
 from skmhe.datasets._xmc_texts import joined, parse_object
 
@@ -16,8 +15,8 @@ INT64 = range(-(2**63), 2**63)
 
 def read_csv(stream: Input, reading: Reading, _: int | None) -> Found:
     """Read columns of a table, whose first row has their names."""
-    suffix = [s for s in Path(stream.name).suffixes if s not in COMPRESSED][-1:]
-    delimiter = reading.delimiter or ("\t" if suffix == [".tsv"] else ",")
+    is_tsv = inner_suffix(stream.name) == ".tsv"
+    delimiter = reading.delimiter or ("\t" if is_tsv else ",")
     rows = _csv_rows(stream, delimiter)
     _, header = next(rows, (1, []))
     text_columns = [
@@ -30,9 +29,9 @@ def read_csv(stream: Input, reading: Reading, _: int | None) -> Found:
     for number, row in rows:
         if len(row) != len(header):
             raise DataError(
-                f"{stream.name}, line {number}: expected {len(header)} cells, as the "
-                f"header has, got {len(row)}: quote cells that hold a delimiter, or "
-                "name another one by --delimiter."
+                f"{stream.name}, line {number}: expected as many cells as the header "
+                f"has, {len(header)}, got {len(row)}: quote cells that hold a "
+                "delimiter, or name another one by --delimiter."
             )
         texts.append(" ".join(filter(None, (row[column] for column in text_columns))))
         if label_column is not None:
@@ -67,11 +66,14 @@ def _csv_rows(stream: Input, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 
 def _column(header: list[str], name: str, option: str, file: str) -> int:
     if header.count(name) != 1:
-        also = " or, if this is not one column, what separates them by --delimiter"
+        remedy = f"choose among them by {option}"
+        if len(header) == 1:
+            remedy += ", or name what separates columns by --delimiter"
+        elif not header:
+            remedy = "the first row must have the names of the columns"
         raise DataError(
             f"{file}, line 1: expected one column {name!r} in the header, got "
-            f"{header[:10]}: choose among them by {option}"
-            f"{also if len(header) == 1 else ''}."
+            f"{header[:10]}: {remedy}."
         )
     return header.index(name)
 
@@ -132,10 +134,9 @@ def _labels(sample: dict[str, Any], reading: Reading, where: str) -> LabelSet:
 
 def read_lines(stream: Input, reading: Reading, _: int | None) -> Found:
     """Read a text per line."""
-    texts = [text for _, text in text_lines(stream)]
     if reading.has_labels:
         raise DataError(
             f"{stream.name}: expected texts with labels, but lines of text have none: "
             "use CSV or JSON lines."
         )
-    return texts, None
+    return [text for _, text in text_lines(stream)], None

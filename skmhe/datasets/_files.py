@@ -99,14 +99,19 @@ def numbered_blocks(source: PathOrFile) -> Iterator[tuple[int, bytes]]:
     for block in _blocks(source):
         if line == 1:
             block = block.removeprefix(BOM)
-            if found := NO_TEXT.match(block):
-                raise ValueError(
-                    f"{name_of(source)}, line 1: expected text, got what a file that "
-                    f"ends in .{found.lastgroup} begins with: decompress it, or give "
-                    "the path a name of that ending."
-                )
+            check_text(block, name_of(source))
         yield line, block
         line += block.count(b"\n")
+
+
+def check_text(start: bytes, name: str) -> None:
+    """Raise ValueError for the start of a file that is compressed or an archive."""
+    if found := NO_TEXT.match(start):
+        raise ValueError(
+            f"{name}, line 1: expected text, got what a file that ends in "
+            f".{found.lastgroup} begins with: decompress it, or give the path a name "
+            "of that ending."
+        )
 
 
 def _blocks(source: PathOrFile) -> Iterator[bytes]:

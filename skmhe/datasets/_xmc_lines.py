@@ -90,7 +90,7 @@ class Bounds:
         base = "one" if self.lowest else "zero"
         return (
             f"expected {self.lowest} to {self.highest}: {known}, and ids are "
-            f"{base}-based, by zero_based or by an id that occurred before"
+            f"{base}-based, as was asked for or as an earlier id tells"
         )
 
 

@@ -28,8 +28,8 @@ FORMAT = "skmhe"
 # the older ones, or says that it does not.
 VERSION = 1
 DOCUMENT = "document"
-# The largest header that the library reads.
 PICKLE = 0x80  # the first byte of pickles, before their protocol of 2 to 5
+# The largest header that the library reads.
 MAX_HEADER = 100_000_000
 # What the place of each array in the file is a multiple of. Products with a matrix at
 # another place are rounded otherwise: MKL adds up in the order of whole registers.

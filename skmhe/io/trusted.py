@@ -53,6 +53,10 @@ def remedy_for(value: Any) -> str:
     )
 
 
+class NotTrusted(Refused):
+    """A class, function or module that the caller of `load` has to trust first."""
+
+
 class Trusted:
     """What the caller of `load` lets a file use: classes, functions and modules."""
 
@@ -92,7 +96,7 @@ def _matching(name: Any, known: list[tuple[str, Any]], what: str) -> Any:
     found = exact or [value for own, value in known if own.partition(":")[2] == last]
     if len(found) != 1:
         has = ", ".join(own for own, _ in known) or "nothing"
-        raise Refused(
+        raise NotTrusted(
             f"it needs {name}, which is not among what you trust ({has}): if the file "
             f"comes from where you expect it, pass load(path, trusted=[...]) with "
             f"{what}"

@@ -45,7 +45,7 @@ class EvaluationTable(dict[str, dict[str, float]]):
         columns = list(next(iter(self.values())))
         lines = ["".join([" " * 12, *(f"{name:>9}" for name in columns)])]
         for measure, row in self.items():
-            form = ",.0f" if measure == "labels" else ".4f"
+            form = ",d" if isinstance(row["all"], int) else ".4f"
             values = (format(value, form).rjust(9) for value in row.values())
             lines.append("".join([f"{measure:<12}", *values]))
         return "\n".join(lines)
@@ -283,7 +283,7 @@ def _measures(
         numbers = np.flatnonzero(occurs | (in_bin & (chosen.sum(axis=0) > 0)))
         for average in AVERAGES:
             found[f"{average} F1"] = measures_of(true, chosen, average, numbers).f1
-    found["labels"] = float(np.count_nonzero(occurs))
+    found["labels"] = int(np.count_nonzero(occurs))
     return found
 
 

@@ -41,6 +41,7 @@ ARROWS = {
         "final_classifier",
         "io",
         "metrics",
+        "model_selection",
     },
     "__main__": {"command_line"},
 }
@@ -52,9 +53,8 @@ LAYERS = {
         {"errors", "notes", "options", "reading"},
         {"files"},
         {"features", "texts"},
-        {"data"},
-        {"models"},
-        {"evaluation", "predictions"},
+        {"data", "models"},
+        {"evaluation", "predictions", "recipe"},
         {"commands"},
     ),
     "displays": (
