@@ -72,7 +72,8 @@ def cli() -> None:
     multiple=True,
     callback=parse_settings,
     help="Set a parameter of MHEClassifier and MHEMultiLabelClassifier or, after "
-    "vectorizer__, of TfidfVectorizer. Values are JSON or else text.",
+    "vectorizer__, of TfidfVectorizer. Values are JSON or else text. May be "
+    "given several times.",
 )
 @click.option(
     "--tune-threshold",
@@ -80,7 +81,9 @@ def cli() -> None:
     help="Find the probability above which labels are predicted, for the largest F1 "
     "of a fifth of the samples, which are held out; then train on all of them.",
 )
-@click.option("--json", "in_json", is_flag=True, help="Write an object: the summary.")
+@click.option(
+    "--json", "in_json", is_flag=True, help="Write a JSON object: what was trained."
+)
 @QUIET
 def train(
     data: str,
@@ -146,7 +149,7 @@ def train(
 )
 @in_format(*FORMATS)
 @several(*OF_SAMPLES)
-@click.option("--json", "in_json", is_flag=True, help="Write an object per sample.")
+@click.option("--json", "in_json", is_flag=True, help="Write a JSON object per sample.")
 @click.option(
     "-o",
     "--output",
@@ -222,7 +225,7 @@ def predict(
 @in_format(*LABELED)
 @several(*OF_SAMPLES, *OF_LABELS)
 @TRUSTED
-@click.option("--json", "in_json", is_flag=True, help="Write an object.")
+@click.option("--json", "in_json", is_flag=True, help="Write a JSON object.")
 @QUIET
 def evaluate(
     model: str,
@@ -269,7 +272,7 @@ def evaluate(
 @cli.command(no_args_is_help=True)
 @MODEL
 @TRUSTED
-@click.option("--json", "in_json", is_flag=True, help="Write an object.")
+@click.option("--json", "in_json", is_flag=True, help="Write a JSON object.")
 def info(model: str, trusted: list[Any], in_json: bool) -> None:
     """Tell what is in the file MODEL.
 
@@ -306,4 +309,4 @@ def _write(result: Any) -> None:
     if not isinstance(result, str):
         result = json.dumps(result, indent=2, ensure_ascii=False, default=str)
     with data_errors(), output(STANDARD) as stream:
-        stream.write(f"{result}\n".encode())
+        stream.write(f"{result}\n".encode(errors="backslashreplace"))

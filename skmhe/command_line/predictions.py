@@ -47,7 +47,9 @@ class Predictions:
                     self.model.estimator, X[start : start + BATCH], self.k
                 )
             rows = zip(*(part.tolist() for part in found), strict=True)
-            yield "".join(f"{self._line(*row)}\n" for row in rows).encode()
+            lines = "".join(f"{self._line(*row)}\n" for row in rows)
+            # JSON may hold half a character, which UTF-8 does not have.
+            yield lines.encode(errors="backslashreplace")
 
     def _line(self, labels: list[Any], probabilities: list[float]) -> str:
         pairs = zip(labels, probabilities, strict=True)

@@ -126,7 +126,7 @@ def _check_names(vectorizer: TfidfVectorizer, params: dict[str, Any]) -> None:
     known = vectorizer.get_params()
     for name in [name for name in params if name not in known]:
         # Half a name is no close match, which are of similar length.
-        longer = [other for other in known if other.startswith(name)]
+        longer = [other for other in known if name and other.startswith(name)]
         close = longer or get_close_matches(name, known, 1)
         choices = f"there are {', '.join(known)}."
         hint = f"did you mean {close[0]!r}?" if close else choices

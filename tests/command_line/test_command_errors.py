@@ -48,6 +48,7 @@ def refused(run, code, *args, stdin=None):
         (["--set", "vectorizer__ngram=2"], "'ngram': did you mean 'ngram_range'?"),
         (["--set", "vectorizer__ngram_range=[2, 1]"], "ngram_range=(2, 1) lower"),
         (["--set", "vectorizer__vocabulary=foo"], "Duplicate term in vocabulary: 'o'"),
+        (["--set", "vectorizer__=1"], "has no parameter '': there are analyzer, bin"),
         (["--set", "vectorizer__xyz=1"], "parameter 'xyz': there are analyzer, bin"),
         (["--set", "device=gpu"], "device='gpu' is not a device that torch knows"),
         (["--set", "dropout=[1, 2, 3]"], "dropout=(1, 2, 3) must be a share in [0, 1)"),

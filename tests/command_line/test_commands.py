@@ -284,13 +284,13 @@ def test_predictions_in_a_file(run):
     assert run(*args, "--output", "-").stdout == expected
 
 
-def test_a_tab_in_a_label_is_escaped(run):
-    lines = [{"text": t, "label": f"{t}\t\\\n"} for t in ("one", "two")]
+def test_what_is_no_text_in_a_label_is_escaped(run):
+    lines = [{"text": t, "label": f"{t}\t\\\n\ud800"} for t in ("one", "two")]
     Path("data.jsonl").write_text(json_lines(lines))
     trained(run, "data.jsonl")
     args = ["predict", "new.safetensors", "data.jsonl", "-k", 1]
-    assert read_rows(run(*args).stdout)[0][0] == [r"one\t\\\n"]
-    assert read_objects(run(*args, "--json").stdout)[0]["labels"] == ["one\t\\\n"]
+    assert read_rows(run(*args).stdout)[0][0] == [r"one\t\\\n\ud800"]
+    assert read_objects(run(*args, "--json").stdout)[0]["labels"] == ["one\t\\\n\ud800"]
 
 
 def test_labels_of_data_to_predict_are_not_read(run):
