@@ -9,6 +9,7 @@ from command_line_files import TAGGED, json_lines, read_rows, table
 
 import skmhe.io
 from skmhe.command_line.data import Data
+from skmhe.command_line.models import Model
 from skmhe.datasets import load_xmc
 from skmhe.metrics import f1_score
 from skmhe.model_selection import (
@@ -141,3 +142,17 @@ def test_a_threshold_is_for_any_number_of_labels(run):
     told = run(*args, "--tune-threshold", "f1_micro", code=2).stderr
     assert "sample of tickets.csv has one, the best, whatever its probability" in told
     run(*args, "--tune-threshold", "f1_micro", "--any-number")
+
+
+def test_thresholds_are_above_those_of_the_model_and_from_a_given_one_on(run):
+    X, Y = load_xmc("train.txt")
+    clf = skmhe.io.load("model.safetensors")
+    fixed = MultiLabelFixedThresholdClassifier(clf).fit(X, Y)
+    for threshold in 0.25, np.full(8, 0.25):
+        model = Model("model", fixed.set_params(threshold=threshold))
+        assert not model.chooser(None)(3, 0.25)
+        assert model.chooser(None)(3, 0.26)
+        assert model.chooser(0.25)(3, 0.25)
+        assert not model.chooser(0.25)(3, 0.24)
+        assert model.chooser(0)(3, 0.0)
+    assert Model("model", clf).chooser(None)(3, 0.0)
