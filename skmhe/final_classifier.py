@@ -1,9 +1,13 @@
-"""Which classifier of a pipeline or search ranks labels, and its scores of them."""
+"""Which classifier of a pipeline or search ranks labels, and its scores of them.
+
+A `FrozenEstimator` is followed as well, which shows no `predict_topk` of a pipeline.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -32,6 +36,8 @@ def _step_into(model: Any) -> Any:
     """Return what a pipeline or search ends with, None for anything else."""
     if isinstance(model, Pipeline):
         return model[-1]
+    if isinstance(model, FrozenEstimator):
+        return model.estimator
     if hasattr(model, "best_estimator_"):
         return model.best_estimator_
     if hasattr(model, "cv_results_"):

@@ -18,8 +18,9 @@ def predict_topk(
 
     Pipelines and searches do not pass on the method `predict_topk` of the estimators
     within them; this function does. A `Pipeline` is followed to its last step, a fitted
-    search, such as `GridSearchCV`, to its best estimator. A classifier without the
-    method is ranked by `predict_proba`, or else by `decision_function`.
+    search, such as `GridSearchCV`, to its best estimator, and a `FrozenEstimator` to
+    what it holds. A classifier without the method is ranked by `predict_proba`, or else
+    by `decision_function`.
 
     Parameters
     ----------

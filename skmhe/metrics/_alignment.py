@@ -4,6 +4,7 @@ A label's number is its place in the user's `labels`, or among the names of a ta
 columns; without any, labels are the indices of columns.
 """
 
+from collections.abc import Mapping
 from numbers import Real
 from typing import Any, Literal, TypeAlias
 
@@ -139,19 +140,28 @@ def check_k_fits(k: int, n_columns: int, n_labels: int | None) -> None:
 # ------------------------------------------------------------ by names
 
 
-def _names(
-    truth: Labels, predicted: Predictions, has_propensities: bool
-) -> tuple[NDArray[Any] | None, str]:
-    """Return the names of the columns of a table, None without one, and its argument.
+def names_of_columns(
+    given: Mapping[str, Labels | Predictions],
+) -> dict[str, NDArray[Any]]:
+    """Return the names of the columns of those arguments that are tables.
 
     The numbers that a DataFrame has by default are no names.
     """
     named = {}
-    for name, table in (("y_pred", predicted), ("y_true", truth)):
+    for name, table in given.items():
         names = getattr(table, "names", None)
         if names is not None and not np.array_equal(names, np.arange(len(names))):
             named[name] = names
-    if has_propensities and len(named) == 2 and not np.array_equal(*named.values()):
+    return named
+
+
+def _names(
+    truth: Labels, predicted: Predictions, has_propensities: bool
+) -> tuple[NDArray[Any] | None, str]:
+    """Return the names of a table's columns, None without one, and its argument."""
+    named = names_of_columns({"y_pred": predicted, "y_true": truth})
+    of_both = list(named.values()) if len(named) == 2 else []
+    if has_propensities and of_both and not np.array_equal(of_both[0], of_both[1]):
         raise ValueError(
             "y_true and y_pred do not have the same columns in the same order, so that "
             "nothing tells which label each value of propensities belongs to: pass it "

@@ -19,6 +19,7 @@ from skmhe.labels.forms import LabelColumn, LabelIndicator, LabelLists, Labels
 from skmhe.metrics._alignment import (
     check_n_labels,
     label_indices,
+    names_of_columns,
     number_labels,
     rank_by_label,
     read_true_labels,
@@ -86,7 +87,7 @@ def find_numbering(
     )
     source = "labels"
     if labels is None:
-        source, labels = next(_names(given), ("", None))
+        source, labels = next(iter(names_of_columns(given).items()), ("", None))
     if labels is None and n_labels is not None:
         source = " and ".join(name for name, n in counts.items() if n is not None)
         labels = np.arange(n_labels)
@@ -110,17 +111,6 @@ def _n_columns(read: Labels | Predictions) -> int | None:
     if isinstance(read, Scores):
         return read.n_columns
     return read.n_labels if isinstance(read, LabelIndicator) else None
-
-
-def _names(given: Mapping[str, Labels | Predictions]) -> Any:
-    """Yield the arguments that are tables, and the names of their columns.
-
-    The numbers that a DataFrame has by default are no names.
-    """
-    for name, read in given.items():
-        names = getattr(read, "names", None)
-        if names is not None and not np.array_equal(names, np.arange(len(names))):
-            yield name, names
 
 
 def _listed(read: Labels | Predictions) -> NDArray[Any]:

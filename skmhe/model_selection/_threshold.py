@@ -152,6 +152,23 @@ class BaseThresholdClassifier(
         check_is_fitted(self)
         return self.estimator_.predict_proba(X)
 
+    @available_if(estimator_has("predict_log_proba"))
+    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+        """Predict the log-probability of every label, by the fitted estimator.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples, as the estimator takes them.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_labels)
+            Log-probabilities.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_log_proba(X)
+
     @available_if(estimator_has("decision_function"))
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Return the decision scores of every label, by the fitted estimator.
@@ -239,6 +256,10 @@ class MultiLabelFixedThresholdClassifier(BaseThresholdClassifier):
         The fitted estimator.
     classes_ : ndarray of shape (n_labels,)
         Its labels.
+    n_features_in_ : int
+        Its number of features, if it has that.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Their names, if it has them.
 
     See Also
     --------

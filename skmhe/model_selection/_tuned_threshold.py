@@ -88,6 +88,10 @@ class MultiLabelTunedThresholdClassifierCV(BaseThresholdClassifier):
         good for others, by little with one threshold and more with `per_label`.
     classes_ : ndarray of shape (n_labels,)
         The labels of the fitted estimator.
+    n_features_in_ : int
+        Its number of features, if it has that.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Their names, if it has them.
 
     See Also
     --------

@@ -90,7 +90,8 @@ def _below(
 
     There may be none that follows, which is then given as the same score.
     """
-    middle = score + (np.asarray(following) - score) / 2
+    with np.errstate(invalid="ignore"):  # infinite scores have no middle
+        middle = score + (np.asarray(following) - score) / 2
     # Between neighboring numbers, there is none.
     threshold = np.where(middle < score, middle, following)
     return np.where(following == score, np.nextafter(score, -np.inf), threshold)
@@ -121,4 +122,6 @@ def label_thresholds(scored: Scored, shrinkage: float) -> NDArray[np.float64]:
     n_found = np.bincount(scored.labels[scored.hits], minlength=len(scored.n_true))
     n_told = np.where(n_found > 0, scored.n_true, 0)
     share = n_told / np.maximum(n_told + shrinkage, 1)
-    return share * best + (1 - share) * shared
+    with np.errstate(invalid="ignore"):  # 0 times an infinite one
+        mean = share * best + (1 - share) * shared
+    return np.where(share == 0, shared, np.where(share == 1, best, mean))

@@ -7,6 +7,7 @@ from sklearn.datasets import load_iris
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.multiclass import OneVsRestClassifier
@@ -53,6 +54,12 @@ def test_classifiers(logistic, best):
     assert_array_equal(labels, best[0][:, :2])
     np.testing.assert_allclose(scores, best[1][:, :2])
     assert scores.dtype == np.float64
+
+
+def test_frozen_pipelines_rank_as_the_pipeline_does():
+    pipeline = make_pipeline(StandardScaler(), Ranker()).fit(X, NAMES)
+    for model in (FrozenEstimator(pipeline), make_pipeline(FrozenEstimator(pipeline))):
+        assert_array_equal(predict_topk(model, X, k=2)[0], np.full((len(X), 2), "x"))
 
 
 def test_pipelines_and_searches(best):

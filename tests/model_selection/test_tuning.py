@@ -100,6 +100,21 @@ def test_thresholds_are_between_scores():
     assert neighbors[1] <= found < neighbors[0]
 
 
+@pytest.mark.parametrize("average", AVERAGES)
+@pytest.mark.parametrize("levels", [(-np.inf,), (np.inf,), (-np.inf, 0.5, np.inf)])
+def test_scores_may_be_infinite(average, levels):
+    _, _, scored = problem(6)
+    scores = np.array(levels)[scored.samples % len(levels)]
+    scored = scored._replace(scores=scores)
+    thresholds = np.array([-np.inf, 0.5, np.inf])
+    best = max(f1_above(scored, threshold, average) for threshold in thresholds)
+    found = np.asarray(global_threshold(scored, average))
+    assert f1_above(scored, found, average) == pytest.approx(best)
+    if average == "macro":
+        each = label_thresholds(scored, 0)
+        assert f1_above(scored, each, average) >= best - 1e-12
+
+
 def test_rare_labels_are_drawn_to_the_shared_threshold():
     _, _, scored = problem(3, n_samples=30)
     shared = global_threshold(scored, "macro")
