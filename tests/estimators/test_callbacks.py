@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmhe import MHEClassifier
+from skmhe.metrics import get_scorer
 from skmhe.training import loop
 from skmhe.training.loop import Trainer
 
@@ -137,6 +138,17 @@ def test_scores_of_epochs_by_scikit_learn():
     found = [row["accuracy"] for row in rows if row["task_name"] == "epoch"]
     assert len(found) == 3
     assert found == sorted(found) and found[-1] == clf.score(X, Y)
+
+
+def test_scores_of_epochs_by_ranking():
+    names = ("precision@1", "f1_micro", "average_precision_macro")
+    scorers = {name: get_scorer(name) for name in names}
+    monitor = callback.ScoringMonitor(scoring=scorers)
+    clf = lone().set_callbacks(monitor).fit(X, Y)
+    rows = [row for row in monitor.get_logs().data if row["task_name"] == "epoch"]
+    assert len(rows) == 3
+    for name, scorer in scorers.items():
+        assert rows[0][name] <= rows[-1][name] == pytest.approx(scorer(clf, X, Y))
 
 
 def test_labels_without_a_sample_are_in_each_estimator():
