@@ -10,7 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from skmhe.labels.forms import LabelIndicator, Labels
 from skmhe.metrics._alignment import check_labels, read_true_labels
-from skmhe.metrics._evaluation import Evaluation, check_same_samples, compare
+from skmhe.metrics._evaluation import (
+    Evaluation,
+    check_same_samples,
+    check_sample_weight,
+    compare,
+)
 from skmhe.metrics._frequency_bins import bin_labels, read_tail_torso_head
 from skmhe.metrics._measures import coverage, ndcg, precision, recall
 from skmhe.metrics._measures import propensity_scored_precision as psp
@@ -60,6 +65,7 @@ class _Compared(NamedTuple):
     chosen: sp.csr_array | None
     frequencies: NDArray[np.int64] | None  # of training labels, shape: (n_labels,)
     propensities: NDArray[np.float64] | None
+    weights: NDArray[np.float64] | None  # shape: (n_samples,)
 
 
 def evaluate(
@@ -71,6 +77,7 @@ def evaluate(
     threshold: float = 0.5,
     bins: tuple[int, int] = (10, 100),
     labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
 ) -> EvaluationTable:
     """Compute the usual measures of extreme classification in one call.
 
@@ -104,6 +111,8 @@ def evaluate(
         :class:`skmhe.displays.FrequencyDisplay` with the same numbers.
     labels : array-like of shape (n_labels,), default=None
         The labels that may be predicted, see :func:`precision_at_k`.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the samples of `y_true`. If None, all have the same weight.
 
     Returns
     -------
@@ -145,7 +154,9 @@ def evaluate(
     if not isinstance(threshold, Real) or np.isnan(threshold):
         raise ValueError(f"threshold={threshold!r} must be a number.")
     edges = read_tail_torso_head(bins)
-    compared, ks = _compare(y_true, y_pred, y_train, ks, threshold, labels)
+    compared, ks = _compare(
+        y_true, y_pred, y_train, ks, threshold, labels, sample_weight
+    )
     table = EvaluationTable()
     for name, mask in _masks(compared, edges).items():
         for measure, value in _measures(compared, ks, mask).items():
@@ -171,6 +182,7 @@ def _compare(
     ks: list[int],
     threshold: float,
     labels: ArrayLike | None,
+    sample_weight: ArrayLike | None,
 ) -> tuple[_Compared, list[int]]:
     """Give all labels the same numbers; return them, and the k that fit."""
     known = check_labels(labels)
@@ -186,19 +198,21 @@ def _compare(
         given["y_train"] = read_true_labels(y_train, "y_train", hints)
     numbering = find_numbering(known, given)
     true = numbering.number(truth, "y_true")
+    weights = check_sample_weight(sample_weight, true.n_samples)
     ranked = None
     if predictions is not None:
         ks = _fitting(ks, min(predictions.n_columns, len(numbering.labels)))
-        ranked = compare(true, numbering.rank(predictions, ks[-1]), None)
+        ranked = compare(true, numbering.rank(predictions, ks[-1]), weights)
         chosen = _above(predictions, numbering, threshold)
     else:
         assert sets is not None
         chosen = numbering.indicator(numbering.number_predicted(sets))
         check_same_samples(true.n_samples, chosen.shape[0])
-    training: Any = (None, None)
+    frequencies = p = None
     if y_train is not None:
-        training = _training_labels(given["y_train"], numbering)
-    return _Compared(true, numbering.indicator(true), ranked, chosen, *training), ks
+        frequencies, p = _training_labels(given["y_train"], numbering)
+    indicator = numbering.indicator(true)
+    return _Compared(true, indicator, ranked, chosen, frequencies, p, weights), ks
 
 
 def _fitting(ks: list[int], n_ranks: int) -> list[int]:
@@ -282,7 +296,8 @@ def _measures(
     if chosen is not None:
         numbers = np.flatnonzero(occurs | (in_bin & (chosen.sum(axis=0) > 0)))
         for average in AVERAGES:
-            found[f"{average} F1"] = measures_of(true, chosen, average, numbers).f1
+            of_sets = measures_of(true, chosen, average, numbers, compared.weights)
+            found[f"{average} F1"] = of_sets.f1
     found["labels"] = int(np.count_nonzero(occurs))
     return found
 
@@ -302,7 +317,7 @@ def _only_labels(found: Evaluation, mask: NDArray[np.bool_] | None) -> Evaluatio
     counts = np.bincount(found.truth.samples[kept], minlength=found.truth.n_samples)
     indptr = np.concatenate([[0], np.cumsum(counts)])
     truth = TrueLabels(indptr, found.truth.indices[kept])
-    weights = (counts > 0).astype(np.float64)
-    if not kept.any():
-        weights = np.ones(len(counts))  # there is nothing to find, and 0 is found
+    weights = np.where(counts > 0, 1.0 if found.weights is None else found.weights, 0)
+    if not weights.any():  # there is nothing to find, and 0 is found
+        return found._replace(hits=np.zeros_like(found.hits))
     return found._replace(truth=truth, weights=weights)

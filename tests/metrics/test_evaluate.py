@@ -195,6 +195,27 @@ def test_errors(given, message):
         table(**given)
 
 
+def test_weights_are_repetitions():
+    times = Q.rng.integers(3, size=60)
+    times[Q.dense[:, MASKS["tail"]].any(axis=1)] = 0  # no tail is left
+    rows = np.repeat(np.arange(60), times)
+    for predicted in (PROBA, PROBA > 0.5):
+        for y_train in (TRAIN, None):
+            given = {"y_train": y_train, "bins": BINS}
+            found = evaluate(Q.dense, predicted, sample_weight=times, **given)
+            repeated = evaluate(Q.dense[rows], predicted[rows], **given)
+            assert found.keys() == repeated.keys()
+            for measure in found.keys() - {"macro F1", "labels"}:
+                assert found[measure] == pytest.approx(repeated[measure])
+            # Labels are those of all samples, as in f1_score.
+            expected = f1_score(
+                Q.dense, predicted > 0.5, average="macro", sample_weight=times
+            )
+            assert found["macro F1"]["all"] == pytest.approx(expected)
+    with pytest.raises(ValueError, match="sample_weight must be finite"):
+        table(sample_weight=-times)
+
+
 def test_scores_of_a_single_label():
     proba, truth = PROBA[:, :1], sp.csr_array(Q.dense[:, :1])
     for scores in (proba, sp.csr_array(proba), proba.tolist()):
