@@ -1,4 +1,7 @@
-"""Files that are written as a whole: aside first, then in the place of the old one."""
+"""Files that are written as a whole, and errors of paths that say what to do.
+
+A file is written aside first, and then takes the place of the old one.
+"""
 
 import os
 import secrets
@@ -7,6 +10,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+
+def check_readable(path: str | os.PathLike[str], expected: str) -> None:
+    """Raise the error that `open` would, in words, unless a path can be read.
+
+    `expected` is what kind of file it must be.
+    """
+    name = repr(os.fspath(path))
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"{name} is a folder: name {expected}.")
+    if not os.path.exists(path):
+        is_whole = os.path.isabs(path)
+        folder = (
+            "" if is_whole else f" in the current folder, {os.path.realpath('.')!r}"
+        )
+        raise FileNotFoundError(f"{name} does not exist{folder}: name {expected}.")
+    if not os.access(path, os.R_OK):
+        raise PermissionError(
+            f"{name} may not be read: change its permissions, or name another file."
+        )
 
 
 @contextmanager
@@ -27,7 +50,7 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     # What a system allows as a name must not be too long because of what is added.
     aside = target.with_name(f".{target.name[:50]}.{secrets.token_hex(4)}.part")
     try:
-        with open(aside, "xb") as file:
+        with _new(aside, path) as file:
             if is_old:  # what others may not read stays so
                 shutil.copymode(target, aside)
             yield file
@@ -43,6 +66,18 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _new(aside: Path, path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a new file; errors tell for which path it would have been."""
+    try:
+        return open(aside, "xb")
+    except OSError as error:
+        raise type(error)(
+            f"path={os.fspath(path)!r} cannot be written, as the folder "
+            f"{str(aside.parent)!r} takes no new file ({error.strerror}): change its "
+            "permissions, or name a file elsewhere."
+        ) from error
 
 
 def _check(path: str | os.PathLike[str], target: Path, is_old: bool) -> None:

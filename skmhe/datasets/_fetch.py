@@ -29,6 +29,8 @@ from tqdm import tqdm
 
 SOURCE = "source.json"
 TIMEOUT = 60  # seconds without any answer
+LONGEST_DELAY = 3600  # seconds
+LONGEST_NAME = 100  # as a file's may have 255 bytes, with a checksum and more
 PIECE = 1 << 16
 CONTENT_RANGE = re.compile(r"bytes (?P<start>\d{1,18})-\d+/(?P<total>\d{1,18}|\*)")
 NETWORK_ERRORS = (URLError, HTTPException, ConnectionError, TimeoutError)
@@ -81,7 +83,8 @@ def fetch_xmc(
     n_retries : int, default=3
         How often to try again after errors of the network and the server.
     delay : float, default=1.0
-        Seconds to wait before the first retry; before each further one, twice as long.
+        Seconds to wait before the first retry; before each further one, twice as long,
+        but never more than an hour.
     verbose : bool, default=True
         Whether to show a progress bar, in terminals only.
 
@@ -110,7 +113,7 @@ def fetch_xmc(
     >>> folder = fetch_xmc("EURLex-4K", url, sha256=checksum)  # doctest: +SKIP
     >>> X, Y = load_xmc(folder / "train.txt")  # doctest: +SKIP
     """
-    sha256 = _check_parameters(name, url, sha256, data_home, n_retries, delay)
+    sha256 = _check_parameters(name, url, sha256, data_home, n_retries, delay, verbose)
     home = Path(data_home or os.environ.get("SKMHE_DATA") or "~/skmhe_data")
     home = home.expanduser()
     folder = home / name
@@ -162,12 +165,14 @@ def _check_parameters(
     data_home: object,
     n_retries: object,
     delay: object,
+    verbose: object,
 ) -> str | None:
     """Return the checksum in lower case."""
-    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.+-]*", name):
+    is_name = isinstance(name, str) and re.fullmatch(r"\w[\w.+-]*", name)
+    if not is_name or len(os.fsencode(str(name))) > LONGEST_NAME:
         raise ValueError(
-            "name must be a str of letters, digits, '_', '.', '+' and '-', as a folder "
-            f"gets it, got {name!r}."
+            "name must be a str of letters, digits, '_', '.', '+' and '-', of at most "
+            f"{LONGEST_NAME} bytes, as a folder gets it, got {name!r}."
         )
     if url is not None and not re.fullmatch(r"(?ai)https?://[\w\[][!-~]*", str(url)):
         raise ValueError(
@@ -181,9 +186,12 @@ def _check_parameters(
         ("delay", delay, Real),
     ):
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise TypeError(f"{key} must be a number, got {value!r}.")
-        if not float(value) >= 0:
-            raise ValueError(f"{key} must be at least 0, got {value!r}.")
+            expected = "an int" if kind is Integral else "a number"
+            raise TypeError(f"{key} must be {expected}, got {value!r}.")
+        if not 0 <= float(value) < float("inf"):
+            raise ValueError(f"{key} must be finite and at least 0, got {value!r}.")
+    if not isinstance(verbose, bool):
+        raise TypeError(f"verbose must be True or False, got {verbose!r}.")
     if sha256 is None:
         return None
     if not isinstance(sha256, str) or not re.fullmatch("[0-9a-fA-F]{64}", sha256):
@@ -234,7 +242,9 @@ def _download(
             if isinstance(error, HTTPError) and error.code == 416:
                 part.unlink()  # it is longer than the file
             validator = getattr(error, "validator", validator)
-            time.sleep(delay * 2**attempt)
+            delay = min(delay, LONGEST_DELAY)
+            time.sleep(delay)
+            delay *= 2
             attempt += 1
             continue
         found = _sha256_of(part)
@@ -352,6 +362,11 @@ def _unpack(url: str, part: Path, folder: Path) -> None:
     url_name = unquote(urlsplit(url).path).rpartition("/")[2]
     try:
         if tarfile.is_tarfile(part):
+            if not hasattr(tarfile, "data_filter"):
+                raise RuntimeError(
+                    "only tarfile of Python 3.11.4 or newer keeps what an archive has "
+                    "inside of a folder: update Python, or unpack it by another program"
+                )
             with tarfile.open(part) as tar:
                 _check_space(url, sum(member.size for member in tar), folder)
                 tar.extractall(folder, filter="data")  # nothing outside, no devices

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import io
 import lzma
 import os
 import re
@@ -12,8 +13,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
-from skmhe.whole_file import written_whole
+from skmhe.whole_file import check_readable, written_whole
 
+USABLE = {"read": "readable", "write": "writable"}
 PathOrFile: TypeAlias = str | os.PathLike[str] | IO[bytes]
 
 # Large enough that a call of NumPy costs little per byte, small enough that the arrays
@@ -45,19 +47,26 @@ def name_of(source: PathOrFile) -> str:
 
 
 def check_path(source: object, method: str, argument: str = "path") -> None:
-    """Raise a TypeError for what is neither a path nor a binary file."""
-    if isinstance(source, str | os.PathLike) or hasattr(source, method):
+    """Raise an error for what is neither a path nor a binary file with a method."""
+    if isinstance(source, str | os.PathLike):
         return
-    raise TypeError(
-        f"{argument} must be a str, a path or a file that was opened in binary mode, "
-        f"got {source!r}."
-    )
+    if not hasattr(source, method) or isinstance(source, io.TextIOBase):
+        raise TypeError(
+            f"{argument} must be a str, a path or a file that was opened in binary "
+            f"mode, got {source!r}."
+        )
+    is_open = not getattr(source, "closed", False)
+    if not is_open or not getattr(source, USABLE[method], lambda: True)():
+        raise ValueError(
+            f"{argument} must be a file that is open to {method}, got {source!r}."
+        )
 
 
 def open_to_read(source: PathOrFile) -> AbstractContextManager[Any]:
     """Open a path, decompressed by its suffix; a file is read as it is, not closed."""
     if not isinstance(source, str | os.PathLike):
         return nullcontext(source)
+    check_readable(source, "a file of data")
     return _by_suffix(source, "rb", source) or open(source, "rb")
 
 

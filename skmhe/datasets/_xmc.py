@@ -44,8 +44,12 @@ class Columns:
 
     bounds: Bounds
     ids: Growing[np.int32] = field(default_factory=lambda: Growing(np.int32))
+    # Of each row, after a 0: its sums are where rows start.
     n_of_rows: Growing[np.int32] = field(default_factory=lambda: Growing(np.int32))
     largest: int = -1
+
+    def __post_init__(self) -> None:
+        self.n_of_rows.append(np.zeros(1, np.int32))
 
     def append(self, ids: NDArray[np.int32], n_of_rows: NDArray[np.int64]) -> None:
         """Add the ids of rows; they must be within the bounds."""
@@ -55,17 +59,17 @@ class Columns:
 
     def matrix(self, values: NDArray[np.float32] | None) -> csr_matrix:
         """Return the rows; without values, they are an indicator."""
-        ids, n_of_rows = self.ids.pop(), self.n_of_rows.pop()
+        ids, starts = self.ids.pop(), self.n_of_rows.pop()
         if values is None:
             values = np.ones(len(ids), dtype=np.float32)
         ids -= self.bounds.lowest
         n_columns = self.bounds.n_columns
         if n_columns is None:
             n_columns = self.largest + 1 - self.bounds.lowest if len(ids) else 0
-        dtype = np.int32 if len(ids) <= MAX_ID else np.int64
-        starts = np.zeros(len(n_of_rows) + 1, dtype=dtype)
-        np.cumsum(n_of_rows, out=starts[1:])
-        matrix = csr_matrix((values, ids, starts), (len(n_of_rows), n_columns))
+        if len(ids) > MAX_ID:
+            starts = starts.astype(np.int64)
+        np.cumsum(starts, dtype=starts.dtype, out=starts)  # which takes no copy
+        matrix = csr_matrix((values, ids, starts), (len(starts) - 1, n_columns))
         matrix.has_canonical_format = True  # it is sorted and has no duplicates
         return matrix
 

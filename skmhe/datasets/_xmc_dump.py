@@ -1,13 +1,14 @@
 """Write files in the text format of the extreme classification repository."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, issparse
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import check_array
 
 from skmhe.datasets._files import PathOrFile, check_path, open_to_write
 from skmhe.datasets._xmc_lines import MAX_ID
@@ -81,8 +82,12 @@ def dump_xmc(
     for name, value in {"header": header, "zero_based": zero_based}.items():
         if not isinstance(value, bool | np.bool_):
             raise TypeError(f"{name} must be True or False, got {value!r}.")
-    features, labels = _check_matrix(X, "X"), _check_indicator(Y)
-    check_consistent_length(features, labels)
+    features, labels = _check_features(X), _check_indicator(Y)
+    if features.shape[0] != labels.shape[0]:
+        raise ValueError(
+            "X and Y must have a row for each sample, got X of shape "
+            f"{features.shape} and Y of shape {labels.shape}."
+        )
     with open_to_write(path) as stream:
         if header:
             stream.write(b"%d %d %d\n" % (*features.shape, labels.shape[1]))
@@ -109,20 +114,30 @@ def _check_matrix(matrix: ArrayLike, name: str) -> csr_matrix:
     return checked if issparse(checked) else csr_matrix(checked)
 
 
+def _check_features(X: ArrayLike) -> csr_matrix:
+    with _explained("X must be a matrix of finite numbers, with a row for each sample"):
+        return _check_matrix(X, "X")
+
+
 def _check_indicator(Y: ArrayLike) -> csr_matrix:
     """Return Y; what is none is often a list of labels, or of lists of them."""
-    try:
+    with _explained(
+        "Y must be an indicator, a matrix of 0 and 1 with a column for each label, as "
+        "MultiLabelBinarizer and LabelBinarizer of sklearn.preprocessing make it"
+    ):
         labels = _check_matrix(Y, "Y")
         if not (is_flag := np.isin(labels.data, (0, 1))).all():
             raise ValueError(f"got the value {labels.data[~is_flag][0]:g}")
-    except (TypeError, ValueError) as error:
-        why = str(error).partition("\n")[0].rstrip(".:")  # without general advice
-        raise ValueError(
-            "Y must be an indicator, a matrix of 0 and 1 with a column for each label, "
-            "such as MultiLabelBinarizer and LabelBinarizer of sklearn.preprocessing "
-            f"make ({why})."
-        ) from error
     return labels
+
+
+@contextmanager
+def _explained(expected: str) -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, ValueError, OverflowError) as error:
+        why = str(error).partition("\n")[0].rstrip(".:")  # without general advice
+        raise ValueError(f"{expected} ({why}).") from error
 
 
 def _parts(X: csr_matrix, Y: csr_matrix) -> Iterator[tuple[int, int]]:

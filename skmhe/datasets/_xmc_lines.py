@@ -84,7 +84,7 @@ class Bounds:
             return f"expected {self.lowest} to {self.highest}"
         if n == 0:
             return f"expected none: there are 0 {self.kind}s"
-        known = f"there are {n} {self.kind}s"
+        known = f"there is 1 {self.kind}" if n == 1 else f"there are {n} {self.kind}s"
         if self.is_open:
             return f"expected 0 to {n - 1}, or 1 to {n}: {known}"
         base = "one" if self.lowest else "zero"

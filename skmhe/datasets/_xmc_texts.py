@@ -131,7 +131,7 @@ def _check_parameters(
         raise TypeError(f"fields must be a sequence of str, got {fields!r}.")
     try:
         is_of_lines = b"a\n".decode(encoding) == "a\n"
-    except (LookupError, UnicodeError, TypeError):
+    except (LookupError, TypeError, ValueError):
         is_of_lines = False
     if not is_of_lines:
         raise ValueError(
@@ -219,8 +219,8 @@ def _labels(sample: dict[str, Any], n_labels: int | None) -> list[int]:
         )
     if wrong := [one for one in labels if not 0 <= one < n_labels]:
         raise ValueError(
-            f"expected target_ind from 0 to {n_labels - 1}, as there are {n_labels} "
-            f"texts of labels, got {wrong[0]}"
+            "expected target_ind to be from 0 to below the number of texts of labels, "
+            f"{n_labels}, got {wrong[0]}"
         )
     if len(set(labels)) < len(labels):
         raise ValueError(f"expected each of target_ind once, got {str(labels)[:40]}")

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 import numpy as np
 
-from skmhe.whole_file import written_whole
+from skmhe.whole_file import check_readable, written_whole
 
 FORMAT = "skmhe"
 # Of what files hold, and how. A reader of a version that writes in another way reads
@@ -357,6 +357,7 @@ def opened(
     path: str | os.PathLike[str], mapped: bool = False, verify: bool = True
 ) -> Iterator[Container]:
     """Open a file for reading; every error of its content is a ValueError."""
+    check_readable(path, "a file that skmhe.io.save has written")
     with open(path, "rb") as file:
         try:
             yield Container(file, mapped, verify)

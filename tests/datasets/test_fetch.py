@@ -195,6 +195,14 @@ def test_tar_archives_are_unpacked(server, tmp_path, mode):
     assert (folder / "Data" / "zip").read_bytes() == inner
 
 
+def test_tar_archives_need_a_tarfile_that_filters(server, tmp_path, monkeypatch):
+    monkeypatch.delattr(tarfile, "data_filter")
+    server.content = tarred(data=CONTENT)
+    with pytest.raises(OSError, match=r"cannot be unpacked \(only .* Python 3\.11\.4"):
+        fetch(server, tmp_path)
+    assert not [*tmp_path.iterdir()]
+
+
 @pytest.mark.parametrize("name", ["..__..__evil", "__evil", "link__evil"])
 def test_tar_archives_stay_in_their_folder(server, tmp_path, name):
     buffer, home = io.BytesIO(), tmp_path / "home"
@@ -481,9 +489,12 @@ def test_waiting_and_the_bar(server, tmp_path, monkeypatch):
         ({"data_home": 3}, TypeError, "data_home must be a str or a path, got 3"),
         ({"url": None}, ValueError, "url must be given, as there is no folder"),
         ({"sha256": "abc"}, ValueError, "sha256 must be a str of 64 hexadecimal"),
-        ({"n_retries": -1}, ValueError, "n_retries must be at least 0, got -1"),
-        ({"n_retries": 1.5}, TypeError, "n_retries must be a number, got 1.5"),
+        ({"name": "x" * 101}, ValueError, "of at most 100 bytes, as a folder gets it"),
+        ({"n_retries": -1}, ValueError, "n_retries must be finite and at least 0, got"),
+        ({"n_retries": 1.5}, TypeError, "n_retries must be an int, got 1.5"),
         ({"delay": "1"}, TypeError, "delay must be a number, got '1'"),
+        ({"delay": np.inf}, ValueError, "delay must be finite and at least 0, got inf"),
+        ({"verbose": 1}, TypeError, "verbose must be True or False, got 1"),
     ],
 )
 def test_parameters(tmp_path, parameters, error, message):

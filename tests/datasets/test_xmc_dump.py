@@ -1,7 +1,7 @@
 """What dump_xmc writes is what load_xmc and scikit-learn read, and the reverse."""
 
 import gzip
-from io import BytesIO
+from io import BytesIO, StringIO
 
 import numpy as np
 import pytest
@@ -153,7 +153,10 @@ def test_an_open_file_is_written_to_and_left_open(tmp_path):
             [[1]],
             "X has entries of one place that add up to more than float32 can hold",
         ),
-        ([[1.0], [2.0]], [[1]], "inconsistent numbers of samples"),
+        ([[1.0], [2.0]], [[1]], r"for each sample, got X of shape \(2, 1\) and Y of"),
+        ([1.0], [[1]], r"X must be a matrix of finite .*got 1D array instead\)\.$"),
+        ([[{}]], [[1]], r"X must be a matrix of finite .*not 'dict'\)\.$"),
+        ([[10**400]], [[1]], "X must be a matrix of finite .*too large"),
     ],
 )
 def test_errors_of_data(tmp_path, X, Y, message):
@@ -176,6 +179,12 @@ def test_errors_of_other_arguments(tmp_path):
         dump_xmc(X, Y, tmp_path / "nowhere" / "data")
     with pytest.raises(TypeError, match=r"path must be .* got b'data'"):
         dump_xmc(X, Y, b"data")
+    with pytest.raises(TypeError, match=r"path must be .*in binary mode, got <"):
+        dump_xmc(X, Y, StringIO())
+    (tmp_path / "old").touch()
+    closed = pytest.raises(ValueError, match="must be a file that is open to write")
+    with open(tmp_path / "old", "rb") as file, closed:
+        dump_xmc(X, Y, file)
 
 
 # ------------------------------------------------------------------------ scikit-learn

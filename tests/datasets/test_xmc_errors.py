@@ -4,6 +4,7 @@ import bz2
 import errno
 import gzip
 import lzma
+import os
 import re
 import sys
 import tracemalloc
@@ -63,6 +64,7 @@ def with_line(number, line):
             3,
             "id 9 is out of range, expected 0 to 3, or 1 to 4",
         ),
+        (b"9 5 1\n2 1:1\n", 2, "expected 0 to 0, or 1 to 1: there is 1 label."),
         (
             with_line(3, b" 99999999999999999999:2"),
             3,
@@ -250,9 +252,37 @@ def test_paths(tmp_path):
     ):
         load_xmc(None)
     with pytest.raises(TypeError, match="opened in binary mode, but its read method"):
+        load_xmc(Text())
+    with pytest.raises(TypeError, match="a file that was opened in binary mode, got <"):
         load_xmc(StringIO(VALID.decode()))
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        load_xmc(tmp_path / "nowhere")
+    for suffix in ("", ".gz"):
+        with pytest.raises(FileNotFoundError, match=r"nowhere.*' does not exist: name"):
+            load_xmc(tmp_path / f"nowhere{suffix}")
+    with pytest.raises(FileNotFoundError, match="'nowhere' does not exist in the curr"):
+        load_xmc("nowhere")
+    with pytest.raises(IsADirectoryError, match="' is a folder: name a file of data"):
+        load_xmc(tmp_path)
+    with open(tmp_path / "new", "wb") as file:
+        for _ in range(2):
+            with pytest.raises(ValueError, match="must be a file that is open to read"):
+                load_xmc(file)
+            file.close()
+
+
+class Text:
+    """A file of text that does not say so."""
+
+    def read(self, size):
+        return ""
+
+
+def test_files_that_may_not_be_read(tmp_path, monkeypatch):
+    # To the administrator, who may run this, all files may be read.
+    path = tmp_path / "data"
+    path.touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.R_OK)
+    with pytest.raises(PermissionError, match="data' may not be read: change its perm"):
+        load_xmc(path)
 
 
 class Endless:
@@ -342,6 +372,20 @@ def test_memory_is_at_most_twice_the_file(monkeypatch, end):
         tracemalloc.stop()
     # Besides what is returned, arrays of a block.
     assert peak < 2 * len(text) + 32 * _files.BLOCK_SIZE
+
+
+def test_memory_of_empty_rows(monkeypatch):
+    monkeypatch.setattr(_files, "BLOCK_SIZE", 1 << 12)
+    n = 2**20
+    tracemalloc.start()
+    try:
+        X, Y = load_xmc(BytesIO(b"\n" * n))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    returned = X.indptr.nbytes + Y.indptr.nbytes
+    assert X.shape == Y.shape == (n, 0)
+    assert peak < 1.25 * returned + 100 * _files.BLOCK_SIZE
 
 
 @pytest.mark.parametrize("numbers", [b"%d 5 4", b"3 %d 4", b"3 5 %d", b"%d %d"])

@@ -120,8 +120,14 @@ def test_encoding(folder):
         ('{"title": "x"}', r"field 'target_ind', got \['title'\]: give .* target_path"),
         ('{"title": "x", "target_ind": 3}', "target_ind to be a list of ints, got 3"),
         ('{"title": "x", "target_ind": [true]}', "a list of ints, got .True"),
-        ('{"title": "x", "target_ind": [3]}', "target_ind from 0 to 2, as .* got 3"),
-        ('{"title": "x", "target_ind": [-1]}', "target_ind from 0 to 2, as .* got -1"),
+        (
+            '{"title": "x", "target_ind": [3]}',
+            "below the number .* labels, 3, got 3",
+        ),
+        (
+            '{"title": "x", "target_ind": [-1]}',
+            "from 0 to below the .*, 3, got -1",
+        ),
         ('{"title": "x", "target_ind": [1, 1]}', "each of target_ind once, got .1, 1"),
     ],
 )

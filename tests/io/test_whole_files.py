@@ -68,6 +68,18 @@ def test_a_write_protected_file_is_kept(path, monkeypatch):
     assert path.read_bytes() == b"old"
 
 
+def test_a_folder_that_takes_no_files_is_named(path, monkeypatch):
+    # To the administrator, who may run this, no folder is protected.
+    def fails(aside, mode):
+        raise PermissionError(errno.EACCES, "Permission denied", aside)
+
+    monkeypatch.setattr("builtins.open", fails)
+    with pytest.raises(PermissionError, match=r"path=.*/file' cannot .*sion denied"):
+        write(path)
+    monkeypatch.undo()
+    assert path.read_bytes() == b"old" and [*path.parent.iterdir()] == [path]
+
+
 @posix
 def test_pipes_and_devices_are_written_to_and_stay(path):
     pipe, found = path.with_name("pipe"), []
