@@ -1,9 +1,10 @@
-"""Check that the links inside a built site lead somewhere, without the network.
+"""Check a built site, without the network: links lead somewhere, and all is its own.
 
     python docs/check_links.py docs/_build/html
 
 Sphinx knows its own references only, not links in raw HTML, in templates, to downloads
-or to places within a page.
+or to places within a page. A page that loads a script, a picture or a font from another
+host tells that host who reads it, and looks different where there is no network.
 """
 
 import sys
@@ -11,6 +12,11 @@ from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+
+def elsewhere(link):
+    """Return whether a link leads out of the site."""
+    return bool(urlsplit(link).scheme or urlsplit(link).netloc)
 
 
 class Page(HTMLParser):
@@ -25,8 +31,7 @@ class Page(HTMLParser):
         attrs = dict(attrs)
         self.places |= {attrs.get("id"), attrs.get("name") if tag == "a" else None}
         link = attrs.get("href") or attrs.get("src") or attrs.get("srcset")
-        # References to a stylesheet's or a font's host are none of ours.
-        if link and not urlsplit(link).scheme and not link.startswith("//"):
+        if link and not (tag == "a" and elsewhere(link)):
             self.links.append(link)
 
 
@@ -37,7 +42,7 @@ def page(path):
 
 
 def broken_links(root):
-    """Yield (page, link) for each link that leads nowhere."""
+    """Yield (page, link) for what leads nowhere, or is loaded from another host."""
     for path in sorted(root.rglob("*.html")):
         if "_static" in path.parts:
             continue  # templates of the theme
@@ -48,8 +53,10 @@ def broken_links(root):
                 target = (path.parent / unquote(parts.path)).resolve()
             is_page = target.suffix == ".html" and target.is_file()
             place = unquote(parts.fragment)
-            if not target.exists() or (
-                is_page and place and place not in page(target).places
+            if (
+                elsewhere(link)
+                or not target.exists()
+                or (is_page and place and place not in page(target).places)
             ):
                 yield path.relative_to(root), link
 
@@ -59,4 +66,5 @@ if __name__ == "__main__":
     if not (root / "index.html").exists():
         sys.exit(f"{root} is not a built site: run make docs first.")
     broken = [f"{path}: {link}" for path, link in broken_links(root)]
-    sys.exit("\n".join(["Links that lead nowhere:", *broken]) if broken else 0)
+    title = "Links that lead nowhere, or load from another host:"
+    sys.exit("\n".join([title, *broken]) if broken else 0)

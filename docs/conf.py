@@ -8,6 +8,7 @@ import importlib
 import inspect
 import re
 import sys
+import warnings
 from pathlib import Path
 
 from docutils import nodes
@@ -30,7 +31,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "sg_execution_times.rst", "gallery/*.ipynb"]
+exclude_patterns = ["_build", "gallery/*.ipynb"]
 suppress_warnings = ["config.cache"]  # of functions in this file, which is read anew
 nitpicky = False
 # Names in single backticks are those of parameters mostly, as in scikit-learn.
@@ -73,7 +74,13 @@ def own_methods(name):
 
 autosummary_context = {"own_methods": own_methods}
 
+
 # The gallery
+def warnings_are_errors(gallery_conf, name, when):
+    """Let a warning stop an example, as in the tests, instead of being on its page."""
+    warnings.simplefilter("error" if when == "before" else "ignore")
+
+
 sphinx_gallery_conf = {
     "examples_dirs": "../examples/gallery",
     "gallery_dirs": "gallery",
@@ -81,8 +88,10 @@ sphinx_gallery_conf = {
     "doc_module": ("skmhe",),
     "backreferences_dir": "generated/backreferences",
     "abort_on_example_error": True,
-    "reset_modules_order": "before",
+    "reset_modules": ("matplotlib", warnings_are_errors),
+    "reset_modules_order": "both",
     "show_memory": False,
+    "write_computation_times": False,  # a page with scripts of other sites
     "plot_gallery": "True",
     "capture_repr": (),
 }
@@ -92,6 +101,10 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"skmhe {version}"
 # What the HTML within figures.md shows, of which Sphinx does not know.
 html_extra_path = ["rivals.png", "rivals-dark.png"]
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+# Pages without other ones of their section need no list of these.
+html_sidebars = {page: [] for page in ("get_started", "user_guide", "genindex")}
 html_math_renderer = "mathml"
 html_copy_source = False
 html_show_sourcelink = False
@@ -111,7 +124,7 @@ def show_formula(translator, node):
     inline = isinstance(node, nodes.math)
     formula = tex2mathml(node.astext(), as_block=not inline)
     # Wide formulas scroll by themselves, not the page.
-    block = f'<div style="overflow-x: auto">{formula}</div>'
+    block = f'<div class="formula">{formula}</div>'
     translator.body.append(formula if inline else block)
     raise nodes.SkipNode
 

@@ -55,7 +55,7 @@ path.write_bytes(content)
 try:
     skmhe.io.load(path)
 except ValueError as error:
-    print(str(error).removeprefix(folder.name))
+    print(str(error).replace(str(path), path.name))
 
 # %%
 # Large models stay in their file with ``load(path, mmap=True)``, which processes share.

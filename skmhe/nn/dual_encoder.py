@@ -13,11 +13,12 @@ START_SCALE = 18.0
 
 
 class DualEncoder(nn.Module):
-    """Cosines of embedded samples and embedded labels (UniDEC [1]_).
+    """Cosines of embedded samples and embedded labels.
 
-    It maps what a network makes of samples, and what the same network or another one
-    makes of labels, to embeddings of unit length. Both maps start as the identity, and
-    let the two embeddings differ: the text of a label is rarely a typical sample of it.
+    This is the head of UniDEC [1]_. It maps what a network makes of samples, and what
+    the same network or another one makes of labels, to embeddings of unit length. Both
+    maps start as the identity, and let the two embeddings differ: the text of a label
+    is rarely a typical sample of it.
 
     Parameters
     ----------
@@ -104,11 +105,11 @@ class DualEncoder(nn.Module):
 def pick_some_label_loss(
     scores: Tensor, samples: Tensor, places: Tensor, weights: Tensor | None = None
 ) -> Tensor:
-    """Return each sample's loss over a pool, which is some of the labels (PSL in [1]_).
+    """Return each sample's loss over a pool, which is some of the labels.
 
-    With P_i the labels of sample i in the pool, it is the mean over p in P_i of
-    ``log(sum_l exp(s_il)) - s_ip``, and 0 if P_i is empty. If the pool holds all
-    labels, this is the softmax loss.
+    This is the "pick some label" loss (PSL) of [1]_. With P_i the labels of sample i in
+    the pool, it is the mean over p in P_i of ``log(sum_l exp(s_il)) - s_ip``, and 0 if
+    P_i is empty. If the pool holds all labels, this is the softmax loss.
 
     Parameters
     ----------

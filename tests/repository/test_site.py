@@ -77,3 +77,13 @@ def test_links_of_a_site(tmp_path):
     (tmp_path / "index.html").write_text(f'<p id="own">{text}</p>')
     broken = [link for _, link in broken_links(tmp_path)]
     assert broken == [link for link, leads in links.items() if not leads]
+
+
+def test_a_site_loads_nothing_from_another_host(tmp_path):
+    loads = [
+        '<script src="https://example.org/script.js"></script>',
+        '<link rel="stylesheet" href="//example.org/style.css">',
+        '<img src="http://example.org/picture.png">',
+    ]
+    (tmp_path / "index.html").write_text("".join(loads))
+    assert len([*broken_links(tmp_path)]) == len(loads)

@@ -48,14 +48,14 @@ class TreeHeadScores(HeadScores):
 
 
 class CascadeHead(Head):
-    """A tree of labels, searched by a beam (MHC in [1]_).
+    """A tree of labels, searched by a beam.
 
-    A label is written as a code of H digits (see `skmhe.LabelCodec`). Its first 1, 2,
-    ..., H digits are its prefixes: the nodes of a tree, whose leaves are the labels.
-    The first head scores the first digits. Each further head has a row of weights for
-    every prefix of its length, and scores only the children of some nodes. `topk`
-    searches by a beam: at each level, only the children of the `beam_width` best nodes
-    are scored.
+    This is MHC of [1]_. A label is written as a code of H digits (see
+    `skmhe.LabelCodec`). Its first 1, 2, ..., H digits are its prefixes: the nodes of a
+    tree, whose leaves are the labels. The first head scores the first digits. Each
+    further head has a row of weights for every prefix of its length, and scores only
+    the children of some nodes. `topk` searches by a beam: at each level, only the
+    children of the `beam_width` best nodes are scored.
 
     *Single-label*: with ``hard_negatives=False``, there is a softmax over the children
     of each node; P(label) is the product along the label's path (chain rule), and the

@@ -44,10 +44,10 @@ class FlatHeadScores(HeadScores):
 
 
 class FullHead(Head):
-    """A linear layer that scores every label: one-hot encoding (OHE in [1]_).
+    """A linear layer that scores every label: one-hot encoding.
 
-    The loss is the softmax cross-entropy or, if multi-label, the sum of the labels'
-    binary cross-entropies.
+    This is OHE of [1]_. The loss is the softmax cross-entropy or, if multi-label, the
+    sum of the labels' binary cross-entropies.
 
     Parameters
     ----------

@@ -180,10 +180,10 @@ class ProductSearch:
 
 
 class ProductHead(Head):
-    """A softmax for each digit of the label's code (MHP in [1]_); single-label only.
+    """A softmax for each digit of the label's code; single-label only.
 
-    A label is written as a code of H digits (see `skmhe.LabelCodec`), each of which is
-    the local label of one head.
+    This is MHP of [1]_. A label is written as a code of H digits (see
+    `skmhe.LabelCodec`), each of which is the local label of one head.
 
     With ``rank=1``, P(label) is the product of the probabilities of its digits, and the
     loss is the sum of the heads' cross-entropies. With ``rank=R > 1``, P(label) is a

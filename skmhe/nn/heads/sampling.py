@@ -79,16 +79,16 @@ class SamplingHeadScores(FlatHeadScores):
 
 
 class SamplingHead(FullHead):
-    """`FullHead`, trained on a pool of labels (MHS in [1]_).
+    """`FullHead`, trained on a pool of labels.
 
-    Labels are divided into G groups: runs of `group_size` consecutive labels, whose
-    codes differ in the last digit only (see `skmhe.LabelCodec`). A training step scores
-    only a pool of labels: those of m randomly drawn groups, and labels of the batch or
-    similar to these (see `pool_labels`). The log-probability that a label is in the
-    pool of a sample that does not have it is subtracted from its score, so that scores
-    estimate those of the full loss: the correction of the sampled softmax [2]_ or, if
-    multi-label, of the odds in case-control studies. With m = G, the loss is that of
-    `FullHead`.
+    This is MHS of [1]_. Labels are divided into G groups: runs of `group_size`
+    consecutive labels, whose codes differ in the last digit only (see
+    `skmhe.LabelCodec`). A training step scores only a pool of labels: those of m
+    randomly drawn groups, and labels of the batch or similar to these (see
+    `pool_labels`). The log-probability that a label is in the pool of a sample that
+    does not have it is subtracted from its score, so that scores estimate those of the
+    full loss: the correction of the sampled softmax [2]_ or, if multi-label, of the
+    odds in case-control studies. With m = G, the loss is that of `FullHead`.
 
     Predictions score all labels, as `FullHead` does.
 
