@@ -2,10 +2,10 @@
 Out of the box, beside three classifiers
 ========================================
 
-The same features and samples for three classifiers of scikit-learn and for skmhe, in
-two settings: accuracy, and the time to fit and to predict. There are 98 labels here,
-with which scikit-learn's classifiers are at ease; their time grows with the number of
-labels.
+The same features and samples for three classifiers of scikit-learn and two settings of
+skmhe, otherwise with their defaults: accuracy, and the time to fit and to predict.
+There are 98 labels here, with which scikit-learn's classifiers are at ease; their time
+grows with the number of labels.
 """
 
 import time

@@ -26,7 +26,7 @@ print("best:", search.best_params_)
 
 # %%
 # What was fitted: one head is "full", more are a "cascade". Their lengths multiply to
-# at least 400.
+# at least 100, the number of classes.
 for n_heads in 1, 2, 3:
     clf = MHEClassifier(model="network", n_heads=n_heads, max_iter=1, random_state=0)
     clf.fit(X, y)

@@ -10,6 +10,7 @@ fitted on a GPU predicts on a CPU.
 # %%
 # Tags of a few texts:
 import tempfile
+import textwrap
 from pathlib import Path
 
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -55,7 +56,7 @@ path.write_bytes(content)
 try:
     skmhe.io.load(path)
 except ValueError as error:
-    print(str(error).replace(str(path), path.name))
+    print(textwrap.fill(str(error).replace(str(path), path.name), 80))
 
 # %%
 # Large models stay in their file with ``load(path, mmap=True)``, which processes share.

@@ -35,8 +35,9 @@ for text, label in zip(texts[:3], y[:3], strict=True):
     print(f"  {label}: {text}")
 
 # %%
-# ``model="linear"`` is the fast setting. Words in ``sublinear_tf`` count less the more
-# often a text repeats them, which helps with nearly all texts.
+# ``model="linear"`` is the fast setting. With ``sublinear_tf``, a word that a text
+# repeats counts little more than one that occurs once, which helps with nearly all
+# texts.
 clf = make_pipeline(
     TfidfVectorizer(sublinear_tf=True, min_df=2, dtype=np.float32),
     MHEClassifier(model="linear", random_state=0),

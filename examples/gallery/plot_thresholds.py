@@ -51,7 +51,7 @@ models = {
     ),
 }
 averages = "micro", "macro", "samples"
-print("F1", *(f"{average:>8}" for average in averages), sep="       ")
+print("F1      ", *(f"{average:>14}" for average in averages))
 for name, model in models.items():
     predicted = model.fit(texts, Y).predict(test_texts)
     f1 = [f1_score(Y_test, predicted, average=average) for average in averages]
