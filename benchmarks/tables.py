@@ -329,7 +329,7 @@ def data_lines(table, data, rows):
     best = best_values(table, [rows[name] for name in names])
     lines = []
     for i, name in enumerate(names):
-        cells = [data if i == 0 else "", NAMES.get(name, name)]
+        cells = [NAMES.get(data, data) if i == 0 else "", NAMES.get(name, name)]
         for figure in table.figures:
             text = results.cell(figure, rows[name].get(figure))
             cells.append(f"**{text}**" if text == best.get(figure) else text)

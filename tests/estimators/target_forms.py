@@ -317,6 +317,8 @@ def page():
             ]
             lines.append(f"| {form} | " + " | ".join(cells) + " |")
         lines.append("")
+    # Markdown would take "<NA>" for HTML.
+    notes = {text.replace("<", r"\<"): number for text, number in notes.items()}
     lines += [f"{number}. {text}" for text, number in notes.items()]
     return "\n".join(lines) + "\n"
 
