@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from skmhe.nn.scores import Search
 from skmhe.nn.search import FlatSearch
 from skmhe.scorers.batch import Rows, add_product, in_form, squared_lengths
 from skmhe.scorers.centroids import (
@@ -67,8 +68,9 @@ class TrainingCentroids(NamedTuple):
         result[pairs] = left * self.scale.data
         return result
 
-    def for_predictions(self, search: FlatSearch) -> Centroids:
+    def for_predictions(self, search: Search) -> Centroids:
         """Return the centroids in the form that predictions need."""
+        assert isinstance(search, FlatSearch)
         if not self.of_sparse:
             return DenseCentroids(self.block)
         rest = sp.coo_array(self.rows)

@@ -10,7 +10,6 @@ import numpy as np
 import scipy.sparse as sp
 
 from skmhe.labels.clustering import indicator
-from skmhe.nn.search import FlatSearch
 from skmhe.scorers.batch import (
     Rows,
     comparable_rows,
@@ -182,16 +181,12 @@ def _with_classifiers(
         Y = indicator(task.data.y, task.codec.n_labels)
         centroids = _fit_centroids(recipe, task, samples, Y)
         linear, scaling, n_steps = _fit_linear(recipe, task, samples, Y)
-    of_labels = None
-    if centroids is not None:
-        assert isinstance(recipe.search, FlatSearch)
-        of_labels = centroids.for_predictions(recipe.search)
     model = dataclasses.replace(
         model,
         linear=linear,
         n_linear=0 if linear is None else task.codec.n_labels,
         scaling=scaling,
-        centroids=of_labels,
+        centroids=centroids and centroids.for_predictions(recipe.search),
         own_label_counts=_own_label_counts(recipe, task),
     )
     task = task._replace(data=task.data._replace(centroids=centroids))
