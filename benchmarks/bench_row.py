@@ -27,7 +27,7 @@ from dataclasses import replace
 import numpy as np
 import scipy.sparse as sp
 import torch
-from results import add_out_argument, print_rows, write
+from results import BATCHES, add_out_argument, print_rows, write
 
 from skmhe import MHEClassifier, MHEMultiLabelClassifier
 from skmhe.estimators.strategies import MAX_FULL_LABELS, MAX_SAMPLED_LABELS
@@ -258,7 +258,7 @@ def main():
     parser.add_argument("--features", type=int, default=10**5)
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=MODELS)
     parser.add_argument("--targets", nargs="+", choices=list(TARGETS), default=TARGETS)
-    parser.add_argument("--batches", nargs="*", type=int, default=[])
+    parser.add_argument("--batches", nargs="*", type=int, choices=BATCHES, default=[])
     parser.add_argument("--threads", type=int, help="threads that call at a time")
     add_out_argument(parser, "row")
     args = parser.parse_args()

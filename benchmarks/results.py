@@ -24,6 +24,9 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 FOLDER = REPOSITORY / "benchmarks" / "results"
 NO_FILE = Path("-")
 
+# Numbers of rows of a call, of bench_row.py.
+BATCHES = (16, 256, 4096)
+
 # For each figure: the title of its column, and how it is written.
 COLUMNS = {
     **{
@@ -78,7 +81,7 @@ COLUMNS = {
     "predict_ms": ("ms per row, predict", ".2f"),
     "predict_least_ms": ("least, predict", ".2f"),
     "threads_gain": ("rows/s, threads / one", ".2f"),
-    **{f"batch_{n}_ms": (f"ms, {n:,} rows", ",.1f") for n in (16, 256, 4096)},
+    **{f"batch_{n}_ms": (f"ms, {n:,} rows", ",.1f") for n in BATCHES},
     # bench_threads.py
     "one_thread_ms": ("ms on 1 thread", ",.1f"),
     "two_to_one": ("2 threads / 1", ".2f"),
