@@ -1,5 +1,6 @@
 """The estimators, parameter objects and transformers that a file may hold."""
 
+import re
 from functools import partial
 from typing import Any
 
@@ -31,7 +32,7 @@ from skmhe.estimators import (
 )
 from skmhe.estimators.fitting import Fitted
 from skmhe.io.checks import check_backbone_features, check_fitted
-from skmhe.io.container import Refused, require
+from skmhe.io.container import Damaged, Refused, require
 from skmhe.io.fields import (
     ANY,
     FLAG,
@@ -43,6 +44,7 @@ from skmhe.io.fields import (
     count,
     either,
     instance,
+    is_count,
     mapping,
     optional,
     sequence,
@@ -61,6 +63,16 @@ from skmhe.scorers.device import resolve_device
 from skmhe.text import Tokenizer, TransformerBackbone, TransformerVectorizer
 
 CLASSIFIERS = (MHEClassifier, MHEMultiLabelClassifier)
+# Whose parameters only `fit` looks at, in scikit-learn.
+TRANSFORMERS = (
+    CountVectorizer,
+    HashingVectorizer,
+    TfidfTransformer,
+    StandardScaler,
+    MaxAbsScaler,
+    Normalizer,
+    TruncatedSVD,
+)
 PARAMETER_OBJECTS = (
     Backbone,
     Cascade,
@@ -126,6 +138,7 @@ CALLBACKS = "_skl_callbacks"
 
 def _entries(estimator: Any) -> dict[str, Any]:
     """Return the parameters of an estimator, and what is fitted."""
+    _check_parameters(estimator)
     params, own = estimator.get_params(deep=False), vars(estimator)
     names = ATTRIBUTES[type(estimator)]
     others = own.keys() - params.keys() - names.keys() - DERIVED - {CALLBACKS}
@@ -138,6 +151,33 @@ def _entries(estimator: Any) -> dict[str, Any]:
     if "estimator_" in fitted and fitted["estimator_"] is params["estimator"]:
         del fitted["estimator_"]  # of cv="prefit": it is written once
     return {"params": params, "fitted": fitted}
+
+
+def _check_parameters(estimator: Any) -> None:
+    """Raise ValueError for parameters of transformers that no `fit` would take.
+
+    Both when they are saved and when they are loaded: what is written can be read.
+    """
+    if not isinstance(estimator, TRANSFORMERS):
+        return
+    estimator._validate_params()
+    params = estimator.get_params(deep=False)
+    if "ngram_range" not in params:
+        return
+    lengths, pattern = params["ngram_range"], params["token_pattern"]
+    are_counts = len(lengths) == 2 and all(is_count(n, 1) for n in lengths)
+    if not are_counts or lengths[0] > lengths[1]:
+        raise ValueError(
+            f"ngram_range of {type(estimator).__name__} must be two integers of at "
+            f"least 1, the smaller one first, got {lengths!r}."
+        )
+    try:
+        re.match(pattern or "", "")
+    except re.error as error:
+        raise ValueError(
+            f"token_pattern of {type(estimator).__name__} must be a regular expression,"
+            f" got {pattern!r} ({error})."
+        ) from error
 
 
 def _check_columns(estimator: Any, fitted: dict[str, Any]) -> None:
@@ -199,6 +239,10 @@ class Estimators:
         check_fields(of.__name__, entries, {"params": names, "fitted": names})
         fitted = entries["fitted"]
         estimator = self._with_params(of, {"params": entries["params"]})
+        try:
+            _check_parameters(estimator)
+        except ValueError as error:
+            raise Damaged(str(error).rstrip(".")) from error
         same = fitted.keys() <= known.keys()
         require(same, f"its {of.__name__} has other attributes")
         fields = {name: field for name, field in known.items() if name in fitted}

@@ -58,8 +58,8 @@ CONSTANTS: dict[str, Any] = {
     **{head.__name__: head for head in HEADS},
     "csr_array": sp.csr_array,
     "csr_matrix": sp.csr_matrix,
-    "float32": np.float32,
-    "float64": np.float64,
+    # As the dtype of vectorizers.
+    **{of.__name__: of for of in (np.float32, np.float64, np.int32, np.int64)},
     "embedding_names": embedding_names,
     "untrained": untrained,
 }

@@ -7,6 +7,14 @@ import numpy as np
 import pytest
 from model_mutations import parts_of, rewrite, set_in
 from saved_models import assert_same, make, make_data
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import (
+    CountVectorizer,
+    HashingVectorizer,
+    TfidfTransformer,
+    TfidfVectorizer,
+)
+from sklearn.preprocessing import Normalizer, StandardScaler
 
 import skmhe.io
 from skmhe.scorers.centroids import DenseCentroids
@@ -213,3 +221,45 @@ def test_names_are_of_any_type(saved):
     other = os.fsencode(path) + b"2"
     skmhe.io.save(clf, other)
     assert_same(clf, skmhe.io.load(other), X)
+
+
+@pytest.mark.parametrize(
+    ("make_step", "name", "value", "match"),
+    [
+        (TfidfVectorizer, "norm", "l3", "'norm' parameter of TfidfVectorizer must be"),
+        (CountVectorizer, "lowercase", "yes", "'lowercase' parameter of CountVectori"),
+        (HashingVectorizer, "n_features", 2**40, "'n_features' parameter of Hashing"),
+        (TfidfTransformer, "use_idf", [], "'use_idf' parameter of TfidfTransformer"),
+        (StandardScaler, "with_mean", 7, "'with_mean' parameter of StandardScaler"),
+        (Normalizer, "norm", None, "'norm' parameter of Normalizer must be"),
+        (TruncatedSVD, "n_components", 0, "'n_components' parameter of TruncatedSVD"),
+        (TfidfVectorizer, "ngram_range", (0, 2), "ngram_range of TfidfVectorizer must"),
+        (TfidfVectorizer, "ngram_range", (2, 1), r"must be two .*got \(2, 1\)"),
+        (CountVectorizer, "ngram_range", (1, "x"), r"must be two .*got \(1, 'x'\)"),
+        (HashingVectorizer, "ngram_range", (1,), r"must be two .*got \(1,\)"),
+        (TfidfVectorizer, "token_pattern", "(", r"regular expression, got '\('"),
+    ],
+    ids=str,
+)
+def test_parameters_of_transformers_are_validated(
+    make_step, name, value, match, tmp_path
+):
+    path, step = tmp_path / "model", make_step()
+    skmhe.io.save(step, path)
+    written = {"is": "tuple", "items": list(value)} if type(value) is tuple else value
+    rewrite(path, set_in(*PARAMS, name, written))
+    with pytest.raises(ValueError, match=f"{path}.* cannot be loaded: .*{match}"):
+        skmhe.io.load(path)
+    # What cannot be read is not written.
+    path.unlink()
+    with pytest.raises(ValueError, match=match):
+        skmhe.io.save(step.set_params(**{name: value}), path)
+    assert not path.exists()
+
+
+def test_parameters_that_are_not_used_may_be_none(tmp_path):
+    step = CountVectorizer(analyzer="char", token_pattern=None, ngram_range=(2, 3))
+    expected = step.fit_transform(["tea", "beer"]).toarray()
+    skmhe.io.save(step, tmp_path / "model")
+    found = skmhe.io.load(tmp_path / "model").transform(["tea", "beer"])
+    np.testing.assert_array_equal(found.toarray(), expected)
