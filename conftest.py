@@ -8,6 +8,9 @@ from hypothesis import settings
 
 os.environ["MPLBACKEND"] = "agg"
 
+# They hold fixtures, no examples; all have one name, of which pytest imports one only.
+collect_ignore_glob = ["tests/*/conftest.py"]
+
 # Speed is measured in benchmarks/, never asserted: no test fails for a slow machine.
 settings.register_profile("skmhe", deadline=None)
 settings.load_profile("skmhe")
