@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.base import BaseEstimator
 from sklearn.model_selection import KFold, ShuffleSplit
 
 from skmhe.io.container import require
@@ -101,6 +102,9 @@ KINDS_OF_THRESHOLDS: dict[str, Kind] = {
 
 def check_thresholds(estimator: Any) -> None:
     """Require that thresholds and columns are those of the estimator's labels."""
+    # Which is not what predicts, but is asked for what it takes.
+    inner = estimator.estimator
+    require(isinstance(inner, BaseEstimator), "its estimator is none")
     classes = np.asarray(estimator.classes_)
     # An index that is none would be written to wherever it points.
     columns = estimator._form.columns_of(classes)

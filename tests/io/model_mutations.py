@@ -8,6 +8,7 @@ prints how many of them were refused, loaded, or did anything else, of each kind
 
 import argparse
 import collections
+import copy
 import functools
 import hashlib
 import json
@@ -151,7 +152,8 @@ def changed_value(rng, value):
     elif choice == 2 and isinstance(old, list) and old:
         value[last] = [old[i] for i in rng.permutation(len(old))]
     else:
-        value[last] = ODD_VALUES[rng.randint(len(ODD_VALUES))]
+        # A copy: the next mutation may change what is inside.
+        value[last] = copy.deepcopy(ODD_VALUES[rng.randint(len(ODD_VALUES))])
 
 
 def flip_bits(rng, data):
