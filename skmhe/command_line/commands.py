@@ -21,6 +21,7 @@ from skmhe.command_line.options import (
     READABLE,
     TRUSTED,
     in_format,
+    not_nan,
     several,
 )
 from skmhe.command_line.predictions import Predictions, as_json, as_text, names_for
@@ -137,6 +138,7 @@ def train(
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
+    callback=not_nan,
     help="Leave out labels of a lower probability. By default, those below the "
     "threshold of --tune-threshold, if MODEL has one, or none.",
 )

@@ -1,5 +1,6 @@
 """Options that several commands have."""
 
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -10,6 +11,8 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+# What CSV has a meaning for.
+NO_DELIMITERS = '"\r\n\0'
 READABLE = click.Path(exists=True, dir_okay=False, allow_dash=True)
 MODEL = click.argument("model", type=click.Path(exists=True, dir_okay=False))
 DATA = click.argument("data", type=READABLE)
@@ -29,9 +32,11 @@ def _imported(context: Any, parameter: Any, names: tuple[str, ...]) -> list[Any]
             raise click.BadParameter(f"expected MODULE:NAME, got {text!r}.")
         try:
             value = getattr(import_module(module), name)
-        except (ImportError, AttributeError) as error:
+        # Whatever the module does, also if it ends the process.
+        except (Exception, SystemExit) as error:
+            why = f"{type(error).__name__}: {error}"
             raise click.BadParameter(
-                f"{text!r} cannot be imported ({error}): name a module of this folder "
+                f"{text!r} cannot be imported ({why}): name a module of this folder "
                 "or of an installed package, and what is in it."
             ) from error
         if not callable(value):
@@ -63,6 +68,13 @@ def several(*options: Callable[..., Any]) -> Callable[[Command], Command]:
     return decorate
 
 
+def not_nan(context: Any, parameter: Any, value: float | None) -> float | None:
+    """Refuse NaN, which is in every range of click; a callback of it."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter(f"expected a number, got {value}.")
+    return value
+
+
 def in_format(*names: str) -> Callable[..., Any]:
     """Return the option for the format of the data."""
     return click.option(
@@ -75,11 +87,17 @@ def in_format(*names: str) -> Callable[..., Any]:
 
 def _one_character(context: Any, parameter: Any, text: str | None) -> str | None:
     character = "\t" if text == r"\t" else text
-    if character is not None and len(character) != 1:
+    if character is not None and (len(character) != 1 or character in NO_DELIMITERS):
         raise click.BadParameter(
             rf"expected one character, such as ; or \t, got {text!r}."
         )
     return character
+
+
+def _some_text(context: Any, parameter: Any, text: str | None) -> str | None:
+    if text == "":
+        raise click.BadParameter("expected some text, such as ;, got none.")
+    return text
 
 
 OF_SAMPLES = (
@@ -113,6 +131,7 @@ OF_LABELS = (
     click.option(
         "--separator",
         metavar="TEXT",
+        callback=_some_text,
         help="What separates the labels of a cell or field, such as a semicolon. By "
         "default, all of it is one label.",
     ),

@@ -70,7 +70,7 @@ PARAMETERS = inspect.cleandoc(
         the last head's length as the size of its groups. "auto" is 1 for "full" and 2
         otherwise; more for "cascade" where linear classifiers are much faster so, as
         with hundreds of thousands of samples and labels. More than ``log2(n_labels)``
-        heads have lengths of 1 among them, which decide nothing.
+        heads have lengths of 1 among them, which decide nothing; at most 64.
         {n_heads}
     head_sizes : sequence of int, default=None
         Lengths of the heads, whose product is at least the number of labels. None

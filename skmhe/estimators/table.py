@@ -15,7 +15,7 @@ import torch
 from skmhe.estimators import setting as when
 from skmhe.estimators._sklearn import Interval, ObjectOf, StrOptions
 from skmhe.estimators.setting import Contradiction, Parameter, Setting
-from skmhe.labels.codec import LABEL_ORDERS
+from skmhe.labels.codec import LABEL_ORDERS, MAX_HEADS
 from skmhe.nn import Margin
 from skmhe.scorers.user_backbone import name_of
 
@@ -31,6 +31,7 @@ SHARE = Interval(Real, 0, 1, closed="left")
 INNER_SHARE = Interval(Real, 0, 1, closed="neither")
 COUNT = Interval(Integral, 1, None, closed="left")
 COUNT_OR_0 = Interval(Integral, 0, None, closed="left")
+N_HEADS = Interval(Integral, 1, MAX_HEADS, closed="both")
 AT_LEAST_2 = Interval(Integral, 2, None, closed="left")
 SCHEDULE = _one_of("constant", "linear", "cosine", "one_cycle")
 STRATEGY = _one_of("auto", "full", "product", "cascade", "sampling")
@@ -50,7 +51,7 @@ TABLE: dict[str, tuple[Parameter, ...]] = {
         Parameter(
             "effort", [_one_of("fast", "balanced", "accurate")], when.AUTO_NETWORK
         ),
-        Parameter("n_heads", [AUTO, COUNT], when.DERIVED_HEADS),
+        Parameter("n_heads", [AUTO, N_HEADS], when.DERIVED_HEADS),
         Parameter(
             "head_sizes",
             ["array-like", None],

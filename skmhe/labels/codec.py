@@ -48,6 +48,10 @@ def _check_count(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
 
 
+# More have lengths of 1 among them for any number of labels that int64 has.
+MAX_HEADS = 64
+
+
 def check_head_sizes(head_sizes: Iterable[int], n_labels: int) -> tuple[int, ...]:
     """Return `head_sizes` as a tuple of int; ValueError if they do not fit."""
     try:
@@ -58,6 +62,11 @@ def check_head_sizes(head_sizes: Iterable[int], n_labels: int) -> tuple[int, ...
         raise ValueError(
             "head_sizes must be a sequence of positive integers, one length per "
             f"head, got {head_sizes!r}."
+        )
+    if len(given) > MAX_HEADS:
+        raise ValueError(
+            f"head_sizes has {len(given)} lengths, but must have at most {MAX_HEADS}: "
+            "leave out those of 1."
         )
     sizes = tuple(int(size) for size in given)
     product = math.prod(sizes)

@@ -132,10 +132,15 @@ def test_trusted_networks(run):
 
     loaded = skmhe.io.load("own.safetensors", trusted=[Net])
     assert found.split("\t")[0] == loaded.predict(["no wifi"])[0]
+    Path("fails.py").write_text("1 / 0")
+    Path("ends.py").write_text("raise SystemExit(0)")
     for name, expected in {
         "own_nets": "expected MODULE:NAME, got 'own_nets'.",
-        "no_nets:Net": "'no_nets:Net' cannot be imported (No module named 'no_nets')",
-        "own_nets:Other": "cannot be imported (module 'own_nets' has no attribute",
+        "no_nets:Net": "cannot be imported (ModuleNotFoundError: No module named 'no_n",
+        ".:Net": "'.:Net' cannot be imported (TypeError: ",
+        "fails:Net": "'fails:Net' cannot be imported (ZeroDivisionError: ",
+        "ends:Net": "'ends:Net' cannot be imported (SystemExit: 0)",
+        "own_nets:Other": "cannot be imported (AttributeError: module 'own_nets' has",
         "own_nets:value": "is 1, but must be a class, function or torch module.",
     }.items():
         told = one_error(run(*args, "--trusted", name, stdin="", code=2))

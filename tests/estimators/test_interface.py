@@ -165,6 +165,11 @@ def test_search_over_parameter_objects():
 def test_parameters_are_validated_when_fitting(cls):
     with pytest.raises(ValueError, match=r"'n_heads' parameter of MHE.* must be"):
         make(cls, n_heads=0).fit(X, Y_1D)
+    # Millions of them would take hours.
+    with pytest.raises(ValueError, match=r"'n_heads' .* in the range \[1, 64\]"):
+        make(cls, n_heads=10**6).fit(X, Y_1D)
+    with pytest.raises(ValueError, match=r"head_sizes has 1000000 lengths, but must"):
+        make(cls, head_sizes=[2] * 10**6).fit(X, Y_1D)
     clf = make(cls).set_params(strategy="cascade", strategy__beam_width=0)
     with pytest.raises(ValueError, match=r"'beam_width' parameter of Cascade \(str"):
         clf.fit(X, Y_1D)

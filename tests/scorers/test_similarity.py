@@ -17,6 +17,7 @@ from skmhe.scorers import similarity
 from skmhe.scorers import training_centroids as centroids_module
 from skmhe.scorers.batch import Batch, add_product, unit_rows
 from skmhe.scorers.centroids import SparseCentroids
+from skmhe.scorers.linear.tables import level_of, stored_weights
 from skmhe.scorers.similarity import (
     CentroidScorer,
     LabelSimilarityScorer,
@@ -324,6 +325,21 @@ def test_labels_are_similar_to_their_features(container, of_samples, with_texts)
     assert_allclose(scores.take(slice(2, 5)).by_features(), expected[2:5], atol=1e-6)
     # They are never searched.
     assert scorer.scores_by_features and not scorer.scores_labels
+
+
+def test_tables_of_weights_in_any_order():
+    rng = np.random.RandomState(0)
+    labels, features = rng.randint(6, size=40), rng.randint(9, size=40) * 2**27
+    pairs = np.unique(np.stack([labels, features]), axis=1).astype(np.int32)
+    pairs = pairs[:, rng.permutation(pairs.shape[1])]
+    values = np.arange(1, pairs.shape[1] + 1, dtype=np.float32)
+    # Of int32, groups times features are beyond it.
+    level = level_of(*pairs, values, (3, 2))
+    found = zip(*stored_weights(level), strict=True)
+    expected = zip(pairs[1], pairs[0], values, strict=True)
+    assert sorted(found) == sorted(expected)
+    for start, stop in pairwise(level.node_rows):
+        assert (np.diff(level.features[start:stop]) > 0).all()
 
 
 def test_the_largest_values_of_rows():

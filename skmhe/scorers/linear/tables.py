@@ -99,7 +99,8 @@ def level_of(
     """
     n_parents, size = shape
     parents, children = np.divmod(nodes, size)
-    keys = parents * (features.max(initial=0) + np.int64(1)) + features
+    width = int(features.max(initial=0)) + 1
+    keys = parents.astype(np.int64) * width + features
     order = np.argsort(keys, kind="stable")
     first = np.flatnonzero(np.diff(keys[order], prepend=-1))
     rows = order[first]
