@@ -73,11 +73,16 @@ def _new(aside: Path, path: str | os.PathLike[str]) -> BinaryIO:
     try:
         return open(aside, "xb")
     except OSError as error:
-        raise type(error)(
+        why = (
             f"path={os.fspath(path)!r} cannot be written, as the folder "
-            f"{str(aside.parent)!r} takes no new file ({error.strerror}): change its "
-            "permissions, or name a file elsewhere."
-        ) from error
+            f"{str(aside.parent)!r} takes no new file ({error.strerror})"
+        )
+        remedy = "name a file elsewhere."
+        if isinstance(error, PermissionError):
+            remedy = f"change its permissions, or {remedy}"
+        told = type(error)(f"{why}: {remedy}")
+        told.errno = error.errno
+        raise told from error
 
 
 def _check(path: str | os.PathLike[str], target: Path, is_old: bool) -> None:

@@ -16,10 +16,11 @@ from skmhe.command_line.data import Data
 from skmhe.command_line.errors import wrong_setting
 from skmhe.command_line.models import fitted_classifier
 from skmhe.estimators import MHEClassifier, MHEMultiLabelClassifier
-from skmhe.final_classifier import final_step
 from skmhe.model_selection import MultiLabelTunedThresholdClassifierCV
 
 VECTORIZER = "vectorizer__"
+# The last three are those of regular expressions.
+WRONG_PARAMETERS = (ValueError, TypeError, OverflowError, RecursionError, re.error)
 # The share of samples that a threshold is tuned for.
 HELD_OUT = 0.2
 VALUES = (
@@ -65,7 +66,13 @@ class Recipe:
             _check_names(vectorizer, others)
             _set(vectorizer, others)
             _try(vectorizer)
-        except (ValueError, TypeError, re.error) as error:
+        except (
+            ValueError,
+            TypeError,
+            OverflowError,
+            RecursionError,
+            re.error,
+        ) as error:
             texts = any(isinstance(value, str) for value in settings.values())
             hint = f" {VALUES}" if texts and "Got '" in str(error) else ""
             raise wrong_setting(f"{error}{hint}") from error
@@ -102,8 +109,7 @@ class Recipe:
 
 def fit(estimator: Any, data: Data, one_label: bool, shows_progress: bool) -> None:
     """Fit an estimator, whose parameters are the same afterwards."""
-    is_tuned = isinstance(estimator, MultiLabelTunedThresholdClassifierCV)
-    classifier = final_step(estimator.estimator if is_tuned else estimator)
+    classifier = fitted_classifier(estimator)
     verbose = classifier.verbose
     classifier.set_params(verbose=verbose or shows_progress)
     estimator.fit(data.X, data.targets(one_label))

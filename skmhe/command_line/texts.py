@@ -120,9 +120,10 @@ def _labels(sample: dict[str, Any], reading: Reading, where: str) -> LabelSet:
             f"{list(sample)[:10]}: choose among them by --label."
         )
     found = sample[reading.label_name]
-    if isinstance(found, str) and reading.separator is not None:
-        return _split(found, reading.separator, where)
     labels = found if isinstance(found, list) else [found]
+    if reading.separator is not None and all(type(label) is str for label in labels):
+        parts = (_split(label, reading.separator, where) for label in labels)
+        return frozenset().union(*parts)
     # Not isinstance, by which True and False would be numbers.
     if not all(type(n) is str or (type(n) is int and n in INT64) for n in labels):
         raise DataError(

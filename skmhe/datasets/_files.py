@@ -15,6 +15,7 @@ from typing import IO, Any, TypeAlias
 
 from skmhe.whole_file import check_readable, written_whole
 
+# The methods of files that tell whether they have another one.
 USABLE = {"read": "readable", "write": "writable"}
 PathOrFile: TypeAlias = str | os.PathLike[str] | IO[bytes]
 

@@ -26,7 +26,7 @@ from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 def parameter_errors() -> Iterator[None]:
     """Turn ValueError into `InvalidParameterError`, which is one, too.
 
-    It tells callers, such as a command line, that not the data are wrong.
+    It tells callers, such as a command line, that the data are not at fault.
     """
     try:
         yield

@@ -21,6 +21,7 @@ NAMES = {owner: [row.name for row in rows] for owner, rows in TABLE.items()}
 HINTS = {(owner, row.name): row.hint for owner, rows in TABLE.items() for row in rows}
 # How similar a name must be to be a misspelling, so that "beam" is "beam_width".
 CUTOFF = 0.55
+# And to be one of the same object's, whatever others are called.
 LIKELY = 0.8
 # Names of earlier versions and of other libraries, and what they are called here.
 OTHER_NAMES = {

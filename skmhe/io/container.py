@@ -98,9 +98,7 @@ def write(path: str | os.PathLike[str], document: Any, arrays: dict[str, Any]) -
 
     The document is given its entries "version" and "arrays".
     """
-    # Those that need no padding after them come first.
-    order = sorted(arrays, key=lambda n: (arrays[n].nbytes % ALIGNMENT > 0, n))
-    arrays = _padded({name: arrays[name] for name in order})
+    arrays = _padded({name: arrays[name] for name in sorted(arrays)})
     entries = {name: _described(array) for name, array in arrays.items()}
     document = document | {"version": VERSION, "arrays": entries}
     text = json.dumps(document, allow_nan=False).encode()

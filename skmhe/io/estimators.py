@@ -173,7 +173,7 @@ def _check_parameters(estimator: Any) -> None:
         )
     try:
         re.match(pattern or "", "")
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(
             f"token_pattern of {type(estimator).__name__} must be a regular expression,"
             f" got {pattern!r} ({error})."

@@ -102,9 +102,9 @@ KINDS_OF_THRESHOLDS: dict[str, Kind] = {
 
 def check_thresholds(estimator: Any) -> None:
     """Require that thresholds and columns are those of the estimator's labels."""
-    # Which is not what predicts, but is asked for what it takes.
+    # The fitted copy predicts, but scikit-learn asks this one for its tags.
     inner = estimator.estimator
-    require(isinstance(inner, BaseEstimator), "its estimator is none")
+    require(isinstance(inner, BaseEstimator), "its parameter estimator is a value")
     classes = np.asarray(estimator.classes_)
     # An index that is none would be written to wherever it points.
     columns = estimator._form.columns_of(classes)

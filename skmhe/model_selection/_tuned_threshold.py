@@ -55,7 +55,7 @@ class MultiLabelTunedThresholdClassifierCV(BaseThresholdClassifier):
         What to maximize, see :func:`skmhe.metrics.f1_score`.
     per_label : bool, default=False
         Whether each label has a threshold of its own, which needs "f1_macro". The
-        other scores are higher with one threshold for all labels.
+        other scores are mostly higher with one threshold for all labels.
     shrinkage : float, default=10.0
         With `per_label`, the threshold of a label with n true samples is the mean of
         its best one, of weight n, and of the best one of all labels, of this weight.

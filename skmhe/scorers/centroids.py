@@ -65,7 +65,7 @@ class DenseCentroids(NamedTuple):
         """Return the same with more labels, by rows; of zeros if there are none."""
         shape = search.n_labels - self.n_labels, self.rows.shape[1]
         more = np.zeros(shape) if rows is None else in_form(rows, sparse=False)
-        return DenseCentroids(np.concatenate([self.rows, more]).astype(np.float32))
+        return DenseCentroids(np.concatenate([self.rows, more.astype(np.float32)]))
 
 
 @dataclass(frozen=True, eq=False)

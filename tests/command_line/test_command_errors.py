@@ -45,6 +45,7 @@ def refused(run, code, *args, stdin=None):
         (["--set", "vectorizer__min_df=-1"], "The 'min_df' parameter of TfidfVectoriz"),
         (["--set", "vectorizer__token_pattern=["], "unterminated character set"),
         (["--set", "vectorizer__token_pattern=(a)(b)"], "More than 1 capturing group"),
+        (["--set", "vectorizer__token_pattern=a{99999999999}"], "too large"),
         (["--set", "vectorizer__ngram=2"], "'ngram': did you mean 'ngram_range'?"),
         (["--set", "vectorizer__ngram_range=[2, 1]"], "ngram_range=(2, 1) lower"),
         (["--set", "vectorizer__vocabulary=foo"], "Duplicate term in vocabulary: 'o'"),
@@ -130,12 +131,12 @@ def test_a_format_that_cannot_be_told(run):
         (
             "text,label\na,b\n\na,b,c\n",
             [],
-            "line 4: expected as many cells as",
+            "line 4: expected as many cells as the header has, 2, got 3",
         ),
         (
             "text,label\na\n",
             [],
-            "line 2: expected as many cells as",
+            "line 2: expected as many cells as the header has, 2, got 1",
         ),
         ('text,label\na,"b"c\n', [], "line 2: expected cells separated by ','"),
         ('text,label\na,"b\nc\n', [], "line 3: expected cells separated by ',', those"),

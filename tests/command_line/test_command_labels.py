@@ -41,6 +41,18 @@ def test_what_separates_labels_that_were_read_as_one(labels, found):
     assert data.likely_separator() == found
 
 
+def test_lists_of_labels_are_separated_as_text_is(run):
+    labels = [["cat;old", "new"], "cat", ["new", "old"]]
+    lines = [json.dumps({"text": f"one {i}", "label": n}) for i, n in enumerate(labels)]
+    Path("data.jsonl").write_text("\n".join(lines))
+    args = ["train", "data.jsonl", "new.safetensors", "--json", *LINEAR]
+    assert "give --separator" in (result := run(*args)).stderr
+    assert json.loads(result.stdout)["n_labels"] == 4
+    result = run(*args, "--separator", ";")
+    assert "give --separator" not in result.stderr
+    assert json.loads(result.stdout)["n_labels"] == 3
+
+
 def test_a_separator_that_was_forgotten(run):
     Path("data.csv").write_text(table(TAGS, ["text", "tags"]))
     args = ["train", "data.csv", "new.safetensors", "--label", "tags", *LINEAR]

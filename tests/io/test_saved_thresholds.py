@@ -149,7 +149,7 @@ READ = *FITTED, "_form", "read"
     ("place", "value", "match"),
     [
         (("params", "entries", "threshold"), [0.2, 0.3], "threshold has shape .2,."),
-        (("params", "entries", "estimator"), "float32", "its estimator is none"),
+        (("params", "entries", "estimator"), "float32", "its parameter estimator is a"),
         ((*READ, "n_labels"), N_LABELS + 1, "other columns"),
         ((*READ, "names"), {"is": "tuple", "items": ["a"]}, "names of its LabelIndi"),
         ((*READ, "dtype"), "<i4,O", "unknown dtype '<i4,O'"),
