@@ -66,13 +66,7 @@ class Recipe:
             _check_names(vectorizer, others)
             _set(vectorizer, others)
             _try(vectorizer)
-        except (
-            ValueError,
-            TypeError,
-            OverflowError,
-            RecursionError,
-            re.error,
-        ) as error:
+        except WRONG_PARAMETERS as error:
             texts = any(isinstance(value, str) for value in settings.values())
             hint = f" {VALUES}" if texts and "Got '" in str(error) else ""
             raise wrong_setting(f"{error}{hint}") from error
